@@ -1,0 +1,180 @@
+//! Commands: everything a case can ask the rim for, and how it can end. A command is its own errand key: the same
+//! command is never under way twice.
+
+use super::approval::{PersonVote, Roster};
+use super::deployment::{Deployment, Picture};
+use super::event::Settlement;
+use super::gate::Why;
+use super::id::{
+    CaseId, Duration, GroupName, Handle, NoteNo, PersonId, Place, ReleaseId, ServiceId, StepNo, Timestamp,
+};
+use super::plan::Choice;
+use super::signal::Signal;
+use super::step::Act;
+
+/// What the rim is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Command {
+    /// Ask the provider what serves.
+    Describe(ServiceId),
+    /// Ask the provider for the acts that lead from one release to another; reads only.
+    Propose(Choice),
+    /// Read who belongs to these groups.
+    RollCall(CaseId, Vec<GroupName>),
+    /// Ask the gate, and with its permit the provider. Never cut once the permit is out.
+    Begin(CaseId, StepNo),
+    /// Look for work begun under the step's mark.
+    Find(CaseId, StepNo),
+    /// Follow the step's work.
+    Watch(CaseId, StepNo),
+    /// Say a note in the case's thread.
+    Say(CaseId, NoteNo),
+}
+
+impl Command {
+    /// The name of the crash point on both sides of this command; `tests/crash.rs` stops the process at each.
+    pub fn crash_point(&self) -> &'static str {
+        match self {
+            Command::Describe(_) => "describe",
+            Command::Propose(_) => "propose",
+            Command::RollCall(..) => "roll_call",
+            Command::Begin(..) => "begin",
+            Command::Find(..) => "find",
+            Command::Watch(..) => "watch",
+            Command::Say(..) => "say",
+        }
+    }
+
+    /// Every crash point's name.
+    pub const CRASH_POINTS: [&'static str; 7] =
+        ["describe", "propose", "roll_call", "begin", "find", "watch", "say"];
+}
+
+/// What reaches a service.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Signals of one delivery that speak about this service, in the sender's order.
+    Signals(Vec<Signal>),
+    /// A deployment, by a notice.
+    Deployed(Box<Deployment>, Box<super::release::Release>),
+    /// A person asks for something.
+    Asked(Ask),
+    /// A command ended.
+    Ended(Command, Ending),
+    /// Time passed.
+    Tick,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// Describe: the picture.
+    Described(Box<Picture>),
+    /// Propose: the acts.
+    Proposed(Vec<Act>),
+    /// Propose, or begin: the provider will not; why.
+    Refused(String),
+    /// Roll call: who is there.
+    Roster(Roster),
+    /// Begin: the gate said no.
+    Barred(Why),
+    /// Begin: taken.
+    Accepted(Handle),
+    /// Find: it was taken.
+    Found(Handle),
+    /// Find: it surely was not.
+    Absent,
+    /// Begin, find, watch: something else serves; what.
+    Moved(String),
+    /// Begin: the request surely never left.
+    NotSent,
+    /// Watch: what the provider says.
+    Progress(Progress),
+    /// It may or may not have happened, or could not be read: no fact follows.
+    Unclear(String),
+    /// Say: said there.
+    Said(Place),
+}
+
+/// What a provider says about work under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Still at it.
+    Running(String),
+    /// Done; this release serves.
+    Serving(ReleaseId),
+    /// Failed, definitely; why.
+    Failed(String),
+    /// A person has to do something there.
+    NeedsHuman {
+        /// What.
+        why: String,
+        /// Where.
+        url: Option<String>,
+    },
+    /// Somebody else's work replaced ours; what.
+    Superseded(String),
+}
+
+/// What a person asks for, through whichever door.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// Who.
+    pub by: PersonId,
+    /// When it reached us.
+    pub at: Timestamp,
+    /// What.
+    pub what: Wish,
+}
+
+/// What can be asked of one service.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wish {
+    /// Vote on a plan.
+    Vote {
+        /// The case.
+        case: CaseId,
+        /// Yes or no, on which plan.
+        vote: PersonVote,
+    },
+    /// Call a case off before the act.
+    Cancel(CaseId),
+    /// Not now: judge again in 15 minutes.
+    Snooze(CaseId),
+    /// This deployment is not to blame.
+    Exonerate(CaseId),
+    /// Settle what nobody can tell.
+    Settle(CaseId, Settlement),
+    /// A rollback by hand.
+    Rollback {
+        /// To which release; none: the ledger's own choice.
+        to: Option<ReleaseId>,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing automatic for so long.
+    Freeze {
+        /// How long.
+        length: Duration,
+        /// Why.
+        reason: String,
+    },
+    /// Lift the freeze.
+    Unfreeze,
+    /// A release is good, or bad.
+    Mark {
+        /// Which.
+        release: ReleaseId,
+        /// Good.
+        good: bool,
+        /// Why.
+        reason: String,
+    },
+    /// A release may go out again.
+    Unlock {
+        /// Which.
+        release: ReleaseId,
+        /// Why.
+        reason: String,
+    },
+}

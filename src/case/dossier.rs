@@ -1,0 +1,137 @@
+//! The dossier: everything Snapback knows and does about one service. It is the unit of memory, of sequence, of
+//! transaction and of a replica's claim. Its events tell the story; it is the memory, stored whole.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::deployment::{DeploymentOrigin, Owner};
+use super::habit::Habit;
+use super::id::{CaseId, DeploymentId, PersonId, ServiceId, SignalName, Timestamp};
+use super::ledger::Ledger;
+use super::phase::Outcome;
+use super::signal::{Episode, EpisodeKey};
+use super::story::Case;
+
+/// Episodes kept at once: beyond it new ones are refused as "too many", and said so.
+pub const EPISODES_MAX: usize = 256;
+/// Ended episodes kept, for late reports and for what is chronic.
+pub const ENDED_MAX: usize = 256;
+/// Signal names with habits.
+pub const HABITS_MAX: usize = 256;
+/// Past outcomes kept.
+pub const OUTCOMES_MAX: usize = 20;
+
+/// Everything about one service that survives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dossier {
+    /// The service.
+    pub service: ServiceId,
+    /// Its releases and deployments.
+    pub ledger: Ledger,
+    /// Who else decides what should run there.
+    pub owner: Owner,
+    /// What is usual for its signals.
+    pub habits: BTreeMap<SignalName, Habit>,
+    /// Episodes that are firing or settling.
+    pub episodes: BTreeMap<EpisodeKey, Episode>,
+    /// Episodes that ended, oldest first.
+    pub ended: VecDeque<EndedEpisode>,
+    /// Nothing automatic until then.
+    pub freeze: Option<Freeze>,
+    /// The open case.
+    pub open: Option<Box<Case>>,
+    /// Closed cases that are still being told.
+    pub telling: Vec<Case>,
+    /// How the last cases ended, oldest first.
+    pub outcomes: VecDeque<PastOutcome>,
+    /// Cases opened so far: the next one's number is one more.
+    pub cases_opened: u64,
+}
+
+/// An episode that ended: enough to know a late report for what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedEpisode {
+    /// Which alert.
+    pub key: EpisodeKey,
+    /// Its name.
+    pub name: SignalName,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When the sender said that it cleared.
+    pub cleared_at: Timestamp,
+}
+
+/// Nothing automatic until then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// Who.
+    pub by: PersonId,
+    /// Why.
+    pub reason: String,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// How a case ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastOutcome {
+    /// The case.
+    pub case: CaseId,
+    /// Its suspect.
+    pub suspect: Option<DeploymentId>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When.
+    pub at: Timestamp,
+    /// A request of its plan was permitted.
+    pub acted: bool,
+}
+
+impl Dossier {
+    /// A service that was never seen.
+    pub fn new(service: ServiceId) -> Dossier {
+        Dossier {
+            service,
+            ledger: Ledger::default(),
+            owner: Owner::Nobody,
+            habits: BTreeMap::new(),
+            episodes: BTreeMap::new(),
+            ended: VecDeque::new(),
+            freeze: None,
+            open: None,
+            telling: Vec::new(),
+            outcomes: VecDeque::new(),
+            cases_opened: 0,
+        }
+    }
+
+    /// The case of this id, open or still being told.
+    pub fn case(&self, id: &CaseId) -> Option<&Case> {
+        self.open
+            .as_deref()
+            .filter(|case| case.id == *id)
+            .or_else(|| self.telling.iter().find(|case| case.id == *id))
+    }
+
+    /// Whether this deployment is ours.
+    pub fn is_ours(origin: &DeploymentOrigin) -> bool {
+        matches!(origin, DeploymentOrigin::Ours(_))
+    }
+}
+
+impl Dossier {
+    /// Takes an event: assigns, never judges.
+    pub fn apply(&mut self, stamped: &super::event::Stamped) -> Result<(), IllegalEvent> {
+        let _ = stamped;
+        Ok(())
+    }
+}
+
+/// An event that cannot follow the present phase. A bug or a torn store, never business.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{event} cannot follow {phase}")]
+pub struct IllegalEvent {
+    /// The phase, or `no case`.
+    pub phase: &'static str,
+    /// The event.
+    pub event: &'static str,
+}

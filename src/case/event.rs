@@ -1,0 +1,364 @@
+//! Events: what happened to a service and to its case. Facts, appended and never changed. They are fat: an event
+//! holds the result, and `apply` only assigns. Leaves to `words` what is said about them.
+
+use std::sync::Arc;
+
+use super::approval::Vote;
+use super::decide::Decision;
+use super::deployment::{Deployment, Owner};
+use super::gate::Why;
+use super::habit::Habit;
+use super::id::{
+    Attempt, CaseId, DeploymentId, Handle, NoteNo, PersonId, Place, ReleaseId, SignalName, StepNo, Timestamp,
+};
+use super::ledger::Grade;
+use super::phase::Outcome;
+use super::plan::{Choice, Plan};
+use super::release::Release;
+use super::settings::{Mode, VerifyPolicy};
+use super::signal::{EpisodeKey, Signal};
+
+/// An event with its moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stamped {
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// An episode opened.
+    EpisodeOpened(Box<Signal>),
+    /// A firing episode was told again, long enough after the last time to be worth writing.
+    EpisodeHeard {
+        /// Which.
+        key: EpisodeKey,
+        /// When it was told.
+        at: Timestamp,
+    },
+    /// A clear was told; it must settle.
+    EpisodeClearing {
+        /// Which.
+        key: EpisodeKey,
+        /// When the sender says that it cleared.
+        cleared_at: Timestamp,
+        /// When the clear counts as settled.
+        until: Timestamp,
+    },
+    /// It fired again before its clear had settled: the same episode.
+    EpisodeResumed {
+        /// Which.
+        key: EpisodeKey,
+        /// When it was told.
+        at: Timestamp,
+    },
+    /// Its clear settled.
+    EpisodeEnded {
+        /// Which.
+        key: EpisodeKey,
+        /// The signal's name, whose habit learns from it.
+        name: SignalName,
+        /// The habit from now on.
+        habit: Habit,
+    },
+    /// The provider was read, or a notice came, and it told something new. Only what is new is listed.
+    LedgerRefreshed {
+        /// When it was read.
+        at: Timestamp,
+        /// What serves now.
+        current: Option<ReleaseId>,
+        /// Deployments that are new or changed.
+        deployments: Vec<Deployment>,
+        /// Releases that are new or better known.
+        releases: Vec<Release>,
+        /// Who else decides what should run there.
+        owner: Owner,
+    },
+    /// A release's grade changed.
+    Graded {
+        /// Which.
+        release: ReleaseId,
+        /// To what.
+        grade: Grade,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// A signal's onset fell into a release's window.
+    Tainted {
+        /// Which.
+        release: ReleaseId,
+        /// When the trouble began.
+        at: Timestamp,
+    },
+    /// A release may not go out again.
+    Locked {
+        /// Which.
+        release: ReleaseId,
+        /// Why.
+        why: String,
+    },
+    /// It may again.
+    Unlocked {
+        /// Which.
+        release: ReleaseId,
+        /// Who said so; nobody when the blame was lifted.
+        by: Option<PersonId>,
+    },
+    /// Nothing automatic on this service until then.
+    Frozen {
+        /// Who.
+        by: PersonId,
+        /// Why.
+        reason: String,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The freeze was lifted.
+    Unfrozen {
+        /// Who.
+        by: PersonId,
+    },
+    /// A case opened.
+    Opened {
+        /// Its id.
+        case: CaseId,
+        /// Who began it.
+        origin: Origin,
+        /// Whether it may act.
+        mode: Mode,
+        /// The signals that raised it.
+        signals: Vec<EpisodeKey>,
+        /// When the first of them reached us.
+        received_at: Timestamp,
+        /// Then it is judged with what is known.
+        until: Timestamp,
+    },
+    /// More signals joined.
+    Joined {
+        /// Which.
+        signals: Vec<EpisodeKey>,
+    },
+    /// It was judged.
+    Weighed(Arc<Decision>),
+    /// All signals of the case cleared, unsettled.
+    AllCleared,
+    /// One of them fires again.
+    FiredAgain,
+    /// The provider is asked for acts.
+    Chosen {
+        /// What for.
+        choice: Choice,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The provider proposed, and the plan stands.
+    Planned(Arc<Plan>),
+    /// There will be no plan; why.
+    NotPlanned {
+        /// Why.
+        why: String,
+        /// When to weigh again. `None`: not by itself.
+        recheck: Option<Timestamp>,
+    },
+    /// In shadow: this would have been done.
+    WouldAct {
+        /// When to judge again.
+        recheck: Option<Timestamp>,
+    },
+    /// People are asked.
+    Asked {
+        /// Why they are, where the rows said rollback.
+        why: Option<String>,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// An automatic act was announced; its countdown starts when the thread took it, at the latest then.
+    CountdownAnnounced {
+        /// How long it will count.
+        latest: Timestamp,
+    },
+    /// The countdown counts.
+    CountdownBegan {
+        /// When the act begins.
+        until: Timestamp,
+    },
+    /// Somebody voted; whether they may is read next.
+    VoteHeard(Vote),
+    /// They may, and the vote counts.
+    Voted(Vote),
+    /// They may not, or the vote came to nothing; why.
+    VoteRefused {
+        /// Who.
+        by: PersonId,
+        /// Why.
+        why: String,
+    },
+    /// A vote was enough, or the countdown ended: the first step may begin.
+    Readied {
+        /// The step.
+        step: StepNo,
+        /// Nobody was asked.
+        automatic: bool,
+    },
+    /// Somebody said *not now*: judged again then.
+    Snoozed {
+        /// Who.
+        by: PersonId,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Somebody said that this deployment is not to blame.
+    Exonerated {
+        /// Who.
+        by: PersonId,
+        /// Which.
+        deployment: DeploymentId,
+    },
+    /// The gate did not let the step begin.
+    Barred {
+        /// The step.
+        step: StepNo,
+        /// Why.
+        why: Why,
+        /// When it is asked again.
+        again_at: Timestamp,
+    },
+    /// The gate let the step begin: on disk before the provider is called.
+    Intended {
+        /// The step.
+        step: StepNo,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// A search found nothing; one more is needed.
+    Looked {
+        /// The step.
+        step: StepNo,
+    },
+    /// The provider took it.
+    Accepted {
+        /// The step.
+        step: StepNo,
+        /// Its receipt.
+        handle: Handle,
+    },
+    /// The request surely never took effect.
+    Absent {
+        /// The step.
+        step: StepNo,
+    },
+    /// The request surely never left.
+    NotSent {
+        /// The step.
+        step: StepNo,
+    },
+    /// The provider said no, or failed, definitely.
+    StepFailed {
+        /// The step.
+        step: StepNo,
+        /// Why.
+        why: String,
+    },
+    /// The step is done.
+    StepDone {
+        /// The step.
+        step: StepNo,
+        /// Done how, in a sentence.
+        says: String,
+    },
+    /// The next step may begin.
+    NextStep {
+        /// The step.
+        step: StepNo,
+    },
+    /// Nobody can tell what the act did.
+    NeedsHuman {
+        /// The step.
+        step: StepNo,
+        /// What is not known, and where to look.
+        why: String,
+    },
+    /// A person settled it.
+    Settled {
+        /// Who.
+        by: PersonId,
+        /// How.
+        how: Settlement,
+    },
+    /// The target serves: does it help?
+    VerifyBegan {
+        /// How it is judged.
+        policy: VerifyPolicy,
+        /// The provider reverted by itself.
+        adopted: bool,
+    },
+    /// All signals are clear since then, or no longer.
+    ClearSince {
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+    /// The case is over.
+    Closed {
+        /// How.
+        outcome: Outcome,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// A note of the case was said.
+    Said {
+        /// The case; it may be closed.
+        case: CaseId,
+        /// Which note.
+        note: NoteNo,
+        /// Where.
+        place: Place,
+    },
+    /// A closed case has nothing left to tell, and leaves the dossier.
+    Told {
+        /// Which.
+        case: CaseId,
+    },
+}
+
+/// Who began a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A signal.
+    Signal,
+    /// A person, by hand.
+    Person {
+        /// Who.
+        by: PersonId,
+        /// Why.
+        reason: String,
+        /// To which release; none: the ledger's own choice.
+        to: Option<ReleaseId>,
+    },
+    /// A drill.
+    Drill,
+}
+
+impl Origin {
+    /// The word in the API.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Origin::Signal => "signal",
+            Origin::Person { .. } => "person",
+            Origin::Drill => "drill",
+        }
+    }
+}
+
+/// How a person settles what nobody can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Look again.
+    LookAgain,
+    /// It took effect.
+    TookEffect,
+    /// Give up.
+    GiveUp,
+}

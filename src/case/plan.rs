@@ -1,0 +1,179 @@
+//! A plan: data with nothing left to choose. Suspect, target, expected current, steps, and a digest over all of that
+//! and the approval policy; whoever approves approves exactly this.
+
+use std::sync::Arc;
+
+use super::approval::ApprovalPolicy;
+use super::digest::Canon;
+use super::id::{CaseId, DeploymentId, Digest, Duration, Mark, ReleaseId, ServiceId, StepNo, Timestamp};
+use super::ledger::Grade;
+use super::release::{MigrationMarks, Release};
+use super::step::{Act, Class, Doer, OnFailure, Step};
+
+/// What the core asks a provider to propose acts for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Choice {
+    /// The case.
+    pub case: CaseId,
+    /// The service that is changed.
+    pub service: ServiceId,
+    /// The deployment to be undone. `None` in a person's case against a release that no deployment tells of.
+    pub suspect: Option<DeploymentId>,
+    /// What serves, or is going out.
+    pub from: ReleaseId,
+    /// What shall serve.
+    pub to: ReleaseId,
+}
+
+/// A plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The deployment that is undone.
+    pub suspect: Option<DeploymentId>,
+    /// The release that leaves; it must serve, or be going out, when the plan begins.
+    pub from: Release,
+    /// The release that returns.
+    pub to: Release,
+    /// What the ledger holds of the target.
+    pub to_grade: Grade,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// Every release after the target up to the suspect, newest first: all of it is undone.
+    pub undone: Vec<Undone>,
+    /// The old fleet is still alive, so that going back is a switch; else a redeploy.
+    pub fast: bool,
+    /// How long it usually takes, where somebody knows.
+    pub expected_time: Option<Duration>,
+    /// Who may say yes to it.
+    pub approval: Arc<ApprovalPolicy>,
+    /// When it stops being valid; not part of the digest, so that the same plan made again keeps its votes.
+    pub expires: Timestamp,
+    /// Over everything above but `expires`.
+    pub digest: Digest,
+}
+
+/// A release that a rollback takes away.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Undone {
+    /// The release.
+    pub release: ReleaseId,
+    /// What people call it.
+    pub called: String,
+    /// Who made it.
+    pub author: Option<String>,
+    /// What it says about going back over it.
+    pub marks: MigrationMarks,
+}
+
+impl Plan {
+    /// Puts the digest on a plan; call it last.
+    pub fn sealed(mut self) -> Plan {
+        self.digest = self.compute_digest();
+        self
+    }
+
+    /// The step of this number.
+    pub fn step(&self, step: StepNo) -> Option<&Step> {
+        self.steps.get(usize::from(step.0))
+    }
+
+    /// Our sign for one step: the same for each attempt, different for every case and step.
+    pub fn mark(case: &CaseId, step: StepNo, digest: &Digest) -> Mark {
+        let mut canon = Canon::new("mark");
+        canon.text("case", case.as_str()).number("step", i64::from(step.0)).text("plan", digest.as_str());
+        Mark::new(format!("snapback/{}", &canon.digest().as_str()[..24]))
+    }
+
+    fn compute_digest(&self) -> Digest {
+        let mut canon = Canon::new("plan");
+        canon.option("suspect", self.suspect.as_ref().map(DeploymentId::as_str));
+        canon_release(&mut canon, "from", &self.from);
+        canon_release(&mut canon, "to", &self.to);
+        canon.text("to_grade", self.to_grade.word());
+        for step in &self.steps {
+            canon_step(&mut canon, step);
+        }
+        for undone in &self.undone {
+            canon.text("undone", undone.release.as_str()).option("author", undone.author.as_deref());
+            canon_marks(&mut canon, &undone.marks);
+        }
+        canon.flag("fast", self.fast);
+        canon.number("expected_s", self.expected_time.map_or(-1, |time| time.as_secs()));
+        canon_policy(&mut canon, &self.approval);
+        canon.digest()
+    }
+}
+
+fn canon_release(canon: &mut Canon, name: &str, release: &Release) {
+    canon
+        .text(name, release.id.as_str())
+        .option("version", release.version.as_deref())
+        .option("commit", release.commit.as_deref())
+        .option("author", release.author.as_deref());
+    canon_marks(canon, &release.marks);
+}
+
+fn canon_marks(canon: &mut Canon, marks: &MigrationMarks) {
+    canon
+        .option("rollback", marks.rollback.map(|mark| mark.word()))
+        .option("schema", marks.schema_version.map(|v| v.to_string()).as_deref())
+        .option("min_schema", marks.min_compatible_schema.map(|v| v.to_string()).as_deref());
+}
+
+fn canon_step(canon: &mut Canon, step: &Step) {
+    match &step.doer {
+        Doer::Provider(service) => canon.text("provider", service.as_str()),
+        Doer::Ledger(release) => canon.text("ledger", release.as_str()),
+        Doer::User => canon.text("user", ""),
+    };
+    let Act { kind, arguments, class, says } = &step.act;
+    canon.text("kind", kind).text("class", class.letter()).text("says", says);
+    for (name, value) in arguments {
+        canon.text(name, value);
+    }
+    canon.number("deadline_ms", i64::try_from(step.deadline.as_millis()).unwrap_or(i64::MAX));
+    canon.text(
+        "on_failure",
+        match step.on_failure {
+            OnFailure::Stop => "stop",
+            OnFailure::Continue => "continue",
+        },
+    );
+}
+
+fn canon_policy(canon: &mut Canon, policy: &ApprovalPolicy) {
+    canon.text("approval", policy.name.as_str()).number("quorum", i64::from(policy.quorum));
+    for clause in &policy.from {
+        canon.number("clause", i64::try_from(clause.len()).unwrap_or(i64::MAX));
+        for group in clause {
+            canon.text("group", group.as_str());
+        }
+    }
+    canon.flag("not_the_author", policy.not_the_author);
+    canon.number("expires_ms", i64::try_from(policy.expires.as_millis()).unwrap_or(i64::MAX));
+    canon.text(
+        "on_expiry",
+        match policy.on_expiry {
+            super::approval::OnExpiry::Notify => "notify",
+            super::approval::OnExpiry::Rollback => "rollback",
+        },
+    );
+    for group in &policy.break_glass {
+        canon.text("break_glass", group.as_str());
+    }
+}
+
+/// The step that locks the bad release: ours, in the ledger, after everything else.
+pub fn lock_step(bad: &Release) -> Step {
+    Step {
+        doer: Doer::Ledger(bad.id.clone()),
+        act: Act {
+            kind: "lock".into(),
+            arguments: std::iter::once(("release".to_owned(), bad.id.to_string())).collect(),
+            class: Class::B,
+            says: format!("lock {} so that it does not go out again unseen", bad.called()),
+        },
+        deadline: Duration::from_secs(10),
+        on_failure: OnFailure::Continue,
+    }
+}

@@ -1,0 +1,194 @@
+//! The standing: the little that is global. Pause, hold, the acts of the last day, and which services and changes
+//! raised a case lately. A decision reads a copy of it as advice; the gate reads it as truth.
+
+use super::id::{Attempt, CaseId, ChangeId, DeploymentId, Duration, PersonId, ServiceId, StepNo, Timestamp};
+use super::step::Class;
+
+/// Acts are remembered for so long: the longest budget window is a day.
+pub const ACTS_KEPT: Duration = Duration::from_hours(24);
+/// Raised cases are remembered for so long: longer than any window that counts them.
+pub const RAISED_KEPT: Duration = Duration::from_hours(1);
+/// The most raised cases remembered; beyond it every window that counts them is full many times over.
+pub const RAISED_MAX: usize = 1024;
+
+/// What is global.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// Somebody paused.
+    pub pause: Option<Pause>,
+    /// Snapback forbids itself.
+    pub hold: Option<Hold>,
+    /// Acts of the last day, oldest first.
+    pub acts: Vec<ActRecord>,
+    /// Cases that signals raised lately, oldest first.
+    pub raised: Vec<Raised>,
+}
+
+/// A pause of everything automatic, or of everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Who paused.
+    pub by: PersonId,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// People's acts stop as well.
+    pub everything: bool,
+}
+
+/// Snapback forbids itself, because its store may be stale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Why, each in a sentence; never empty.
+    pub reasons: Vec<String>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// One attempt that passed the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActRecord {
+    /// The service that it changes.
+    pub service: ServiceId,
+    /// The deployment that it undoes.
+    pub suspect: Option<DeploymentId>,
+    /// The case.
+    pub case: CaseId,
+    /// The step.
+    pub step: StepNo,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// How often the step may be tried.
+    pub class: Class,
+    /// When the intent was written.
+    pub at: Timestamp,
+    /// Nobody was asked.
+    pub automatic: bool,
+}
+
+/// A case that a signal raised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raised {
+    /// The service.
+    pub service: ServiceId,
+    /// The suspect's change, where known.
+    pub change: Option<ChangeId>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What changes the standing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StandingEvent {
+    /// Somebody paused.
+    Paused(Pause),
+    /// Somebody resumed.
+    Resumed {
+        /// Who.
+        by: PersonId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Snapback forbids itself.
+    Held(Hold),
+    /// Somebody lifted the hold, after the unknown marks were shown.
+    Released {
+        /// Who.
+        by: PersonId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A case was raised.
+    CaseRaised(Raised),
+    /// An attempt passed the gate.
+    Acted(ActRecord),
+}
+
+impl Standing {
+    /// Takes a change.
+    pub fn apply(&mut self, event: &StandingEvent) {
+        match event {
+            StandingEvent::Paused(pause) => self.pause = Some(pause.clone()),
+            StandingEvent::Resumed { .. } => self.pause = None,
+            StandingEvent::Held(hold) => match &mut self.hold {
+                Some(old) => {
+                    for reason in &hold.reasons {
+                        if !old.reasons.contains(reason) {
+                            old.reasons.push(reason.clone());
+                        }
+                    }
+                }
+                None => self.hold = Some(hold.clone()),
+            },
+            StandingEvent::Released { .. } => self.hold = None,
+            StandingEvent::CaseRaised(raised) => {
+                self.raised.retain(|old| raised.at.duration_since(old.at) <= RAISED_KEPT);
+                if self.raised.len() >= RAISED_MAX {
+                    self.raised.remove(0);
+                }
+                self.raised.push(raised.clone());
+            }
+            StandingEvent::Acted(act) => {
+                self.acts.retain(|old| act.at.duration_since(old.at) <= ACTS_KEPT);
+                self.acts.push(act.clone());
+            }
+        }
+    }
+
+    /// First attempts of automatic acts within `within` before `now`, of one service or of all.
+    ///
+    /// A plan of several steps is one act: only its first step's first attempt counts.
+    pub fn automatic_acts(&self, of: Option<&ServiceId>, within: Duration, now: Timestamp) -> u32 {
+        let counted = self.acts.iter().filter(|act| {
+            act.automatic
+                && act.attempt == 1
+                && act.step == StepNo(0)
+                && of.is_none_or(|service| act.service == *service)
+                && now.duration_since(act.at) < within
+        });
+        u32::try_from(counted.count()).unwrap_or(u32::MAX)
+    }
+
+    /// The last act on this service, a person's too.
+    pub fn last_act(&self, of: &ServiceId) -> Option<&ActRecord> {
+        self.acts.iter().rev().find(|act| act.service == *of)
+    }
+
+    /// How many distinct services raised a case within `within` before `now`, this one included.
+    pub fn services_raised(&self, with: &ServiceId, within: Duration, now: Timestamp) -> u32 {
+        let mut services: Vec<&ServiceId> = self
+            .raised
+            .iter()
+            .filter(|raised| now.duration_since(raised.at) <= within)
+            .map(|raised| &raised.service)
+            .chain(std::iter::once(with))
+            .collect();
+        services.sort();
+        services.dedup();
+        u32::try_from(services.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Other services on which the same change raised a case within `within` before `now`.
+    pub fn others_of_change(
+        &self,
+        change: &ChangeId,
+        but: &ServiceId,
+        within: Duration,
+        now: Timestamp,
+    ) -> Vec<ServiceId> {
+        let mut services: Vec<ServiceId> = self
+            .raised
+            .iter()
+            .filter(|raised| {
+                raised.change.as_ref() == Some(change)
+                    && raised.service != *but
+                    && now.duration_since(raised.at) <= within
+            })
+            .map(|raised| raised.service.clone())
+            .collect();
+        services.sort();
+        services.dedup();
+        services
+    }
+}

@@ -1,0 +1,123 @@
+//! A case: one suspect deployment and all that follows, from the first signal to the last word in its thread. Holds
+//! what is known; `dossier` moves it, `words` tells it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::approval::Vote;
+use super::decide::Decision;
+use super::deployment::Deployment;
+use super::event::{Origin, Stamped};
+use super::id::{CaseId, Duration, Fingerprint, NoteNo, Place, SignalName, SourceName, Timestamp};
+use super::phase::Phase;
+use super::plan::Plan;
+use super::release::Release;
+use super::settings::Mode;
+use super::signal::EpisodeKey;
+
+/// Events kept in a case. Beyond it only endings are written; a case so long is told as "too long to tell".
+pub const EVENTS_MAX: usize = 512;
+
+/// One suspect deployment and all that follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// Its id.
+    pub id: CaseId,
+    /// Who began it.
+    pub origin: Origin,
+    /// Whether it may act.
+    pub mode: Mode,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Its signals.
+    pub signals: BTreeMap<EpisodeKey, CaseSignal>,
+    /// The suspect, as it was when it was chosen.
+    pub suspect: Option<Suspect>,
+    /// The last decision.
+    pub decision: Option<Arc<Decision>>,
+    /// The plan.
+    pub plan: Option<Arc<Plan>>,
+    /// In shadow, or after notify: what would be done was told.
+    pub told_plan: bool,
+    /// Votes that count, as long as their digest is the plan's.
+    pub votes: Vec<Vote>,
+    /// Votes of people of whom it is not yet read whether they may.
+    pub heard: Vec<Vote>,
+    /// Nobody was asked.
+    pub automatic: bool,
+    /// Not judged again before.
+    pub snoozed_until: Option<Timestamp>,
+    /// All its signals are clear, unsettled.
+    pub all_clear: bool,
+    /// When each stage was reached.
+    pub clock: CaseClock,
+    /// Notes said so far: the next one's number.
+    pub said: NoteNo,
+    /// Its thread, once the root was said.
+    pub thread: Option<Place>,
+    /// Everything that happened in it, oldest first.
+    pub events: Vec<Stamped>,
+}
+
+/// A signal as its case remembers it, after its episode is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseSignal {
+    /// Who told it.
+    pub source: SourceName,
+    /// Its name.
+    pub name: SignalName,
+    /// Which alert.
+    pub fingerprint: Fingerprint,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it cleared, if it did.
+    pub cleared_at: Option<Timestamp>,
+    /// The last time that it was told as firing.
+    pub heard_at: Timestamp,
+    /// How late it tells: its decay is taken to be as long.
+    pub lag: Duration,
+    /// What the sender says about it, for the thread.
+    pub summary: Option<String>,
+}
+
+/// The suspect, as it was when it was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspect {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// Its release.
+    pub release: Release,
+}
+
+/// When each stage was reached, for people and for the histograms of product §17.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseClock {
+    /// The first signal, or the request, reached us.
+    pub received_at: Timestamp,
+    /// First judged.
+    pub judged_at: Option<Timestamp>,
+    /// People were asked.
+    pub asked_at: Option<Timestamp>,
+    /// Enough of them said yes.
+    pub approved_at: Option<Timestamp>,
+    /// The first intent was written.
+    pub started_at: Option<Timestamp>,
+    /// The target served.
+    pub done_at: Option<Timestamp>,
+    /// The verification ended.
+    pub verified_at: Option<Timestamp>,
+}
+
+impl Case {
+    /// Whether it is over.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed(_))
+    }
+
+    /// Whether a request of its plan was ever permitted.
+    pub fn acted(&self) -> bool {
+        self.clock.started_at.is_some()
+    }
+}

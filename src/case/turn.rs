@@ -1,0 +1,100 @@
+//! A turn: what many inputs lead to, for one transaction. Made by the engine's desk, written by the journal, and only
+//! then true. Owns how the gate's answers become events, so that both sides apply exactly the same.
+
+use super::dossier::Dossier;
+use super::event::{Event, Stamped};
+use super::gate::{GateAsk, Why};
+use super::id::{CaseId, DeliveryId, Duration, ServiceId, Timestamp};
+use super::permit::Permit;
+use super::standing::StandingEvent;
+
+/// What one transaction writes.
+#[derive(Clone, Debug, Default)]
+pub struct Turn {
+    /// When it was made.
+    pub at: Timestamp,
+    /// The services that changed, with their events.
+    pub changes: Vec<Change>,
+    /// What changes the standing beside what the gates write.
+    pub standing: Vec<StandingEvent>,
+    /// What the gate is asked in the same transaction, in order.
+    pub gates: Vec<GateAsk>,
+    /// How each delivery that this turn took ended.
+    pub dispositions: Vec<(DeliveryId, Vec<Disposition>)>,
+    /// Every delivery up to this one is decided.
+    pub cursor: Option<DeliveryId>,
+}
+
+/// One service's change.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The service as it is after its events.
+    pub dossier: Dossier,
+    /// What happened, with the case that it belongs to.
+    pub events: Vec<(Option<CaseId>, Stamped)>,
+    /// Cases that changed and have since left the dossier, told to the end: their last shape, for readers.
+    pub departed: Vec<super::story::Case>,
+}
+
+/// What became of one signal, click or request. Every one has exactly one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Taken by this service.
+    Taken(ServiceId),
+    /// The same report again, or older than what is known.
+    Repeated(ServiceId),
+    /// A clear of something that was not firing, or no news.
+    Idle(ServiceId),
+    /// No service is known for it; why.
+    Unmapped(String),
+    /// Its source may not speak about this service.
+    OutOfScope(ServiceId),
+    /// Authentic, and unreadable; why. A dead letter.
+    Dead(String),
+    /// Beyond a limit; which.
+    TooMany(String),
+}
+
+/// The gate's answer to one ask.
+#[derive(Debug)]
+pub enum Gated {
+    /// It passed, is on disk, and the request may leave.
+    Passed(Permit),
+    /// It did not; why.
+    Barred(CaseId, Why),
+}
+
+/// How long until a waiting step asks the gate again.
+pub const GATE_AGAIN: Duration = Duration::from_secs(5);
+
+impl Turn {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+            && self.standing.is_empty()
+            && self.gates.is_empty()
+            && self.dispositions.is_empty()
+            && self.cursor.is_none()
+    }
+
+    /// Makes the gate's answers part of the turn: an intent or a refusal, as an event of its service.
+    ///
+    /// Called by the journal inside the transaction, before the rows are written.
+    pub fn settle(&mut self, answers: &[Result<(), Why>]) {
+        for (ask, answer) in self.gates.iter().zip(answers) {
+            let step = ask.order.step;
+            let event = match answer {
+                Ok(()) => Event::Intended { step, attempt: ask.order.attempt },
+                Err(why) => Event::Barred { step, why: why.clone(), again_at: self.at + GATE_AGAIN },
+            };
+            let Some(change) = self.changes.iter_mut().find(|c| c.dossier.service == ask.order.service)
+            else {
+                continue;
+            };
+            let stamped = Stamped { at: self.at, event };
+            if change.dossier.apply(&stamped).is_ok() {
+                change.events.push((Some(ask.order.case.clone()), stamped));
+            }
+        }
+    }
+}

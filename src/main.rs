@@ -1,0 +1,2 @@
+//! Snapback.
+fn main() {}
