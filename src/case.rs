@@ -1,10 +1,10 @@
 //! Everything that Snapback thinks. Pure: no clock, no socket, no database, no randomness, nothing asynchronous.
 //! Facts come in, events and commands go out; the engine writes the former down before it carries out the latter.
 
-pub mod id;
-
+// Nouns.
 pub mod deployment;
 pub mod habit;
+pub mod id;
 pub mod ledger;
 pub mod permit;
 pub mod plan;
@@ -14,17 +14,45 @@ pub mod signal;
 pub mod standing;
 pub mod step;
 
+// Thought: what a brief leads to.
 pub mod approval;
 pub mod brief;
+pub mod calendar;
+pub mod correlate;
 pub mod decide;
+pub mod digest;
+pub mod expression;
 pub mod gate;
 pub mod guard;
+mod index;
+pub mod map;
+pub mod matcher;
+mod row;
+pub mod rules;
+pub mod verify;
 
+// Life: how a service's dossier moves.
 pub mod command;
 pub mod dossier;
 pub mod event;
+pub mod explain;
+pub mod live;
+pub mod next;
 pub mod phase;
+pub mod readiness;
+pub mod scribe;
 pub mod story;
+pub mod transition;
 pub mod turn;
+pub mod words;
 
-pub mod digest;
+mod apply;
+mod ask;
+mod carry;
+mod choose;
+mod hear;
+mod pursue;
+mod refresh;
+mod weigh;
+
+// Speech.

@@ -176,9 +176,7 @@ mod tests {
     fn roster(pairs: &[(&str, &[&str])]) -> Roster {
         let members = pairs
             .iter()
-            .map(|(group, people)| {
-                (GroupName::new(group), people.iter().map(|person| PersonId::new(person)).collect())
-            })
+            .map(|(group, people)| (GroupName::new(group), people.iter().map(PersonId::new).collect()))
             .collect();
         Roster { at: now(), members }
     }
@@ -186,7 +184,7 @@ mod tests {
     fn policy(from: &[&[&str]], quorum: u32) -> ApprovalPolicy {
         ApprovalPolicy {
             name: "default".into(),
-            from: from.iter().map(|clause| clause.iter().map(|g| GroupName::new(g)).collect()).collect(),
+            from: from.iter().map(|clause| clause.iter().map(GroupName::new).collect()).collect(),
             quorum,
             expires: Duration::from_mins(15),
             not_the_author: false,

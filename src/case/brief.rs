@@ -134,7 +134,7 @@ pub struct TargetFacts {
 }
 
 /// What the guards look at.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GuardFacts {
     /// Why Snapback forbids itself, if it does.
     pub hold: Option<String>,

@@ -61,6 +61,8 @@ pub enum Input {
     Asked(Ask),
     /// A command ended.
     Ended(Command, Ending),
+    /// The process began again: nothing that lapsed meanwhile acts.
+    Restarted,
     /// Time passed.
     Tick,
 }

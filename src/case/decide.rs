@@ -3,13 +3,105 @@
 
 use std::sync::Arc;
 
-use super::brief::Brief;
-use super::guard::GuardAnswer;
+use super::brief::{Brief, CandidateFacts};
+use super::correlate::correlate;
+use super::guard::{GuardAnswer, GuardName, GuardOutcome, judge};
 use super::id::{DeploymentId, Digest, Duration, PolicyName, RuleName, Timestamp};
+use super::row::Trial;
+use super::rules::{Rule, RuleTable};
 use super::settings::Mode;
 
 /// Raised whenever the same brief may lead to another decision; an old record is then shown, not recomputed.
 pub const LOGIC: u32 = 1;
+
+/// Judges a brief by a rule table and the guards. The same brief and table give the same decision, for ever.
+pub fn decide(brief: &Brief, rules: &RuleTable) -> Decision {
+    let candidates = correlate(brief, rules.longest_window());
+    let suspect = chosen(brief, &candidates);
+    let facts = suspect.as_ref().and_then(|suspect| facts_of(brief, suspect));
+    let suspicion = facts.map_or(0.0, |suspect| suspicion_with_undone(brief, &candidates, suspect));
+    let trial = Trial::new(brief, rules, facts, suspicion);
+    let reached = rules.reach(brief, trial.service());
+    let ruling = trial.ask(reached.rows.iter().map(|position| *position as usize));
+    let guards = judge(brief, &candidates, facts, ruling.row);
+    let ceiling = guards.iter().map(|guard| guard.outcome.ceiling()).min().unwrap_or(Verdict::Rollback);
+    let stopped = guards.iter().find(|guard| guard.outcome == GuardOutcome::Stop);
+    let stopped = stopped.map(|guard| guard.reason.clone());
+    let terms = terms(ruling.row, ruling.proposed, ceiling);
+    Decision {
+        verdict: ruling.proposed.min(ceiling),
+        proposed: ruling.proposed,
+        stopped,
+        rule: ruling.row.map(|row| row.name.clone()),
+        terms,
+        rows: ruling.rows,
+        passed_over: reached.passed_over,
+        shadow: ruling.shadow,
+        recheck: earliest(ruling.recheck, provider_judges_until(brief, &guards)),
+        guards,
+        candidates,
+        suspect,
+        suspicion,
+        rules: rules.digest(),
+        logic: LOGIC,
+        at: brief.now,
+        brief: Arc::new(brief.clone()),
+    }
+}
+
+/// How every row of the table answers, those that the index passes over and those below the governing one included.
+pub fn explain_rows(brief: &Brief, rules: &RuleTable) -> Vec<RowTrace> {
+    let candidates = correlate(brief, rules.longest_window());
+    let suspect = chosen(brief, &candidates).and_then(|suspect| facts_of(brief, &suspect));
+    let suspicion = suspect.map_or(0.0, |suspect| suspicion_with_undone(brief, &candidates, suspect));
+    Trial::new(brief, rules, suspect, suspicion).ask_all().rows
+}
+
+/// The suspect: the one that the case is about, else the one that the signals point at most.
+fn chosen(brief: &Brief, candidates: &[Candidate]) -> Option<DeploymentId> {
+    let most = || candidates.iter().find_map(|candidate| candidate.deployment.clone());
+    brief.suspect.clone().or_else(most)
+}
+
+fn facts_of<'b>(brief: &'b Brief, suspect: &DeploymentId) -> Option<&'b CandidateFacts> {
+    brief.candidates.iter().find(|candidate| candidate.deployment == *suspect)
+}
+
+/// The suspicion that rows compare: a rollback takes away every deployment after its target, so those of the same
+/// service count with the suspect.
+fn suspicion_with_undone(brief: &Brief, candidates: &[Candidate], suspect: &CandidateFacts) -> f64 {
+    let goes_too = |facts: &CandidateFacts| {
+        let Some(target) = &brief.target else { return false };
+        facts.service == suspect.service
+            && facts.release != target.release
+            && (target.deployed_at.is_some_and(|at| facts.started_at > at)
+                || target.undone.iter().any(|undone| undone.release == facts.release))
+    };
+    let counts = |candidate: &&Candidate| {
+        candidate.deployment.as_ref().is_some_and(|deployment| {
+            *deployment == suspect.deployment || facts_of(brief, deployment).is_some_and(goes_too)
+        })
+    };
+    candidates.iter().filter(counts).map(|candidate| candidate.suspicion).sum::<f64>().min(1.0)
+}
+
+fn terms(row: Option<&Rule>, proposed: Verdict, ceiling: Verdict) -> Terms {
+    let Some(row) = row else { return Terms::default() };
+    let row_said_approve = proposed == Verdict::Approve && ceiling == Verdict::Rollback;
+    Terms { row_said_approve, ..row.terms() }
+}
+
+/// When the provider's own judgement is over, where it is what weakens the verdict.
+fn provider_judges_until(brief: &Brief, guards: &[GuardAnswer]) -> Option<Timestamp> {
+    let judges = |guard: &GuardAnswer| {
+        guard.name == GuardName::ProviderJudges && guard.outcome == GuardOutcome::Notify
+    };
+    brief.facts.provider_judges_until.filter(|_| guards.iter().any(judges))
+}
+
+fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
 
 /// What is to be done. Ordered: a guard can only lower it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +169,17 @@ pub enum OnResolve {
     Continue,
 }
 
+impl OnResolve {
+    /// The word in files and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            OnResolve::Suspend => "suspend",
+            OnResolve::Cancel => "cancel",
+            OnResolve::Continue => "continue",
+        }
+    }
+}
+
 /// How one row answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowTrace {
@@ -93,7 +196,8 @@ pub enum Answer {
     Yes,
     /// A condition does not hold; which, in words.
     No(String),
-    /// Everything else holds, and this will at that moment if nothing changes.
+    /// Everything else holds, and this may still: `firing_for` will at that moment if nothing changes, and more
+    /// alerts are waited for until then.
     NotYet {
         /// What is waited for.
         failed: String,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::deployment::{DeploymentOrigin, Owner};
+use super::deployment::Owner;
 use super::habit::Habit;
 use super::id::{CaseId, DeploymentId, PersonId, ServiceId, SignalName, Timestamp};
 use super::ledger::Ledger;
@@ -110,19 +110,6 @@ impl Dossier {
             .as_deref()
             .filter(|case| case.id == *id)
             .or_else(|| self.telling.iter().find(|case| case.id == *id))
-    }
-
-    /// Whether this deployment is ours.
-    pub fn is_ours(origin: &DeploymentOrigin) -> bool {
-        matches!(origin, DeploymentOrigin::Ours(_))
-    }
-}
-
-impl Dossier {
-    /// Takes an event: assigns, never judges.
-    pub fn apply(&mut self, stamped: &super::event::Stamped) -> Result<(), IllegalEvent> {
-        let _ = stamped;
-        Ok(())
     }
 }
 

@@ -55,6 +55,11 @@ pub enum Event {
         /// When it was told.
         at: Timestamp,
     },
+    /// A deployment became known late that may be to blame for an episode whose case found none: it is judged anew.
+    EpisodeReopened {
+        /// Which.
+        key: EpisodeKey,
+    },
     /// Its clear settled.
     EpisodeEnded {
         /// Which.
@@ -161,6 +166,13 @@ pub enum Event {
         /// Why.
         why: String,
         /// When to weigh again. `None`: not by itself.
+        recheck: Option<Timestamp>,
+    },
+    /// The facts no longer carry what was under way before the act: the case weighs again.
+    Withdrawn {
+        /// Why.
+        why: String,
+        /// When to judge again.
         recheck: Option<Timestamp>,
     },
     /// In shadow: this would have been done.
@@ -321,6 +333,62 @@ pub enum Event {
         /// Which.
         case: CaseId,
     },
+}
+
+impl Event {
+    /// The word in the journal, the API and the golden table.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Event::EpisodeOpened(_) => "episode_opened",
+            Event::EpisodeHeard { .. } => "episode_heard",
+            Event::EpisodeClearing { .. } => "episode_clearing",
+            Event::EpisodeResumed { .. } => "episode_resumed",
+            Event::EpisodeReopened { .. } => "episode_reopened",
+            Event::EpisodeEnded { .. } => "episode_ended",
+            Event::LedgerRefreshed { .. } => "ledger_refreshed",
+            Event::Graded { .. } => "graded",
+            Event::Tainted { .. } => "tainted",
+            Event::Locked { .. } => "locked",
+            Event::Unlocked { .. } => "unlocked",
+            Event::Frozen { .. } => "frozen",
+            Event::Unfrozen { .. } => "unfrozen",
+            Event::Opened { .. } => "opened",
+            Event::Joined { .. } => "joined",
+            Event::Weighed(_) => "weighed",
+            Event::AllCleared => "all_cleared",
+            Event::FiredAgain => "fired_again",
+            Event::Chosen { .. } => "chosen",
+            Event::Planned(_) => "planned",
+            Event::NotPlanned { .. } => "not_planned",
+            Event::Withdrawn { .. } => "withdrawn",
+            Event::WouldAct { .. } => "would_act",
+            Event::Asked { .. } => "asked",
+            Event::CountdownAnnounced { .. } => "countdown_announced",
+            Event::CountdownBegan { .. } => "countdown_began",
+            Event::VoteHeard(_) => "vote_heard",
+            Event::Voted(_) => "voted",
+            Event::VoteRefused { .. } => "vote_refused",
+            Event::Readied { .. } => "readied",
+            Event::Snoozed { .. } => "snoozed",
+            Event::Exonerated { .. } => "exonerated",
+            Event::Barred { .. } => "barred",
+            Event::Intended { .. } => "intended",
+            Event::Looked { .. } => "looked",
+            Event::Accepted { .. } => "accepted",
+            Event::Absent { .. } => "absent",
+            Event::NotSent { .. } => "not_sent",
+            Event::StepFailed { .. } => "step_failed",
+            Event::StepDone { .. } => "step_done",
+            Event::NextStep { .. } => "next_step",
+            Event::NeedsHuman { .. } => "needs_human",
+            Event::Settled { .. } => "settled",
+            Event::VerifyBegan { .. } => "verify_began",
+            Event::ClearSince { .. } => "clear_since",
+            Event::Closed { .. } => "closed",
+            Event::Said { .. } => "said",
+            Event::Told { .. } => "told",
+        }
+    }
 }
 
 /// Who began a case.

@@ -1,10 +1,10 @@
 //! The gate: the last check before an act, and the only one that is truth. It runs inside the transaction that
 //! writes the intent, on the standing as it is on disk at that moment. Leaves to `guard` what weakens a verdict.
 
-use super::id::{Attempt, DeploymentId, Digest, Duration, StepNo, Timestamp};
+use super::id::{DeploymentId, Digest, Duration, ServiceId, Timestamp};
 use super::settings::GuardSettings;
 use super::standing::{ActRecord, Standing};
-use super::step::{Class, Order};
+use super::step::Order;
 
 /// The intent may be followed by a request for so long; later the gate is asked again. Shorter than any lease.
 pub const WIRE_DEADLINE: Duration = Duration::from_secs(10);
@@ -140,10 +140,10 @@ impl Why {
 /// Later steps of a plan that has begun pass budgets, cooldown, freeze and expiry: half a rollback is worse than
 /// either whole one. Pause with everything and hold stop them all the same.
 pub fn gate(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Why> {
-    if let Some(hold) = &standing.hold {
-        if !ask.by_hand {
-            return Err(Why::Hold(hold.reasons.join("; ")));
-        }
+    if let Some(hold) = &standing.hold
+        && !ask.by_hand
+    {
+        return Err(Why::Hold(hold.reasons.join("; ")));
     }
     if standing.pause.as_ref().is_some_and(|pause| pause.everything) {
         return Err(Why::PausedEverything);
@@ -152,7 +152,7 @@ pub fn gate(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Wh
         return Err(Why::Clock);
     }
     attempts(standing, ask)?;
-    let begun = ask.order.step != StepNo(0) || ask.order.attempt > 1;
+    let begun = standing.acts.iter().any(|act| act.case == ask.order.case && !act.unsent);
     if !begun && now >= ask.plan_expires {
         return Err(Why::PlanExpired);
     }
@@ -177,10 +177,10 @@ pub fn gate(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Wh
 /// How often this very step was tried, by the records and not by the case.
 fn attempts(standing: &Standing, ask: &GateAsk) -> Result<(), Why> {
     let same = |act: &&ActRecord| act.case == ask.order.case && act.step == ask.order.step;
-    let tried = standing.acts.iter().filter(same).map(|act| act.attempt).max().unwrap_or(0);
-    let limit: Attempt = ask.order.act.class.attempts_max();
+    let recorded = standing.acts.iter().filter(same).map(|act| act.attempt).max().unwrap_or(0);
+    let sent = standing.acts.iter().filter(same).filter(|act| !act.unsent).count();
     // An attempt that is on record already was permitted once: its request may have left.
-    if ask.order.attempt <= tried || ask.order.attempt > limit {
+    if ask.order.attempt <= recorded || sent >= usize::from(ask.order.act.class.attempts_max()) {
         return Err(Why::AttemptsSpent);
     }
     Ok(())
@@ -195,7 +195,11 @@ fn automatic(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), W
         return Err(Why::Frozen);
     }
     let on_this_suspect = |act: &ActRecord| {
-        act.automatic && act.service == *service && act.suspect.is_some() && act.suspect == ask.suspect
+        act.automatic
+            && !act.unsent
+            && act.service == *service
+            && act.suspect.is_some()
+            && act.suspect == ask.suspect
     };
     if standing.acts.iter().any(on_this_suspect) {
         return Err(Why::AlreadyActed);
@@ -216,7 +220,7 @@ fn automatic(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), W
 /// The budgets that are spent, each in words.
 pub fn budgets_spent(
     standing: &Standing,
-    service: &super::id::ServiceId,
+    service: &ServiceId,
     limits: &GuardSettings,
     now: Timestamp,
 ) -> Vec<String> {
@@ -240,12 +244,10 @@ pub fn record(ask: &GateAsk, now: Timestamp) -> ActRecord {
         case: ask.order.case.clone(),
         step: ask.order.step,
         attempt: ask.order.attempt,
-        class: class_of(ask),
+        class: ask.order.act.class,
         at: now,
         automatic: ask.automatic && !ask.rehearsal,
+        mark: ask.order.mark.clone(),
+        unsent: false,
     }
-}
-
-fn class_of(ask: &GateAsk) -> Class {
-    ask.order.act.class
 }

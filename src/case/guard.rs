@@ -1,7 +1,71 @@
-//! Guards: built-in checks that can weaken a verdict and never strengthen it, and the gate, which is the last of
-//! them and the only one that is truth: it runs in the transaction that writes the intent.
+//! Guards: built-in checks that can weaken a verdict and never strengthen it. All of them are asked and shown; the
+//! strictest wins. Leaves to `gate` the last check, the only one that is truth: it runs in the transaction that writes
+//! the intent.
 
-use super::decide::Verdict;
+use super::brief::{Brief, CandidateFacts};
+use super::decide::{Candidate, Verdict};
+use super::rules::Rule;
+
+mod circumstance;
+mod evidence;
+mod target;
+
+/// Asks every guard, in the order of [`GuardName::ALL`]. `candidates` are what correlation made of the brief.
+pub fn judge(
+    brief: &Brief,
+    candidates: &[Candidate],
+    suspect: Option<&CandidateFacts>,
+    row: Option<&Rule>,
+) -> Vec<GuardAnswer> {
+    let evidence = evidence::Evidence::of(brief, candidates, suspect, row);
+    let answer = |name: GuardName| {
+        let (outcome, reason) = match name {
+            GuardName::Hold => circumstance::hold(brief),
+            GuardName::PauseEverything => circumstance::pause_everything(brief),
+            GuardName::TargetMissing => target::missing(brief),
+            GuardName::NotCurrent => target::current_moved(brief, suspect),
+            GuardName::TargetIsSuspect => target::is_suspect(brief, suspect),
+            GuardName::NoTarget => target::none(brief),
+            GuardName::Stale => evidence.stale(),
+            GuardName::OlderThanSuspect => evidence.older_than_suspect(),
+            GuardName::OwnRollback => circumstance::own_rollback(brief, suspect),
+            GuardName::AlreadyRolledBack => circumstance::already_rolled_back(brief),
+            GuardName::NewerDeployment => circumstance::newer_deployment(brief, suspect),
+            GuardName::ProviderJudges => circumstance::provider_judges(brief, suspect),
+            GuardName::OwnedElsewhere => circumstance::owned_elsewhere(brief),
+            GuardName::NotUndoable => target::not_undoable(suspect),
+            GuardName::SettledBefore => circumstance::settled_before(brief),
+            GuardName::Freeze => circumstance::freeze(brief),
+            GuardName::Pause => circumstance::pause(brief),
+            GuardName::Calendar => circumstance::calendar(brief),
+            GuardName::Cooldown => circumstance::cooldown(brief),
+            GuardName::Budget => circumstance::budget(brief),
+            GuardName::SharedOutage => circumstance::shared_outage(brief),
+            GuardName::Unproven => target::unproven(brief),
+            GuardName::BeyondMaxBack => target::beyond_max_back(brief),
+            GuardName::Migration => target::migration(brief),
+            GuardName::UnsureOnset => evidence.unsure_onset(),
+            GuardName::Chronic => evidence.chronic(),
+            GuardName::ManyServices => circumstance::many_services(brief),
+            GuardName::LedgerIncomplete => circumstance::ledger_incomplete(brief),
+            GuardName::NotLatest => target::not_latest(brief, suspect),
+            GuardName::Dependency => evidence.dependency(),
+        };
+        GuardAnswer { name, outcome, reason }
+    };
+    GuardName::ALL.into_iter().map(answer).collect()
+}
+
+/// What a guard found: what it allows, and why.
+type Finding = (GuardOutcome, String);
+
+fn pass(why: &str) -> Finding {
+    (GuardOutcome::Pass, why.to_owned())
+}
+
+fn at_most(outcome: GuardOutcome, why: impl Into<String>) -> Finding {
+    (outcome, why.into())
+}
 
 /// One guard's answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +103,8 @@ pub enum GuardName {
     AlreadyRolledBack,
     /// Somebody deployed after the suspect.
     NewerDeployment,
+    /// The provider judges what is going out itself, and is given its time.
+    ProviderJudges,
     /// Somebody else decides what should run there.
     OwnedElsewhere,
     /// No provider of ours can undo this change.
@@ -79,7 +145,7 @@ pub enum GuardName {
 
 impl GuardName {
     /// Every guard, in the order in which they are shown.
-    pub const ALL: [GuardName; 29] = [
+    pub const ALL: [GuardName; 30] = [
         GuardName::Hold,
         GuardName::PauseEverything,
         GuardName::TargetMissing,
@@ -91,6 +157,7 @@ impl GuardName {
         GuardName::OwnRollback,
         GuardName::AlreadyRolledBack,
         GuardName::NewerDeployment,
+        GuardName::ProviderJudges,
         GuardName::OwnedElsewhere,
         GuardName::NotUndoable,
         GuardName::SettledBefore,
@@ -125,6 +192,7 @@ impl GuardName {
             GuardName::OwnRollback => "own_rollback",
             GuardName::AlreadyRolledBack => "already_rolled_back",
             GuardName::NewerDeployment => "newer_deployment",
+            GuardName::ProviderJudges => "provider_judges",
             GuardName::OwnedElsewhere => "owned_elsewhere",
             GuardName::NotUndoable => "not_undoable",
             GuardName::SettledBefore => "settled_before",

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::deployment::Deployment;
-use super::id::{ReleaseId, Timestamp};
+use super::deployment::{Deployment, DeploymentOrigin, DeploymentStatus};
+use super::id::{DeploymentId, Duration, ReleaseId, Timestamp};
 use super::release::Release;
+use super::settings::MaxBack;
 
 /// Releases kept for one service: beyond it the oldest that nobody asks about are forgotten.
 pub const RELEASES_MAX: usize = 200;
@@ -66,4 +67,258 @@ pub struct Ledger {
     pub current: Option<ReleaseId>,
     /// Whether the provider's own history was read once: only then is `inherited` decided.
     pub first_sight_over: bool,
+}
+
+/// What a picture or a notice adds to a ledger.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct News {
+    /// Deployments that are new or changed.
+    pub deployments: Vec<Deployment>,
+    /// Releases that are new or better known.
+    pub releases: Vec<Release>,
+}
+
+/// Where one would go back to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target<'a> {
+    /// The release's page.
+    pub page: &'a Page,
+    /// Whether it counts as proven.
+    pub proven: bool,
+    /// How many releases back it lies: 1 is the one before.
+    pub releases_back: u32,
+    /// Its last deployment before the suspect.
+    pub deployed_at: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// The page of this release.
+    pub fn page(&self, release: &ReleaseId) -> Option<&Page> {
+        self.pages.get(release)
+    }
+
+    /// What is held of this release.
+    pub fn grade(&self, release: &ReleaseId) -> Grade {
+        self.page(release).map_or(Grade::Unknown, |page| page.grade)
+    }
+
+    /// The deployment of this id.
+    pub fn deployment(&self, id: &DeploymentId) -> Option<&Deployment> {
+        self.deployments.iter().rev().find(|deployment| deployment.id == *id)
+    }
+
+    /// The last deployment that put this release out.
+    pub fn last_deployment_of(&self, release: &ReleaseId) -> Option<&Deployment> {
+        self.deployments.iter().rev().find(|deployment| deployment.release == *release)
+    }
+
+    /// What a picture tells that is not known yet.
+    pub fn news(&self, deployments: &[Deployment], releases: &[Release]) -> News {
+        // A deployment older than everything kept was forgotten on purpose: it is no news again and again.
+        let forgotten = |deployment: &Deployment| {
+            self.deployments.len() >= DEPLOYMENTS_MAX
+                && self.deployments.first().is_some_and(|oldest| deployment.started_at < oldest.started_at)
+        };
+        let newest = deployments.len().saturating_sub(DEPLOYMENTS_MAX);
+        News {
+            deployments: deployments[newest..]
+                .iter()
+                .filter(|deployment| {
+                    self.deployment(&deployment.id) != Some(deployment) && !forgotten(deployment)
+                })
+                .cloned()
+                .collect(),
+            releases: releases
+                .iter()
+                .filter(|release| match self.page(&release.id) {
+                    Some(page) => {
+                        let mut learned = page.release.clone();
+                        learned.learn(release);
+                        learned != page.release
+                    }
+                    None => self.pages.len() < RELEASES_MAX,
+                })
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Takes news. Deployments stay sorted by beginning; what is beyond the limits is forgotten, oldest first.
+    pub fn learn(&mut self, news: &News) {
+        for release in &news.releases {
+            match self.pages.get_mut(&release.id) {
+                Some(page) => page.release.learn(release),
+                None => {
+                    self.pages.insert(release.id.clone(), Page::new(release.clone()));
+                }
+            }
+        }
+        for deployment in &news.deployments {
+            if !self.pages.contains_key(&deployment.release) {
+                let bare = Release::bare(deployment.release.clone());
+                self.pages.insert(deployment.release.clone(), Page::new(bare));
+            }
+            match self.deployments.iter_mut().find(|known| known.id == deployment.id) {
+                Some(known) => known.clone_from(deployment),
+                None => self.deployments.push(deployment.clone()),
+            }
+        }
+        self.deployments.sort_by(|a, b| (a.started_at, &a.id).cmp(&(b.started_at, &b.id)));
+        let beyond = self.deployments.len().saturating_sub(DEPLOYMENTS_MAX);
+        self.deployments.drain(..beyond);
+        self.forget_pages();
+    }
+
+    /// The grades that provider history earns on first sight of a service: a release that served at least its soak
+    /// and was replaced by an ordinary deployment, not by a rollback, is inherited.
+    pub fn inherited(&self, soak: Duration) -> Vec<ReleaseId> {
+        let went_out: Vec<&Deployment> =
+            self.deployments.iter().filter(|d| d.status == DeploymentStatus::Finished).collect();
+        let mut inherited: Vec<ReleaseId> = went_out
+            .windows(2)
+            .filter(|pair| {
+                let (one, next) = (pair[0], pair[1]);
+                let served = next.started_at.duration_since(one.finished_at.unwrap_or(one.started_at));
+                served >= soak && next.origin == DeploymentOrigin::Ordinary && next.release != one.release
+            })
+            .map(|pair| pair[0].release.clone())
+            .collect();
+        inherited.sort();
+        inherited.dedup();
+        inherited
+    }
+
+    /// The release that is baking and has soaked by `now`, if any. `heard_since` is when Snapback began to listen:
+    /// a release that served while nobody listened has proven nothing.
+    pub fn soaked(&self, soak: Duration, heard_since: Timestamp, now: Timestamp) -> Option<&ReleaseId> {
+        let until = self.soaks_until(soak, heard_since)?;
+        (now >= until).then_some(self.current.as_ref()).flatten()
+    }
+
+    /// When the current release will have soaked, if it is baking.
+    pub fn soaks_until(&self, soak: Duration, heard_since: Timestamp) -> Option<Timestamp> {
+        let current = self.current.as_ref()?;
+        if self.grade(current) != Grade::Baking {
+            return None;
+        }
+        let finished = self.last_deployment_of(current)?.finished_at?;
+        Some(finished.max(heard_since) + soak)
+    }
+
+    /// Where one would go back to from this suspect: the newest proven release before it that is within reach; else
+    /// the newest finished one that is not bad, unproven.
+    pub fn target(&self, suspect: &Deployment, rules: TargetRules, now: Timestamp) -> Option<Target<'_>> {
+        let before = self.releases_before(suspect);
+        let sound = |target: &Target<'_>| {
+            target.page.grade != Grade::Bad && target.page.release.artifact_exists != Some(false)
+        };
+        let within = |target: &Target<'_>| {
+            target.releases_back <= rules.max_back.releases
+                && target.deployed_at.is_none_or(|at| now.duration_since(at) <= rules.max_back.age)
+        };
+        let targets: Vec<Target<'_>> = before
+            .into_iter()
+            .map(|target| Target { proven: rules.proves(target.page.grade), ..target })
+            .collect();
+        let proven = targets.iter().find(|target| target.proven && sound(target) && within(target));
+        proven.or_else(|| targets.iter().find(|target| sound(target))).cloned()
+    }
+
+    /// Distinct releases that finished going out before this deployment began, newest first, itself left out.
+    fn releases_before(&self, suspect: &Deployment) -> Vec<Target<'_>> {
+        let mut found: Vec<Target<'_>> = Vec::new();
+        let earlier = self.deployments.iter().rev().filter(|deployment| {
+            deployment.started_at < suspect.started_at
+                && deployment.status == DeploymentStatus::Finished
+                && deployment.release != suspect.release
+        });
+        for deployment in earlier {
+            let Some(page) = self.page(&deployment.release) else { continue };
+            if found.iter().any(|target| target.page.release.id == deployment.release) {
+                continue;
+            }
+            let releases_back = u32::try_from(found.len()).unwrap_or(u32::MAX).saturating_add(1);
+            found.push(Target {
+                page,
+                proven: false,
+                releases_back,
+                deployed_at: Some(deployment.started_at),
+            });
+        }
+        found
+    }
+
+    /// Every release that going back to `target` takes away, newest first.
+    pub fn undone(&self, target: &ReleaseId, suspect: &Deployment) -> Vec<&Page> {
+        let mut taken: Vec<&Page> = Vec::new();
+        let last_good = self
+            .deployments
+            .iter()
+            .rev()
+            .find(|d| d.release == *target && d.started_at < suspect.started_at)
+            .map(|d| d.started_at);
+        let later = self.deployments.iter().rev().filter(|deployment| {
+            last_good.is_none_or(|at| deployment.started_at > at)
+                && deployment.release != *target
+                && matches!(deployment.status, DeploymentStatus::Finished | DeploymentStatus::GoingOut)
+        });
+        for deployment in later {
+            let Some(page) = self.page(&deployment.release) else { continue };
+            if !taken.iter().any(|known| known.release.id == deployment.release) {
+                taken.push(page);
+            }
+        }
+        taken
+    }
+
+    /// Forgets pages beyond the limit: those that no kept deployment names, never bad or locked ones first.
+    fn forget_pages(&mut self) {
+        while self.pages.len() > RELEASES_MAX {
+            let named = |id: &ReleaseId| self.deployments.iter().any(|deployment| deployment.release == *id);
+            let heavy = |page: &Page| page.lock.is_some() || page.grade == Grade::Bad;
+            let victim = self
+                .pages
+                .iter()
+                .find(|(id, page)| !named(id) && !heavy(page))
+                .or_else(|| self.pages.iter().find(|(id, _)| !named(id)))
+                .map(|(id, _)| id.clone());
+            let Some(victim) = victim else { return };
+            self.pages.remove(&victim);
+        }
+    }
+}
+
+impl Page {
+    /// A release of which nothing is held.
+    pub fn new(release: Release) -> Page {
+        Page { release, grade: Grade::Unknown, why: "first seen".into(), lock: None, tainted_at: None }
+    }
+}
+
+/// What counts as a target for a service.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetRules {
+    /// How far back it may lie.
+    pub max_back: MaxBack,
+    /// Whether inherited releases count as proven.
+    pub inherit_good: bool,
+}
+
+impl TargetRules {
+    fn proves(self, grade: Grade) -> bool {
+        match grade {
+            Grade::Good => true,
+            Grade::Inherited => self.inherit_good,
+            Grade::Baking | Grade::Bad | Grade::Unknown => false,
+        }
+    }
+}
+
+impl Grade {
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Grade> {
+        [Grade::Baking, Grade::Good, Grade::Inherited, Grade::Bad, Grade::Unknown]
+            .into_iter()
+            .find(|grade| grade.word() == word)
+    }
 }

@@ -104,6 +104,8 @@ pub struct GuardSettings {
     pub budget: Vec<Budget>,
     /// So far may clocks differ before an order of moments is unsure.
     pub clock_skew: Duration,
+    /// No automatic acts during these times, `[times.NAME]`.
+    pub not_during: Vec<PolicyName>,
     /// How long a provider that judges a deployment itself is left to do so.
     pub provider_grace: Duration,
     /// How long a clear must last before its episode ends.
@@ -166,6 +168,7 @@ impl Default for GuardSettings {
                 Budget { within: day, acts: 10 },
             ],
             clock_skew: Duration::from_secs(10),
+            not_during: Vec::new(),
             provider_grace: Duration::from_secs(60),
             episode_settle: Duration::from_mins(5),
             shared_outage_services: 3,

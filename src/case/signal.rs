@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::id::{DeploymentId, Duration, Fingerprint, SignalName, SourceName, Timestamp};
+use super::id::{CaseId, DeploymentId, Duration, Fingerprint, SignalName, SourceName, Timestamp};
 
 /// The labels of a signal, sorted by name. A missing label equals the empty text.
 pub type Labels = BTreeMap<String, String>;
@@ -98,6 +98,8 @@ pub struct Episode {
     pub standing: EpisodeStanding,
     /// A person said that this deployment is not to blame; it is never asked about again.
     pub exonerated: Vec<DeploymentId>,
+    /// The case that it is in. `None`: it waits until the open case closes.
+    pub case: Option<CaseId>,
 }
 
 /// Where an episode stands.
@@ -123,6 +125,7 @@ impl Episode {
             heard_at: signal.received_at,
             standing: EpisodeStanding::Firing,
             exonerated: Vec::new(),
+            case: None,
             signal,
         }
     }

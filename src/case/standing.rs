@@ -1,7 +1,9 @@
 //! The standing: the little that is global. Pause, hold, the acts of the last day, and which services and changes
 //! raised a case lately. A decision reads a copy of it as advice; the gate reads it as truth.
 
-use super::id::{Attempt, CaseId, ChangeId, DeploymentId, Duration, PersonId, ServiceId, StepNo, Timestamp};
+use super::id::{
+    Attempt, CaseId, ChangeId, DeploymentId, Duration, Mark, PersonId, ServiceId, StepNo, Timestamp,
+};
 use super::step::Class;
 
 /// Acts are remembered for so long: the longest budget window is a day.
@@ -65,6 +67,10 @@ pub struct ActRecord {
     pub at: Timestamp,
     /// Nobody was asked.
     pub automatic: bool,
+    /// Our sign at the provider: a mark that no act knows is another Snapback's, or a lost store's.
+    pub mark: Mark,
+    /// The request surely never left: the record counts for nothing but its number.
+    pub unsent: bool,
 }
 
 /// A case that a signal raised.
@@ -103,6 +109,15 @@ pub enum StandingEvent {
     CaseRaised(Raised),
     /// An attempt passed the gate.
     Acted(ActRecord),
+    /// An attempt's request surely never left.
+    NeverSent {
+        /// The case.
+        case: CaseId,
+        /// The step.
+        step: StepNo,
+        /// The attempt.
+        attempt: Attempt,
+    },
 }
 
 impl Standing {
@@ -133,26 +148,39 @@ impl Standing {
                 self.acts.retain(|old| act.at.duration_since(old.at) <= ACTS_KEPT);
                 self.acts.push(act.clone());
             }
+            StandingEvent::NeverSent { case, step, attempt } => {
+                for act in &mut self.acts {
+                    if act.case == *case && act.step == *step && act.attempt == *attempt {
+                        act.unsent = true;
+                    }
+                }
+            }
         }
     }
 
-    /// First attempts of automatic acts within `within` before `now`, of one service or of all.
+    /// Automatic acts within `within` before `now`, of one service or of all.
     ///
-    /// A plan of several steps is one act: only its first step's first attempt counts.
+    /// A plan of several steps and attempts is one act: each case counts once.
     pub fn automatic_acts(&self, of: Option<&ServiceId>, within: Duration, now: Timestamp) -> u32 {
-        let counted = self.acts.iter().filter(|act| {
-            act.automatic
-                && act.attempt == 1
-                && act.step == StepNo(0)
-                && of.is_none_or(|service| act.service == *service)
-                && now.duration_since(act.at) < within
-        });
-        u32::try_from(counted.count()).unwrap_or(u32::MAX)
+        let mut cases: Vec<&CaseId> = self
+            .acts
+            .iter()
+            .filter(|act| {
+                act.automatic
+                    && !act.unsent
+                    && of.is_none_or(|service| act.service == *service)
+                    && now.duration_since(act.at) < within
+            })
+            .map(|act| &act.case)
+            .collect();
+        cases.sort();
+        cases.dedup();
+        u32::try_from(cases.len()).unwrap_or(u32::MAX)
     }
 
     /// The last act on this service, a person's too.
     pub fn last_act(&self, of: &ServiceId) -> Option<&ActRecord> {
-        self.acts.iter().rev().find(|act| act.service == *of)
+        self.acts.iter().rev().find(|act| act.service == *of && !act.unsent)
     }
 
     /// How many distinct services raised a case within `within` before `now`, this one included.

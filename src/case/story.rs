@@ -39,8 +39,10 @@ pub struct Case {
     pub decision: Option<Arc<Decision>>,
     /// The plan.
     pub plan: Option<Arc<Plan>>,
-    /// In shadow, or after notify: what would be done was told.
+    /// In shadow: what would be done was told.
     pub told_plan: bool,
+    /// There is no plan; why, and until when none is asked for.
+    pub no_plan: Option<NoPlan>,
     /// Votes that count, as long as their digest is the plan's.
     pub votes: Vec<Vote>,
     /// Votes of people of whom it is not yet read whether they may.
@@ -59,6 +61,15 @@ pub struct Case {
     pub thread: Option<Place>,
     /// Everything that happened in it, oldest first.
     pub events: Vec<Stamped>,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoPlan {
+    /// In a sentence.
+    pub why: String,
+    /// When one is asked for again. `None`: not for this suspect and target.
+    pub until: Option<Timestamp>,
 }
 
 /// A signal as its case remembers it, after its episode is gone.

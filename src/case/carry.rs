@@ -1,0 +1,183 @@
+//! How the effect protocol goes on: what each ending of a begin, a search and a watch means for its step. Late
+//! endings, of steps that the case has left, mean nothing.
+
+use super::command::{Command, Ending, Progress};
+use super::event::Event;
+use super::id::{CaseId, Duration, NoteNo, Place, ReleaseId, StepNo};
+use super::ledger::Grade;
+use super::phase::{CountdownClock, Phase};
+use super::scribe::Scribe;
+use super::settings::VerifyPolicy;
+use super::standing::StandingEvent;
+use super::step::{Class, OnFailure, Step};
+use super::words;
+
+/// So many searches must find nothing before absence counts (failure model §4).
+const LOOKS_NEEDED: u8 = 2;
+
+impl Scribe<'_> {
+    /// A begin, a search or a watch of this step ended.
+    pub(super) fn carried(&mut self, command: &Command, case: &CaseId, step: StepNo, ending: &Ending) {
+        if !self.is_open(case) || self.at_step() != Some(step) {
+            return;
+        }
+        let Some(phase) = self.dossier.open.as_deref().map(|case| case.phase.clone()) else { return };
+        match (command, &phase) {
+            (Command::Begin(..), Phase::Intended { attempt, .. }) => self.began(step, *attempt, ending),
+            (Command::Find(..), Phase::Intended { attempt, looks, .. }) => {
+                self.found(step, *attempt, *looks, ending);
+            }
+            (Command::Watch(..), Phase::Running { .. }) => self.watched(step, ending),
+            _ => {}
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "other endings are no answer to a begin: no fact follows"
+    )]
+    fn began(&mut self, step: StepNo, attempt: super::id::Attempt, ending: &Ending) {
+        match ending {
+            Ending::Accepted(handle) => self.write(Event::Accepted { step, handle: handle.clone() }),
+            Ending::Refused(why) => self.step_failed(step, why),
+            Ending::Moved(what) => self.moved(step, what),
+            Ending::NotSent => {
+                let Some(case) = self.dossier.open.as_ref().map(|open| open.id.clone()) else { return };
+                self.write(Event::NotSent { step });
+                self.written.standing.push(StandingEvent::NeverSent { case, step, attempt });
+            }
+            // It may or may not have happened: no fact follows, and the search is next.
+            _ => {}
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "other endings are no answer to a search: no fact follows"
+    )]
+    fn found(&mut self, step: StepNo, attempt: super::id::Attempt, looks: u8, ending: &Ending) {
+        match ending {
+            Ending::Found(handle) => self.write(Event::Accepted { step, handle: handle.clone() }),
+            Ending::Moved(what) => self.moved(step, what),
+            Ending::Absent if looks + 1 < LOOKS_NEEDED => self.write(Event::Looked { step }),
+            Ending::Absent => match self.planned(step).map(|planned| planned.act.class) {
+                Some(class) if class != Class::C && attempt < class.attempts_max() => {
+                    self.write(Event::Absent { step });
+                }
+                _ => self.write(Event::NeedsHuman {
+                    step,
+                    why: "the provider shows no trace of the request, and another one might act twice".into(),
+                }),
+            },
+            _ => {}
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "still at it, or not readable now: looked at again at pace"
+    )]
+    fn watched(&mut self, step: StepNo, ending: &Ending) {
+        match ending {
+            Ending::Progress(Progress::Serving(release)) => self.served(step, release),
+            Ending::Progress(Progress::Failed(why)) | Ending::Refused(why) => self.step_failed(step, why),
+            Ending::Progress(Progress::NeedsHuman { why, url }) => {
+                let why = url.as_ref().map_or_else(|| why.clone(), |url| format!("{why}: {url}"));
+                self.write(Event::NeedsHuman { step, why });
+            }
+            Ending::Progress(Progress::Superseded(what)) | Ending::Moved(what) => self.moved(step, what),
+            // Still at it, or not readable now: looked at again at pace.
+            _ => {}
+        }
+    }
+
+    fn served(&mut self, step: StepNo, release: &ReleaseId) {
+        let Some(to) =
+            self.dossier.open.as_deref().and_then(|case| case.plan.as_ref()).map(|p| p.to.id.clone())
+        else {
+            return;
+        };
+        if *release != to {
+            let why = format!("the provider says that it is done, but {release} serves and not {to}");
+            return self.write(Event::NeedsHuman { step, why });
+        }
+        self.write(Event::StepDone { step, says: format!("{release} serves") });
+        self.advance(step);
+    }
+
+    fn moved(&mut self, step: StepNo, what: &str) {
+        if step == StepNo(0) {
+            self.supersede(what);
+        } else {
+            self.write(Event::NeedsHuman {
+                step,
+                why: format!("somebody acted in the middle of the plan: {what}"),
+            });
+        }
+    }
+
+    fn step_failed(&mut self, step: StepNo, why: &str) {
+        let Some(planned) = self.planned(step) else { return };
+        let on_failure = planned.on_failure;
+        let says = planned.act.says.clone();
+        self.write(Event::StepFailed { step, why: why.to_owned() });
+        match on_failure {
+            OnFailure::Continue => self.advance(step),
+            OnFailure::Stop => self.close(super::phase::Outcome::Failed, &format!("{says}: {why}")),
+        }
+    }
+
+    fn planned(&self, step: StepNo) -> Option<Step> {
+        self.dossier.open.as_deref()?.plan.as_ref()?.step(step).cloned()
+    }
+
+    /// The next step, or, after the last one, the verification.
+    pub(super) fn advance(&mut self, step: StepNo) {
+        let next = StepNo(step.0 + 1);
+        if self.planned(next).is_some() {
+            return self.write(Event::NextStep { step: next });
+        }
+        let Some(case) = self.dossier.open.as_deref() else { return };
+        let Some(plan) = case.plan.clone() else { return };
+        let why = format!("rolled back in case {}", case.id);
+        self.write(Event::Graded { release: plan.from.id.clone(), grade: Grade::Bad, why });
+        let policy = self.stretched_policy();
+        self.write(Event::VerifyBegan { policy, adopted: false });
+    }
+
+    /// The case's verification policy, its `within` no shorter than the longest lag of its signals.
+    pub(super) fn stretched_policy(&self) -> VerifyPolicy {
+        let Some(case) = self.dossier.open.as_deref() else { return VerifyPolicy::default() };
+        let by_row = case.decision.as_ref().and_then(|decision| decision.terms.verify.clone());
+        let policy = self.view.verify_policy(by_row.as_ref());
+        let longest = case.signals.values().map(|signal| signal.lag).max().unwrap_or(Duration::ZERO);
+        VerifyPolicy { within: policy.within.max(longest), ..policy }
+    }
+
+    /// A note was said. The announcement of a countdown starts it.
+    pub(super) fn said(&mut self, case: &CaseId, note: NoteNo, place: &Place) {
+        let known = self.dossier.case(case).filter(|case| case.said == note);
+        let Some(known) = known else { return };
+        let announces = words::announces_countdown(known, note);
+        self.write(Event::Said { case: case.clone(), note, place: place.clone() });
+        let Some(open) = self.dossier.open.as_deref().filter(|open| open.id == *case) else { return };
+        let untold = matches!(open.phase, Phase::Countdown { clock: CountdownClock::Untold { .. } });
+        if announces && untold {
+            let countdown = open.decision.as_ref().map(|d| d.terms.countdown).unwrap_or_default();
+            self.write(Event::CountdownBegan { until: self.view.now + countdown });
+        }
+    }
+
+    /// The process began again. Nothing that lapsed meanwhile acts: a countdown starts anew, in sight of people.
+    pub(super) fn restarted(&mut self) {
+        let Some(open) = self.dossier.open.as_deref() else { return };
+        if matches!(open.phase, Phase::Countdown { .. }) {
+            self.write(Event::CountdownAnnounced { latest: self.view.now + super::choose::TOLD_MAX });
+        }
+        let Some(open) = self.dossier.open.as_deref() else { return };
+        if matches!(open.phase, Phase::Ready { .. }) && open.phase.is_before_the_act() && open.automatic {
+            let why = "Snapback began again before the act".to_owned();
+            self.write(Event::Withdrawn { why, recheck: Some(self.view.now) });
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Choosing: from a decision to a plan with nothing left to choose, and from a plan to the question or the
+//! countdown. The provider proposes the acts; the core orders, bounds and digests them.
+
+use std::sync::Arc;
+
+use super::approval::{ApprovalPolicy, OnExpiry, PersonVote, Vote};
+use super::command::Ending;
+use super::decide::{Decision, Verdict};
+use super::deployment::Owner;
+use super::event::{Event, Origin};
+use super::id::{CaseId, Digest, Duration, ReleaseId, StepNo};
+use super::ledger::Page;
+use super::phase::{Outcome, Phase};
+use super::plan::{Choice, Plan, Undone, lock_step};
+use super::pursue::weakened;
+use super::scribe::Scribe;
+use super::settings::{Migrations, Mode};
+use super::step::{Act, Doer, OnFailure, Step};
+use super::weigh::undone;
+
+/// The provider has so long to propose its acts; reads only.
+const PROPOSE_MAX: Duration = Duration::from_secs(30);
+/// The countdown starts at the latest so long after it was announced, told by the second voice (product §9).
+pub(super) const TOLD_MAX: Duration = Duration::from_secs(15);
+/// One act of a provider may take so long from intent to end; every provider's own waits are shorter.
+const ACT_MAX: Duration = Duration::from_mins(30);
+
+impl Scribe<'_> {
+    /// Asks the provider for the acts that a decision calls for.
+    pub(super) fn choose(&mut self, decision: &Decision) {
+        let Some(case) = self.dossier.open.as_deref() else { return };
+        let (Some(suspect), Some(target)) = (decision.brief.suspect_facts(), &decision.brief.target) else {
+            return;
+        };
+        let from =
+            if suspect.going_out { Some(&suspect.release) } else { self.dossier.ledger.current.as_ref() };
+        let Some(from) = from else { return };
+        let choice = Choice {
+            case: case.id.clone(),
+            service: self.dossier.service.clone(),
+            suspect: Some(suspect.deployment.clone()),
+            from: from.clone(),
+            to: target.release.clone(),
+        };
+        self.write(Event::Chosen { choice, until: self.view.now + PROPOSE_MAX });
+    }
+
+    /// Whether the case's plan is still the one that this decision calls for.
+    pub(super) fn plan_fits(&self, decision: &Decision) -> bool {
+        let Some(case) = self.dossier.open.as_deref() else { return false };
+        let Some(plan) = &case.plan else { return false };
+        let target = decision.brief.target.as_ref().map(|target| &target.release);
+        plan.suspect == decision.suspect
+            && target == Some(&plan.to.id)
+            && self.view.now < plan.expires
+            && *plan.approval == *self.policy(Some(decision))
+    }
+
+    /// Takes the provider's proposal.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "other endings are no proposal: it is asked again until the phase ends"
+    )]
+    pub(super) fn proposed(&mut self, choice: &Choice, ending: &Ending) {
+        let asked = self.dossier.open.as_deref().map(|case| &case.phase);
+        if !matches!(asked, Some(Phase::Planning { choice: open, .. }) if open == choice) {
+            return;
+        }
+        match ending {
+            Ending::Proposed(acts) => {
+                if let Some(plan) = self.plan(choice, acts) {
+                    self.write(Event::Planned(Arc::new(plan)));
+                }
+            }
+            Ending::Refused(why) => self.write(Event::NotPlanned { why: why.clone(), recheck: None }),
+            // What could not be read is asked again, until the phase's own end.
+            _ => {}
+        }
+    }
+
+    fn plan(&self, choice: &Choice, acts: &[Act]) -> Option<Plan> {
+        let case = self.dossier.open.as_deref()?;
+        let ledger = &self.dossier.ledger;
+        let (from, to) = (ledger.page(&choice.from)?, ledger.page(&choice.to)?);
+        let suspect = choice.suspect.as_ref().and_then(|id| ledger.deployment(id));
+        let taken = match suspect {
+            Some(suspect) => undone(ledger, &choice.to, suspect),
+            None => vec![undone_page(from)],
+        };
+        let approval = self.policy(case.decision.as_deref());
+        let acts = acts.iter().map(|act| Step {
+            doer: Doer::Provider(choice.service.clone()),
+            act: act.clone(),
+            deadline: ACT_MAX,
+            on_failure: OnFailure::Stop,
+        });
+        let settings = self.view.settings;
+        let steps: Vec<Step> = (settings.before.iter().cloned())
+            .chain(acts)
+            .chain(settings.after.iter().cloned())
+            .chain(std::iter::once(lock_step(&from.release)))
+            .collect();
+        let plan = Plan {
+            suspect: choice.suspect.clone(),
+            from: from.release.clone(),
+            to: to.release.clone(),
+            to_grade: to.grade,
+            steps,
+            undone: taken,
+            fast: false,
+            expected_time: None,
+            expires: self.view.now + approval.expires,
+            approval,
+            digest: Digest::new(""),
+        };
+        Some(plan.sealed())
+    }
+
+    /// The policy by which this case asks: the row's, else the service's, else the shared default.
+    fn policy(&self, decision: Option<&Decision>) -> Arc<ApprovalPolicy> {
+        let by_row = decision.and_then(|decision| decision.terms.approval.as_ref());
+        let name = by_row.unwrap_or(&self.view.settings.approval);
+        self.view.shared.approvals.get(name).cloned().unwrap_or_else(|| {
+            // A name that is not known any more admits nobody: the safe reading of a table that changed.
+            Arc::new(ApprovalPolicy {
+                name: name.clone(),
+                from: Vec::new(),
+                quorum: 1,
+                expires: Duration::from_mins(15),
+                not_the_author: false,
+                on_expiry: OnExpiry::Notify,
+                break_glass: Vec::new(),
+            })
+        })
+    }
+
+    /// Goes from a plan to what the verdict says: told in shadow, asked, or counted down.
+    pub(super) fn carry_out(&mut self, decision: &Decision) {
+        let Some(case) = self.dossier.open.as_deref() else { return };
+        let mode = case.mode.min(self.view.settings.mode).min(decision.terms.mode);
+        if mode == Mode::Shadow {
+            return self.write(Event::WouldAct { recheck: decision.recheck });
+        }
+        if decision.verdict == Verdict::Rollback {
+            return self.write(Event::CountdownAnnounced { latest: self.view.now + TOLD_MAX });
+        }
+        let why = weakened(decision);
+        let weaker = decision.verdict < decision.proposed;
+        self.write(Event::Asked { why: weaker.then_some(why), until: self.question_ends() });
+    }
+
+    /// Asks people about the plan that stands.
+    pub(super) fn ask_people(&mut self, why: &str) {
+        self.write(Event::Asked { why: Some(why.to_owned()), until: self.question_ends() });
+    }
+
+    fn question_ends(&self) -> super::id::Timestamp {
+        let plan = self.dossier.open.as_deref().and_then(|case| case.plan.as_ref());
+        plan.map_or(self.view.now, |plan| plan.expires)
+    }
+
+    /// An unanswered question ends: closed, or done where the row itself said approve and nothing weakened it.
+    pub(super) fn expire(&mut self) {
+        let Some(case) = self.dossier.open.as_deref() else { return };
+        let allowed = case.plan.as_ref().is_some_and(|plan| plan.approval.on_expiry == OnExpiry::Rollback)
+            && case.decision.as_ref().is_some_and(|decision| {
+                decision.terms.row_said_approve
+                    && decision.verdict == Verdict::Approve
+                    && decision.stopped.is_none()
+            })
+            && !case.all_clear;
+        // A plan never outlives its own end: what silence may start is a new plan with the same content.
+        if allowed
+            && case.clock.asked_at.is_some()
+            && let Some(plan) = &case.plan
+        {
+            let renewed = Plan { expires: self.view.now + plan.approval.expires, ..plan.as_ref().clone() };
+            let choice = Choice {
+                case: case.id.clone(),
+                service: self.dossier.service.clone(),
+                suspect: plan.suspect.clone(),
+                from: plan.from.id.clone(),
+                to: plan.to.id.clone(),
+            };
+            let now = self.view.now;
+            self.write(Event::Withdrawn { why: "nobody answered in time".into(), recheck: None });
+            self.write(Event::Chosen { choice, until: now + PROPOSE_MAX });
+            self.write(Event::Planned(Arc::new(renewed)));
+            self.write(Event::CountdownAnnounced { latest: now + TOLD_MAX });
+            return;
+        }
+        self.close(Outcome::Expired, "nobody answered in time");
+    }
+
+    /// A person's case: rules are skipped, the guards that count for people are not.
+    pub(super) fn choose_by_hand(&mut self, to: Option<ReleaseId>) {
+        match self.hand_choice(to) {
+            Ok(choice) => self.write(Event::Chosen { choice, until: self.view.now + PROPOSE_MAX }),
+            Err(why) => self.close(Outcome::Failed, &why),
+        }
+    }
+
+    fn hand_choice(&self, to: Option<ReleaseId>) -> Result<Choice, String> {
+        let Some(case) = self.dossier.open.as_deref() else { return Err("the case is gone".into()) };
+        if !self.view.live.described_since(case.opened_at) {
+            return Err("the provider could not be read, so nothing can be planned".into());
+        }
+        if self.view.standing.pause.as_ref().is_some_and(|pause| pause.everything) {
+            return Err("everything is paused".into());
+        }
+        if let Owner::Other(owner) = &self.dossier.owner {
+            return Err(format!("{owner} decides what should run here, and would undo it"));
+        }
+        let ledger = &self.dossier.ledger;
+        let Some(from) = ledger.current.clone() else {
+            return Err("nothing serves that could be rolled back".into());
+        };
+        let suspect = ledger.last_deployment_of(&from);
+        let rules = super::ledger::TargetRules {
+            max_back: self.view.settings.max_back,
+            inherit_good: self.view.settings.inherit_good,
+        };
+        let chosen = match to {
+            Some(to) => ledger.page(&to).map(|page| page.release.id.clone()),
+            None => suspect
+                .and_then(|suspect| ledger.target(suspect, rules, self.view.now))
+                .map(|target| target.page.release.id.clone()),
+        };
+        let Some(to) = chosen else { return Err("there is no release to go back to".into()) };
+        if to == from {
+            return Err(format!("{to} serves already"));
+        }
+        if ledger.page(&to).is_some_and(|page| page.release.artifact_exists == Some(false)) {
+            return Err(format!("the artifact of {to} is gone"));
+        }
+        let suspect = suspect.map(|suspect| suspect.id.clone());
+        let service = self.dossier.service.clone();
+        Ok(Choice { case: case.id.clone(), service, suspect, from, to })
+    }
+
+    /// A person's case that has its plan is a question like any other; the requester's wish is their vote on it.
+    pub(super) fn pursue_by_hand(&mut self) {
+        let Some(case) = self.dossier.open.as_deref() else { return };
+        let Origin::Person { by, .. } = case.origin.clone() else { return };
+        let Some(plan) = case.plan.clone() else {
+            let why = case.no_plan.as_ref().map_or("there is no plan", |none| none.why.as_str()).to_owned();
+            return self.close(Outcome::Failed, &why);
+        };
+        let why = (self.barrier(&plan) > 0).then(|| "a migration lies between".to_owned());
+        self.write(Event::Asked { why, until: plan.expires });
+        let vote = PersonVote { yes: true, digest: plan.digest.clone(), break_glass: None };
+        self.hear_vote(by, vote);
+    }
+
+    /// How many votes the plan itself asks for: two over an irreversible release, none extra otherwise.
+    pub(super) fn barrier(&self, plan: &Plan) -> u32 {
+        let irreversible = plan
+            .undone
+            .iter()
+            .any(|undone| undone.marks.rollback == Some(super::release::RollbackMark::Irreversible));
+        if irreversible && self.view.settings.migrations != Migrations::None { 2 } else { 0 }
+    }
+
+    /// A vote is heard; whether its giver may is read next.
+    pub(super) fn hear_vote(&mut self, by: super::id::PersonId, vote: PersonVote) {
+        let PersonVote { yes, digest, break_glass } = vote;
+        self.write(Event::VoteHeard(Vote { by, yes, at: self.view.now, digest, break_glass }));
+    }
+
+    /// The first step of a plan that enough people want.
+    pub(super) fn begin_by_approval(&mut self) {
+        self.write(Event::Readied { step: StepNo(0), automatic: false });
+    }
+
+    /// The case of this id, if it is the open one.
+    pub(super) fn is_open(&self, case: &CaseId) -> bool {
+        self.dossier.open.as_ref().is_some_and(|open| open.id == *case)
+    }
+}
+
+fn undone_page(page: &Page) -> Undone {
+    Undone {
+        release: page.release.id.clone(),
+        called: page.release.called().to_owned(),
+        author: page.release.author.clone(),
+        marks: page.release.marks,
+    }
+}

@@ -1,0 +1,258 @@
+//! What must be done next: derived from state, never remembered. After a restart it gives the same commands as before
+//! it. Also when to look again if nothing happens.
+
+use super::ask::votes_short;
+use super::command::Command;
+use super::dossier::Dossier;
+use super::gate::GateAsk;
+use super::id::{Duration, GroupName, StepNo, Timestamp};
+use super::live::PICTURE_FRESH;
+use super::phase::{CountdownClock, Phase};
+use super::plan::Plan;
+use super::scribe::View;
+use super::signal::EpisodeStanding;
+use super::step::{Doer, Order};
+use super::story::Case;
+use super::verify::{Evidence, Judgement, judge};
+use super::words;
+
+/// Readiness and lost notices: the provider is read so often when nothing else asks for it.
+const REFRESH_EVERY: Duration = Duration::from_mins(5);
+/// While the provider could not be read, it is asked again so often.
+const REFRESH_AFTER_TROUBLE: Duration = Duration::from_secs(10);
+/// A roster is read again when it is older than this, so that it is never too old at the gate.
+const ROSTER_AGAIN: Duration = Duration::from_secs(30);
+
+impl Dossier {
+    /// What must be done now.
+    pub fn next(&self, view: &View<'_>) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if self.picture_wanted(view) {
+            commands.push(Command::Describe(self.service.clone()));
+        }
+        if let Some(case) = self.open.as_deref() {
+            commands.extend(self.next_of_case(case, view));
+        }
+        for case in self.telling.iter().chain(self.open.as_deref()) {
+            if let Some(note) = words::due(case) {
+                commands.push(Command::Say(case.id.clone(), note));
+            }
+        }
+        commands
+    }
+
+    fn next_of_case(&self, case: &Case, view: &View<'_>) -> Vec<Command> {
+        let mut commands = Vec::new();
+        match &case.phase {
+            Phase::Planning { choice, .. } => commands.push(Command::Propose(choice.clone())),
+            Phase::Ready { step, barred, .. } if self.at_provider(case, *step) => {
+                let waiting = barred.as_ref().is_some_and(|barred| view.now < barred.again_at);
+                if view.live.is_fresh(view.now) && !waiting && !self.roster_wanted(case, view) {
+                    commands.push(Command::Begin(case.id.clone(), *step));
+                }
+            }
+            Phase::Intended { step, .. } => commands.push(Command::Find(case.id.clone(), *step)),
+            Phase::Running { step, .. } => commands.push(Command::Watch(case.id.clone(), *step)),
+            Phase::Gathering { .. }
+            | Phase::Weighing { .. }
+            | Phase::AwaitingApproval { .. }
+            | Phase::Countdown { .. }
+            | Phase::Ready { .. }
+            | Phase::Verifying(_)
+            | Phase::NeedsHuman { .. }
+            | Phase::Closed(_) => {}
+        }
+        if self.roster_wanted(case, view) {
+            let groups: Vec<GroupName> = case
+                .plan
+                .as_ref()
+                .map(|plan| plan.approval.groups().into_iter().collect())
+                .unwrap_or_default();
+            commands.push(Command::RollCall(case.id.clone(), groups));
+        }
+        commands
+    }
+
+    fn at_provider(&self, case: &Case, step: StepNo) -> bool {
+        let doer = case.plan.as_ref().and_then(|plan| plan.step(step)).map(|step| &step.doer);
+        matches!(doer, Some(Doer::Provider(_) | Doer::User))
+    }
+
+    fn roster_wanted(&self, case: &Case, view: &View<'_>) -> bool {
+        let asked = match &case.phase {
+            Phase::AwaitingApproval { .. } => true,
+            Phase::Countdown { .. } => true,
+            Phase::Ready { step, attempt, .. } => !case.automatic && *step == StepNo(0) && *attempt == 1,
+            Phase::Gathering { .. }
+            | Phase::Weighing { .. }
+            | Phase::Planning { .. }
+            | Phase::Intended { .. }
+            | Phase::Running { .. }
+            | Phase::Verifying(_)
+            | Phase::NeedsHuman { .. }
+            | Phase::Closed(_) => false,
+        };
+        let read = view.live.roster.as_ref().map(|roster| roster.at);
+        asked && read.is_none_or(|at| view.now.duration_since(at) >= ROSTER_AGAIN)
+    }
+
+    fn picture_wanted(&self, view: &View<'_>) -> bool {
+        self.picture_due(view) <= view.now
+    }
+
+    /// When the provider must be read again.
+    pub fn picture_due(&self, view: &View<'_>) -> Timestamp {
+        let live = view.live;
+        if live.trouble.is_some() {
+            return live.tried_at.map_or(view.now, |at| at + REFRESH_AFTER_TROUBLE);
+        }
+        let Some(read) = live.described_at else { return view.now };
+        let regular = read + REFRESH_EVERY;
+        let Some(case) = self.open.as_deref() else { return regular };
+        match &case.phase {
+            Phase::Gathering { .. } if read < case.opened_at => view.now,
+            Phase::Ready { step, .. } if self.at_provider(case, *step) => read + PICTURE_FRESH,
+            Phase::Weighing { .. } | Phase::AwaitingApproval { .. } | Phase::Countdown { .. } => {
+                read + PICTURE_FRESH
+            }
+            Phase::Verifying(verifying) => {
+                // Often enough to prove, at the moment when it is judged, that the target serves.
+                let pace = verifying.policy.clear_for.min(PICTURE_FRESH).max(Duration::from_secs(1));
+                read + pace
+            }
+            Phase::Gathering { .. }
+            | Phase::Planning { .. }
+            | Phase::Ready { .. }
+            | Phase::Intended { .. }
+            | Phase::Running { .. }
+            | Phase::NeedsHuman { .. }
+            | Phase::Closed(_) => regular,
+        }
+    }
+
+    /// What the gate must be asked before this step begins.
+    pub fn gate_ask(&self, step: StepNo, view: &View<'_>, moment: &Moment) -> Option<GateAsk> {
+        let case = self.open.as_deref()?;
+        let Phase::Ready { step: at, attempt, .. } = &case.phase else { return None };
+        if *at != step {
+            return None;
+        }
+        let plan = case.plan.as_ref()?;
+        let planned = plan.step(step)?;
+        let votes_short = match (&view.live.roster, case.automatic) {
+            (_, true) => None,
+            (Some(roster), false) => votes_short(self, roster, view),
+            (None, false) => Some("nobody knows who may approve this".into()),
+        };
+        let by_hand = matches!(case.origin, super::event::Origin::Person { .. });
+        Some(GateAsk {
+            order: self.order(case, plan, step, *attempt, view.now)?,
+            suspect: plan.suspect.clone(),
+            plan: plan.digest.clone(),
+            plan_expires: plan.expires,
+            automatic: case.automatic,
+            by_hand,
+            rehearsal: case.origin == super::event::Origin::Drill,
+            votes_short,
+            frozen_until: self.freeze.as_ref().map(|freeze| freeze.until),
+            reconciled: view.live.is_fresh(view.now),
+            current_as_expected: self.serves_as_expected(plan, step, view) || planned.doer == Doer::User,
+            rules_current: by_hand
+                || case.decision.as_ref().is_some_and(|decision| decision.rules == view.rules.digest()),
+            clock_behind_until: moment.clock_behind_until,
+            limits: view.shared.guards.clone(),
+        })
+    }
+
+    /// Before the first act the suspect must serve, or be going out; after it the target may serve already.
+    fn serves_as_expected(&self, plan: &Plan, step: StepNo, view: &View<'_>) -> bool {
+        let serving = view.live.current.as_ref();
+        let going_out = plan.suspect.as_ref() == view.live.in_flight.as_ref() && plan.suspect.is_some();
+        serving == Some(&plan.from.id) || going_out || (step != StepNo(0) && serving == Some(&plan.to.id))
+    }
+
+    /// The order in which a step travels.
+    pub fn order(&self, case: &Case, plan: &Plan, step: StepNo, attempt: u8, at: Timestamp) -> Option<Order> {
+        let planned = plan.step(step)?;
+        let service = match &planned.doer {
+            Doer::Provider(service) => service.clone(),
+            Doer::Ledger(_) | Doer::User => self.service.clone(),
+        };
+        Some(Order {
+            case: case.id.clone(),
+            step,
+            attempt,
+            mark: Plan::mark(&case.id, step, &plan.digest),
+            act: planned.act.clone(),
+            service,
+            expected: plan.from.id.clone(),
+            to: plan.to.id.clone(),
+            intended_at: at,
+        })
+    }
+
+    /// When to look again if nothing happens, the readings of the provider left out. `None`: not by itself.
+    pub fn wake_at(&self, view: &View<'_>) -> Option<Timestamp> {
+        let settling = self.episodes.values().filter_map(|episode| match episode.standing {
+            EpisodeStanding::Settling { until, .. } => Some(until),
+            EpisodeStanding::Firing => None,
+        });
+        let soak = self.ledger.soaks_until(view.settings.soak, view.live.since);
+        let case = self.open.as_deref().and_then(|case| self.case_wakes(case, view));
+        settling.chain(soak).chain(case).min()
+    }
+
+    fn case_wakes(&self, case: &Case, view: &View<'_>) -> Option<Timestamp> {
+        match &case.phase {
+            Phase::Gathering { until } | Phase::Planning { until, .. } => Some(*until),
+            Phase::AwaitingApproval { until } => Some(*until),
+            Phase::Weighing { recheck } => {
+                let window = case.suspect.as_ref().and_then(|suspect| suspect.deployment.finished_at);
+                let ends = window.map(|finished| finished + view.rules.longest_window());
+                let ends = ends.filter(|at| *at > view.now);
+                [*recheck, case.snoozed_until]
+                    .into_iter()
+                    .flatten()
+                    .filter(|at| *at > view.now)
+                    .chain(ends)
+                    .min()
+            }
+            Phase::Countdown { clock } => match clock {
+                CountdownClock::Untold { latest } => Some(*latest),
+                CountdownClock::Counting { until } => Some(*until),
+                CountdownClock::Suspended => None,
+            },
+            Phase::Ready { barred, .. } => {
+                let expires = case.plan.as_ref().map(|plan| plan.expires);
+                match barred {
+                    Some(barred) if barred.why.follows() == super::gate::Follows::Wait => {
+                        Some(barred.again_at).into_iter().chain(expires).min()
+                    }
+                    Some(_) => Some(view.now),
+                    None => expires,
+                }
+            }
+            Phase::Intended { step, since, .. } | Phase::Running { step, since, .. } => {
+                case.plan.as_ref().and_then(|plan| plan.step(*step)).map(|step| *since + step.deadline)
+            }
+            Phase::Verifying(verifying) => {
+                let signals: Vec<_> = case.signals.values().collect();
+                let target_served_at = view.live.described_at;
+                match judge(verifying, &Evidence { signals: &signals, target_served_at, now: view.now }) {
+                    Judgement::Wait(until) => Some(until),
+                    Judgement::Recovered | Judgement::NotRecovered(_) | Judgement::Unverified(_) => {
+                        Some(view.now)
+                    }
+                }
+            }
+            Phase::NeedsHuman { .. } | Phase::Closed(_) => None,
+        }
+    }
+}
+
+/// What the engine knows about the moment of asking the gate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moment {
+    /// The clock went back and has not caught up until then.
+    pub clock_behind_until: Option<Timestamp>,
+}

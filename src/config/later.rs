@@ -1,0 +1,165 @@
+//! What the contract names and this version does not honour: each block is read in its documented shape, so that a
+//! real file is checked whole, and then reported, because a key that is silently ignored is a promise broken.
+
+use toml::de::DeValue;
+
+use super::read::{At, Table};
+use super::secret::{secret, secrets};
+use super::server::public_url;
+
+/// `server.tls`.
+pub(super) fn tls(server: &Table<'_>) {
+    let Some(tls) = server.table("tls") else { return };
+    for key in ["certificate", "key"] {
+        if tls.text(key).is_none() && !tls.has(key) {
+            tls.missing(key, "write certificate = \"FILE\" and key = \"FILE\"");
+        }
+    }
+    server.page().not_built(
+        tls.span(),
+        "TLS on our own listener",
+        "listen on loopback, or end TLS in a proxy and write plain_http = \"behind-proxy\"",
+    );
+}
+
+/// `[slack]`.
+pub(super) fn slack(root: &Table<'_>) {
+    let Some(slack) = root.table("slack") else { return };
+    for key in ["bot_token", "signing_secret", "app_token"] {
+        secret(&slack, key);
+    }
+    for key in ["channel", "command"] {
+        slack.text(key);
+    }
+    slack.word("mode", &[("socket", ()), ("http", ())]);
+    if let Some(url) = slack.text("api_url") {
+        public_url(slack.page(), &url);
+    }
+    slack.page().not_built(slack.span(), "Slack", "leave [slack] out: cases are told in the log and the API");
+}
+
+/// `[pages.NAME]`.
+pub(super) fn pages(root: &Table<'_>) {
+    for (_, page) in root.named_tables("pages") {
+        page.word("kind", &[("pagerduty", ()), ("webhook", ())]);
+        secret(&page, "routing_key");
+        if let Some(url) = page.text("url") {
+            public_url(page.page(), &url);
+        }
+        page.texts("on");
+        page.some_length("unanswered_after");
+        page.page().not_built(page.span(), "waking people by pages", "leave [pages] out: the log tells it");
+    }
+}
+
+/// `[feeds.NAME]`.
+pub(super) fn feeds(root: &Table<'_>) {
+    let kinds = [("github", ()), ("argocd", ()), ("cdevents", ()), ("codedeploy", ()), ("generic", ())];
+    for (_, feed) in root.named_tables("feeds") {
+        feed.word("kind", &kinds);
+        secret(&feed, "secret");
+        secrets(&feed, "bearer_token");
+        feed.texts("services");
+        feed.page().not_built(
+            feed.span(),
+            "deployment feeds",
+            "leave [feeds] out: deployments are read from the provider itself",
+        );
+    }
+}
+
+/// `[probes.NAME]`.
+pub(super) fn probes(root: &Table<'_>) {
+    for (_, probe) in root.named_tables("probes") {
+        if let Some(http) = probe.table("http") {
+            if let Some(url) = http.text("url") {
+                public_url(probe.page(), &url);
+            }
+            http.whole("expect_status", 100..=599);
+            http.some_length("timeout");
+        }
+        if let Some(promql) = probe.table("promql") {
+            if let Some(url) = promql.text("url") {
+                public_url(probe.page(), &url);
+            }
+            promql.text("query");
+            promql.text("expect");
+        }
+        if let Some(command) = probe.table("command") {
+            argv(&command);
+            command.some_length("timeout");
+        }
+        probe.some_length("watch_for");
+        probe.some_length("every");
+        probe.whole("failures", 1..=1000);
+        probe.text("severity");
+        probe.page().not_built(probe.span(), "probes", "leave [probes] out and alert on the same checks");
+    }
+}
+
+/// `[plans.NAME]`.
+pub(super) fn plans(root: &Table<'_>) {
+    for (_, plan) in root.named_tables("plans") {
+        for key in ["before", "after"] {
+            for step in plan.tables(key) {
+                plan_step(&step);
+            }
+        }
+        plan.page().not_built(
+            plan.span(),
+            "steps of one's own in a plan",
+            "leave [plans] out; what must follow a switch may be the service's `restart` command",
+        );
+    }
+}
+
+fn plan_step(step: &Table<'_>) {
+    if let Some(http) = step.table("http") {
+        for key in ["name", "method", "body"] {
+            http.text(key);
+        }
+        if let Some(url) = http.text("url") {
+            public_url(step.page(), &url);
+        }
+        http.some_length("timeout");
+        http.flag("repeatable");
+    }
+    if let Some(command) = step.table("command") {
+        command.text("name");
+        argv(&command);
+        command.some_length("timeout");
+        command.flag("repeatable");
+    }
+    step.word("on_failure", &[("stop", ()), ("continue", ())]);
+}
+
+/// `[evidence]`.
+pub(super) fn evidence(root: &Table<'_>) {
+    let Some(evidence) = root.table("evidence") else { return };
+    evidence.text("store");
+    evidence.some_length("budget");
+    evidence.page().not_built(evidence.span(), "evidence", "leave [evidence] out");
+}
+
+/// A command as a list of words: never a line for a shell.
+pub(super) fn argv(table: &Table<'_>) -> Option<Vec<String>> {
+    let key = "argv";
+    let item = table.item(key)?;
+    words(table, key, item)
+}
+
+/// The words of a command.
+pub(super) fn words<'a>(
+    table: &Table<'a>,
+    key: &str,
+    item: &'a toml::Spanned<DeValue<'a>>,
+) -> Option<Vec<String>> {
+    let wanted = "a list of words, such as [\"systemctl\", \"restart\", \"checkout\"]: no shell reads it";
+    let array = table.array_of(key, item, wanted)?;
+    let words: Vec<At<&str>> = array.iter().filter_map(|word| table.text_of(key, word)).collect();
+    if words.first().is_none_or(|program| program.value.is_empty()) {
+        table.page().fault(item.span(), format!("`{key}` names no program"), format!("write {wanted}"));
+        return None;
+    }
+    Some(words.into_iter().map(|word| word.value.to_owned()).collect())
+}

@@ -1,0 +1,193 @@
+//! The shape of what the contract names and this version does not honour.
+#![expect(dead_code, reason = "the shapes are only described, never filled")]
+
+use schemars::JsonSchema;
+
+use super::shapes::{Length, OneOrMany, Secret};
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Slack {
+    /// The bot's token.
+    bot_token: Option<Secret>,
+    /// What proves Slack's requests.
+    signing_secret: Option<Secret>,
+    /// For Socket Mode.
+    app_token: Option<Secret>,
+    /// The default channel.
+    channel: Option<String>,
+    /// The slash command.
+    command: Option<String>,
+    /// How Slack reaches us.
+    mode: Option<SlackMode>,
+    /// A Slack-compatible server in tests.
+    api_url: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum SlackMode {
+    Socket,
+    Http,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Page {
+    /// How people are woken.
+    kind: Option<PageKind>,
+    /// PagerDuty's routing key.
+    routing_key: Option<Secret>,
+    /// The webhook's address.
+    url: Option<String>,
+    /// What wakes people, such as `approval:critical`.
+    on: Option<Vec<String>>,
+    /// A question unanswered for so long wakes people.
+    unanswered_after: Option<Length>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum PageKind {
+    Pagerduty,
+    Webhook,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Feed {
+    /// Its kind.
+    kind: Option<FeedKind>,
+    /// What signs its notices.
+    secret: Option<Secret>,
+    /// What its notices bear.
+    bearer_token: Option<OneOrMany<Secret>>,
+    /// Patterns of what it may speak about.
+    services: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum FeedKind {
+    Github,
+    Argocd,
+    Cdevents,
+    Codedeploy,
+    Generic,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Probe {
+    /// A request.
+    http: Option<ProbeHttp>,
+    /// A query.
+    promql: Option<ProbePromql>,
+    /// A command.
+    command: Option<ProbeCommand>,
+    /// How long it runs after each deployment.
+    watch_for: Option<Length>,
+    /// How often.
+    every: Option<Length>,
+    /// So many failures in a row are a signal.
+    failures: Option<u32>,
+    /// The signal's severity. Default critical.
+    severity: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ProbeHttp {
+    /// What is asked.
+    url: Option<String>,
+    /// The status that is health.
+    expect_status: Option<u16>,
+    /// How long it may take.
+    timeout: Option<Length>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ProbePromql {
+    /// The Prometheus server.
+    url: Option<String>,
+    /// What is asked.
+    query: Option<String>,
+    /// What is health, such as `< 0.01`.
+    expect: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ProbeCommand {
+    /// The program and its words.
+    argv: Option<Vec<String>>,
+    /// How long it may take.
+    timeout: Option<Length>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Plan {
+    /// Steps before the provider's.
+    before: Option<Vec<PlanStep>>,
+    /// Steps after it.
+    after: Option<Vec<PlanStep>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct PlanStep {
+    /// A request.
+    http: Option<StepHttp>,
+    /// A command.
+    command: Option<StepCommand>,
+    /// What a failure means for the plan.
+    on_failure: Option<OnFailure>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum OnFailure {
+    Stop,
+    Continue,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct StepHttp {
+    /// What people call it.
+    name: Option<String>,
+    /// The method.
+    method: Option<String>,
+    /// Where.
+    url: Option<String>,
+    /// What is sent.
+    body: Option<String>,
+    /// How long it may take.
+    timeout: Option<Length>,
+    /// Whether it may be sent again after a lost answer.
+    repeatable: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct StepCommand {
+    /// What people call it.
+    name: Option<String>,
+    /// The program and its words.
+    argv: Option<Vec<String>>,
+    /// How long it may take.
+    timeout: Option<Length>,
+    /// Whether it may be run again after a lost answer.
+    repeatable: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Evidence {
+    /// A folder or an object store.
+    store: Option<String>,
+    /// It never delays the act longer.
+    budget: Option<Length>,
+}

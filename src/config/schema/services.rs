@@ -1,0 +1,214 @@
+//! The shape of sources, providers and services.
+#![expect(dead_code, reason = "the shapes are only described, never filled")]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+
+use super::shapes::{Length, Mode, OneOrMany, Secret};
+
+/// Who may tell that something is wrong.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Source {
+    /// Its kind; `alertmanager` is built.
+    kind: SourceKind,
+    /// One token, or several for rotation.
+    bearer_token: Option<OneOrMany<Secret>>,
+    /// A user and a password, in place of a token.
+    basic: Option<Basic>,
+    /// Patterns of what it may speak about and cause to be changed.
+    services: Vec<String>,
+    /// Its own table, where labels cannot say: the value of a label, to a service.
+    map: Option<BTreeMap<String, String>>,
+    /// How long its alarms take to fire, where the alert does not say. Default 5m.
+    lag: Option<Length>,
+    /// Reads each alert's true onset. Not built yet.
+    prometheus_url: Option<String>,
+    /// An alert that always fires. Not built yet.
+    heartbeat: Option<Heartbeat>,
+    /// PagerDuty's signing secrets. Not built yet.
+    secrets: Option<OneOrMany<Secret>>,
+    /// SNS topics. Not built yet.
+    topics: Option<Vec<String>>,
+    /// Whether SNS subscriptions are confirmed. Not built yet.
+    confirm_subscriptions: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum SourceKind {
+    Alertmanager,
+    Pagerduty,
+    Sns,
+    Eventbridge,
+    Datadog,
+    Newrelic,
+    Grafana,
+    Generic,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Basic {
+    /// The user, without a colon.
+    user: String,
+    /// One password, or several for rotation.
+    password: OneOrMany<Secret>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Heartbeat {
+    /// Which alert it is.
+    #[schemars(rename = "match")]
+    matchers: Option<Vec<String>>,
+    /// How often it comes.
+    every: Option<Length>,
+}
+
+/// Whoever puts releases on services.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Provider {
+    /// Its kind; `directory` is built.
+    kind: ProviderKind,
+    /// CodeDeploy's region. Not built yet.
+    region: Option<String>,
+    /// Another address of CodeDeploy. Not built yet.
+    endpoint_url: Option<String>,
+    /// After a lost reply, how long "not there" is no proof. Not built yet.
+    quarantine: Option<Length>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+enum ProviderKind {
+    Directory,
+    #[schemars(rename = "codedeploy")]
+    CodeDeploy,
+    Kubernetes,
+    #[schemars(rename = "argocd")]
+    ArgoCd,
+    Helm,
+    GithubActions,
+    Spinnaker,
+    Command,
+    Http,
+}
+
+/// What is deployed and rolled back as one: `name@environment`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Service {
+    /// Its name.
+    name: String,
+    /// Its environment; a region is part of it, as in `production-eu`.
+    environment: String,
+    /// Its provider, `[providers.NAME]`.
+    provider: String,
+    /// Where it lives there, in the shape of the provider's kind.
+    target: Target,
+    /// Matchers in Alertmanager's syntax that name it where labels do not; all must hold.
+    #[schemars(rename = "match")]
+    matchers: Option<Vec<String>>,
+    /// Whether anything acts on it. Default live, so that the outer mode decides.
+    mode: Option<Mode>,
+    /// Its tier, for rows and pages.
+    tier: Option<String>,
+    /// A release that served so long and raised nothing is good. Default 30m.
+    soak: Option<Length>,
+    /// Whether releases from before Snapback came count as proven. Default false.
+    inherit_good: Option<bool>,
+    /// What a release without migration marks means. Default unknown.
+    migrations: Option<Migrations>,
+    /// Services whose deployments may be to blame for this one's trouble.
+    depends_on: Option<Vec<String>>,
+    /// Services that go back together with it. Not built yet.
+    with: Option<Vec<String>>,
+    /// How far back a target may lie. Default 5 releases, 7d.
+    max_back: Option<MaxBack>,
+    /// A batch job's rhythm: window and soak last at least one run.
+    cadence: Option<Length>,
+    /// Who may say yes, `[approvals.NAME]`. Default default.
+    approval: Option<String>,
+    /// How recovery is judged, `[verify.NAME]`. Default default.
+    verify: Option<String>,
+    /// Not built yet.
+    probes: Option<Vec<String>>,
+    /// Not built yet.
+    plan: Option<String>,
+    /// Not built yet.
+    channel: Option<String>,
+    /// Not built yet.
+    drills: Option<Drills>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Migrations {
+    None,
+    Marked,
+    Unknown,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct MaxBack {
+    /// Releases between suspect and target. Default 5.
+    #[schemars(range(min = 1, max = 200))]
+    releases: Option<u32>,
+    /// Age of the target's last deployment. Default 7d.
+    age: Option<Length>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Drills {
+    /// Whether drills may touch it.
+    allowed: Option<bool>,
+    /// How often.
+    every: Option<Length>,
+    /// Whether the provider only pretends.
+    dry_run: Option<bool>,
+}
+
+/// Where a service lives. For a provider of kind `directory`: `root` and `restart`; the other keys are those of the
+/// providers to come.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Target {
+    /// The folder of releases/ and current; a relative path lies beside this file.
+    root: Option<String>,
+    /// The command that makes a switched release serve; no shell reads it.
+    restart: Option<Vec<String>>,
+    /// CodeDeploy, Argo CD, Spinnaker.
+    application: Option<String>,
+    /// CodeDeploy.
+    deployment_group: Option<String>,
+    /// Kubernetes, Helm.
+    namespace: Option<String>,
+    /// Kubernetes.
+    deployment: Option<String>,
+    /// Kubernetes.
+    statefulset: Option<String>,
+    /// Kubernetes.
+    daemonset: Option<String>,
+    /// Kubernetes with Argo Rollouts.
+    rollout: Option<String>,
+    /// Helm.
+    release: Option<String>,
+    /// GitHub Actions.
+    repository: Option<String>,
+    /// GitHub Actions.
+    workflow: Option<String>,
+    /// GitHub Actions.
+    #[schemars(rename = "ref")]
+    reference: Option<String>,
+    /// Spinnaker.
+    pipeline: Option<String>,
+    /// A command.
+    argv: Option<Vec<String>>,
+    /// A deployer over HTTP.
+    url: Option<String>,
+}

@@ -1,0 +1,394 @@
+//! `[providers.NAME]` and `[[service]]`: what is deployed and rolled back as one, through whom, and where it lives.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::conditions;
+use super::fault::{Severity, quoted};
+use super::later;
+use super::people::Approvals;
+use super::read::{At, Page, Table};
+use super::server::public_url;
+use super::sources::known_service;
+use super::spell;
+use crate::case::id::{Duration, PolicyName, ServiceId};
+use crate::case::matcher::Matcher;
+use crate::case::settings::{MaxBack, Migrations, Mode, ServiceSettings, VerifyPolicy};
+
+/// A configured service: what the core is told, and what the rooms at the rim are.
+#[derive(Clone, Debug)]
+pub struct ServiceEntry {
+    /// What the core is told.
+    pub core: ServiceSettings,
+    /// The name of its provider, `[providers.NAME]`.
+    pub provider: String,
+    /// Where it lives there.
+    pub site: DirectorySite,
+    /// Alertmanager matchers that name it where labels do not, all of which must hold.
+    pub matchers: Vec<Matcher>,
+}
+
+/// Where a service of kind `directory` lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectorySite {
+    /// The folder that holds `releases/` and `current`.
+    pub root: PathBuf,
+    /// The command that makes the switched release serve, where the link alone does not.
+    pub restart: Option<Vec<String>>,
+}
+
+/// The kinds of providers that the contract names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProviderKind {
+    Directory,
+    CodeDeploy,
+    Kubernetes,
+    ArgoCd,
+    Helm,
+    GithubActions,
+    Spinnaker,
+    Command,
+    Http,
+}
+
+const KINDS: [(&str, ProviderKind); 9] = [
+    ("directory", ProviderKind::Directory),
+    ("codedeploy", ProviderKind::CodeDeploy),
+    ("kubernetes", ProviderKind::Kubernetes),
+    ("argocd", ProviderKind::ArgoCd),
+    ("helm", ProviderKind::Helm),
+    ("github-actions", ProviderKind::GithubActions),
+    ("spinnaker", ProviderKind::Spinnaker),
+    ("command", ProviderKind::Command),
+    ("http", ProviderKind::Http),
+];
+
+/// The providers by name; of unknown kind where the kind is faulty.
+pub(super) type Providers = BTreeMap<String, Option<ProviderKind>>;
+
+/// Reads `[providers.NAME]`.
+pub(super) fn providers(root: &Table<'_>) -> Providers {
+    let mut providers = Providers::new();
+    for (name, table) in root.named_tables("providers") {
+        let kind = table.word("kind", &KINDS).map(|kind| kind.value);
+        if !table.has("kind") {
+            table.missing("kind", "write kind = \"directory\"");
+        }
+        let word = KINDS.iter().find(|(_, known)| Some(*known) == kind).map_or("", |(word, _)| *word);
+        match kind {
+            Some(ProviderKind::Directory) => {}
+            Some(ProviderKind::CodeDeploy) => {
+                table.text("region");
+                if let Some(url) = table.text("endpoint_url") {
+                    public_url(table.page(), &url);
+                }
+                table.length("quarantine");
+            }
+            // Nothing says yet what keys the others have.
+            Some(_) | None => table.leave_unchecked(),
+        }
+        if !matches!(kind, Some(ProviderKind::Directory) | None) {
+            table.page().not_built(
+                table.key_span("kind"),
+                &format!("providers of kind {word}"),
+                "use kind = \"directory\", or leave this provider and its services out",
+            );
+        }
+        providers.insert(name.value.to_owned(), kind);
+    }
+    providers
+}
+
+/// What a service may refer to.
+pub(super) struct Names<'n> {
+    pub(super) mode: Mode,
+    pub(super) providers: &'n Providers,
+    pub(super) approvals: &'n Approvals,
+    pub(super) verify: &'n BTreeMap<PolicyName, VerifyPolicy>,
+}
+
+/// A service under reading: who it is, and its table.
+pub(super) struct Draft<'a> {
+    pub(super) id: ServiceId,
+    table: Table<'a>,
+}
+
+impl Draft<'_> {
+    /// Its tier.
+    pub(super) fn tier(&self) -> Option<&str> {
+        self.table.text("tier").map(|tier| tier.value)
+    }
+
+    /// Notes that no row can reach it.
+    pub(super) fn unreached(&self) {
+        self.table.page().warning(
+            self.table.key_span("name"),
+            format!("no row can reach {}: its signals are told at most once for a deployment", self.id),
+            "add a row that names it or its tier, or one without `service` and `tier`",
+        );
+    }
+}
+
+/// The names of all `[[service]]` first, so that they can refer to each other.
+pub(super) fn drafts<'a>(root: &Table<'a>) -> Vec<Draft<'a>> {
+    let mut drafts: Vec<Draft<'a>> = Vec::new();
+    for table in root.tables("service") {
+        let name = table.text("name");
+        let environment = table.text("environment");
+        for key in ["name", "environment"] {
+            if !table.has(key) {
+                table.missing(key, format!("write {key} = \"…\": both make `name@environment`"));
+            }
+        }
+        let Some((name, environment)) = name.zip(environment) else {
+            table.leave_unchecked();
+            continue;
+        };
+        let Some(id) = ServiceId::parse(&format!("{}@{}", name.value, environment.value)) else {
+            table.page().fault(
+                name.span,
+                format!("{} in {} cannot be a service", quoted(name.value), quoted(environment.value)),
+                "use letters, digits, `-`, `_`, `.` and `/` in both, at most 128 each",
+            );
+            table.leave_unchecked();
+            continue;
+        };
+        if let Some(twin) = drafts.iter().find(|other| other.id == id) {
+            let page = table.page();
+            page.witnessed(
+                Severity::Fault,
+                name.span,
+                format!("{id} is configured twice"),
+                "keep one of them, or give one another environment",
+                format!("{id} at {}", page.place(&twin.table.key_span("name"))),
+            );
+        }
+        drafts.push(Draft { id, table });
+    }
+    drafts
+}
+
+/// Reads what the drafts say.
+pub(super) fn services(drafts: &[Draft<'_>], names: &Names<'_>) -> Vec<ServiceEntry> {
+    let ids: Vec<ServiceId> = drafts.iter().map(|draft| draft.id.clone()).collect();
+    let mut roots: Vec<(PathBuf, &Draft<'_>)> = Vec::new();
+    let mut services = Vec::new();
+    for draft in drafts {
+        let entry = service(draft, names, &ids);
+        if let Some(entry) = entry {
+            one_root_each(draft, &entry, &mut roots);
+            services.push(entry);
+        }
+    }
+    services
+}
+
+/// Two services on one folder would switch each other's link.
+fn one_root_each<'d, 'a>(
+    draft: &'d Draft<'a>,
+    entry: &ServiceEntry,
+    roots: &mut Vec<(PathBuf, &'d Draft<'a>)>,
+) {
+    let page = draft.table.page();
+    if let Some((_, twin)) = roots.iter().find(|(root, _)| *root == entry.site.root) {
+        page.witnessed(
+            Severity::Fault,
+            draft.table.key_span("target"),
+            format!("{} and {} live in one folder", draft.id, twin.id),
+            "give each service its own `root`: one link serves one release",
+            format!("{} at {}", twin.id, page.place(&twin.table.key_span("target"))),
+        );
+    }
+    roots.push((entry.site.root.clone(), draft));
+}
+
+fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<ServiceEntry> {
+    let table = &draft.table;
+    let mode = table.word("mode", &[("shadow", Mode::Shadow), ("live", Mode::Live)]);
+    let migrations = table.word(
+        "migrations",
+        &[("none", Migrations::None), ("marked", Migrations::Marked), ("unknown", Migrations::Unknown)],
+    );
+    let provider = provider(table, names);
+    let site = target(table, provider.as_ref().and_then(|(_, kind)| *kind));
+    let core = ServiceSettings {
+        id: draft.id.clone(),
+        provider: provider.as_ref().map(|(name, _)| format!("directory {name}")).unwrap_or_default(),
+        tier: table.text("tier").map(|tier| tier.value.to_owned()),
+        mode: mode.map_or(Mode::Live, |mode| mode.value).min(names.mode),
+        soak: table.some_length("soak").map_or(Duration::from_mins(30), |soak| soak.value),
+        inherit_good: table.flag("inherit_good").is_some_and(|flag| flag.value),
+        migrations: migrations.map_or(Migrations::Unknown, |word| word.value),
+        depends_on: depends_on(draft, ids),
+        with: Vec::new(),
+        max_back: max_back(table),
+        cadence: table.some_length("cadence").map(|length| length.value),
+        approval: policy(table, "approval", names.approvals.keys()),
+        verify: policy(table, "verify", names.verify.keys()),
+        before: Vec::new(),
+        after: Vec::new(),
+    };
+    unbuilt(table, ids);
+    let matchers = conditions::matchers(table, "match").into_iter().map(|(_, matcher)| matcher).collect();
+    let (provider, _) = provider?;
+    Some(ServiceEntry { core, provider, site: site?, matchers })
+}
+
+/// The provider's name and kind.
+fn provider(table: &Table<'_>, names: &Names<'_>) -> Option<(String, Option<ProviderKind>)> {
+    let Some(name) = table.text("provider") else {
+        if !table.has("provider") {
+            table.missing("provider", "name one of [providers.NAME]");
+        }
+        return None;
+    };
+    if let Some(kind) = names.providers.get(name.value) {
+        return Some((name.value.to_owned(), *kind));
+    }
+    let known = names.providers.keys().map(String::as_str);
+    unknown_name(table.page(), &name, "provider", "providers", known);
+    None
+}
+
+/// Notes a name that nothing bears.
+pub(super) fn unknown_name<'n>(
+    page: Page<'_>,
+    name: &At<&str>,
+    what: &str,
+    section: &str,
+    known: impl Iterator<Item = &'n str>,
+) {
+    let known: Vec<&str> = known.collect();
+    let remedy = match spell::nearest(name.value, known.iter().copied()) {
+        Some(near) => format!("write \"{near}\""),
+        None if known.is_empty() => format!("add [{section}.{}]", name.value),
+        None => format!("add [{section}.{}], or name one of {}", name.value, super::read::listed(&known)),
+    };
+    page.fault(name.span.clone(), format!("no {what} is called {}", quoted(name.value)), remedy);
+}
+
+/// A policy by name; `default` where the service names none.
+fn policy<'n>(
+    table: &Table<'_>,
+    key: &'static str,
+    known: impl Iterator<Item = &'n PolicyName>,
+) -> PolicyName {
+    let Some(name) = table.text(key) else { return PolicyName::new("default") };
+    let known: Vec<&str> = known.map(PolicyName::as_str).collect();
+    if !known.contains(&name.value) {
+        let section = if key == "approval" { "approvals" } else { key };
+        unknown_name(table.page(), &name, "policy", section, known.into_iter());
+    }
+    PolicyName::new(name.value)
+}
+
+/// `target`, in the shape of the provider's kind.
+fn target(table: &Table<'_>, kind: Option<ProviderKind>) -> Option<DirectorySite> {
+    let Some(target) = table.table("target") else {
+        if !table.has("target") {
+            table.missing("target", "write target = { root = \"/srv/NAME\" }");
+        }
+        return None;
+    };
+    let needed: &[&'static str] = match kind {
+        None => {
+            target.leave_unchecked();
+            return None;
+        }
+        Some(ProviderKind::Directory) => return directory(&target),
+        Some(ProviderKind::CodeDeploy) => &["application", "deployment_group"],
+        Some(ProviderKind::Kubernetes) => {
+            for workload in ["deployment", "statefulset", "daemonset", "rollout"] {
+                target.text(workload);
+            }
+            &["namespace"]
+        }
+        Some(ProviderKind::ArgoCd) => &["application"],
+        Some(ProviderKind::Helm) => &["namespace", "release"],
+        Some(ProviderKind::GithubActions) => &["repository", "workflow", "ref"],
+        Some(ProviderKind::Spinnaker) => &["application", "pipeline"],
+        Some(ProviderKind::Command) => {
+            later::argv(&target);
+            &[]
+        }
+        Some(ProviderKind::Http) => &["url"],
+    };
+    for key in needed {
+        if target.text(key).is_none() && !target.has(key) {
+            target.missing(key, format!("write {key} = \"…\""));
+        }
+    }
+    None
+}
+
+/// `{ root, restart }`.
+fn directory(target: &Table<'_>) -> Option<DirectorySite> {
+    let root = target.text("root");
+    let restart = target.item("restart").and_then(|item| later::words(target, "restart", item));
+    if !target.has("root") {
+        target.missing("root", "write root = \"/srv/NAME\", the folder of releases/ and current");
+    }
+    let root = root?;
+    if root.value.is_empty() {
+        target.page().fault(root.span, "`root` is empty", "write the folder of releases/ and current");
+        return None;
+    }
+    Some(DirectorySite { root: target.page().path(root.value), restart })
+}
+
+fn max_back(table: &Table<'_>) -> MaxBack {
+    let mut max_back = MaxBack::default();
+    let Some(inner) = table.table("max_back") else { return max_back };
+    // The ledger keeps 200 releases of a service.
+    if let Some(releases) = inner.whole("releases", 1..=200) {
+        max_back.releases = u32::try_from(releases.value).unwrap_or(max_back.releases);
+    }
+    if let Some(age) = inner.some_length("age") {
+        max_back.age = age.value;
+    }
+    max_back
+}
+
+fn depends_on(draft: &Draft<'_>, ids: &[ServiceId]) -> Vec<ServiceId> {
+    let page = draft.table.page();
+    let mut depends_on = Vec::new();
+    for name in draft.table.texts("depends_on").map(|list| list.value).unwrap_or_default() {
+        let Some(id) = known_service(page, &name, ids) else { continue };
+        if id == draft.id {
+            page.fault(name.span, format!("{id} depends on itself"), "take it out of `depends_on`");
+        } else if !depends_on.contains(&id) {
+            depends_on.push(id);
+        }
+    }
+    depends_on
+}
+
+/// Keys of the contract that this version cannot honour.
+fn unbuilt(table: &Table<'_>, ids: &[ServiceId]) {
+    let page = table.page();
+    let note = |key: &'static str, span: Range<usize>, what: &str| {
+        page.not_built(span, what, &format!("leave `{key}` out"));
+    };
+    if let Some(companions) = table.texts("with") {
+        for name in &companions.value {
+            known_service(page, name, ids);
+        }
+        note("with", table.key_span("with"), "services that go back together");
+    }
+    if table.texts("probes").is_some() {
+        note("probes", table.key_span("probes"), "probes");
+    }
+    if table.text("plan").is_some() {
+        note("plan", table.key_span("plan"), "steps of one's own in a plan");
+    }
+    if table.text("channel").is_some() {
+        note("channel", table.key_span("channel"), "Slack");
+    }
+    if let Some(drills) = table.table("drills") {
+        drills.flag("allowed");
+        drills.some_length("every");
+        drills.flag("dry_run");
+        note("drills", table.key_span("drills"), "drills");
+    }
+}

@@ -1,0 +1,300 @@
+//! `[sources.NAME]`: who may tell us that something is wrong, what proves it, and what it may speak about.
+
+use std::collections::BTreeMap;
+
+use super::fault::quoted;
+use super::read::{At, Page, Table};
+use super::secret::{Secret, secrets};
+use super::server::public_url;
+use super::spell;
+use crate::case::id::{Duration, ServiceId, SourceName, covers};
+use crate::case::settings::Mode;
+
+/// How late an alarm tells, where nobody says better.
+const LAG: Duration = Duration::from_mins(5);
+
+/// A source of signals; of kind `alertmanager`, the only one built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceSettings {
+    /// Its name, and the last part of its route.
+    pub name: SourceName,
+    /// What proves a delivery. `None` only where that is a fault.
+    pub credential: Option<Credential>,
+    /// Patterns of the services that it may speak about and cause to be changed.
+    pub services: Vec<String>,
+    /// Its own table, where labels cannot say: the value of any label, to the service.
+    pub map: BTreeMap<String, ServiceId>,
+    /// How long its alarms take to fire, where the alert does not say.
+    pub lag: Duration,
+}
+
+/// What proves a delivery: any of its secrets, of which several are for rotation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Credential {
+    /// `Authorization: Bearer …`.
+    Bearer(Vec<Secret>),
+    /// `Authorization: Basic …`.
+    Basic {
+        /// The user, no secret; holds no colon.
+        user: String,
+        /// The passwords.
+        passwords: Vec<Secret>,
+    },
+}
+
+/// The kinds of sources that the contract names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Alertmanager,
+    PagerDuty,
+    Sns,
+    /// Named by the contract; nothing says yet what keys it has.
+    Unwritten(&'static str),
+}
+
+const KINDS: [(&str, Kind); 8] = [
+    ("alertmanager", Kind::Alertmanager),
+    ("pagerduty", Kind::PagerDuty),
+    ("sns", Kind::Sns),
+    ("eventbridge", Kind::Unwritten("eventbridge")),
+    ("datadog", Kind::Unwritten("datadog")),
+    ("newrelic", Kind::Unwritten("newrelic")),
+    ("grafana", Kind::Unwritten("grafana")),
+    ("generic", Kind::Unwritten("generic")),
+];
+
+/// Reads `[sources.NAME]`. `services` are the configured ones, `mode` the outer mode.
+pub(super) fn sources(root: &Table<'_>, mode: Mode, services: &[ServiceId]) -> Vec<SourceSettings> {
+    let mut sources: Vec<SourceSettings> = Vec::new();
+    // The secrets so far, with whose they are: a secret says who speaks, so no two sources may share one.
+    let mut seen: Vec<(Secret, String)> = Vec::new();
+    for (name, table) in root.named_tables("sources") {
+        source_name(table.page(), &name);
+        let kind = table.word("kind", &KINDS).map(|kind| kind.value);
+        if !table.has("kind") {
+            table.missing("kind", "write kind = \"alertmanager\"");
+        }
+        let credential = credential(&table, &mut seen, name.value);
+        let scope = scope(&table, mode, services);
+        let map = map(&table, services);
+        let lag = table.length("lag").map_or(LAG, |lag| lag.value);
+        match kind {
+            Some(Kind::Alertmanager) => alertmanager(&table),
+            Some(other) => unbuilt(&table, other, &mut seen, name.value),
+            None => table.leave_unchecked(),
+        }
+        sources.push(SourceSettings {
+            name: SourceName::new(name.value),
+            credential,
+            services: scope,
+            map,
+            lag,
+        });
+    }
+    sources
+}
+
+/// A name is part of a route, of log lines and of metrics; two names are ours.
+fn source_name(page: Page<'_>, name: &At<&str>) {
+    let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.value.is_empty() || name.value.len() > 64 || !name.value.chars().all(sound) {
+        page.fault(
+            name.span.clone(),
+            format!("{} cannot be part of a route", quoted(name.value)),
+            "name the source in letters, digits, `-` and `_`, at most 64 of them",
+        );
+    }
+    if [SourceName::probe(), SourceName::provider()].iter().any(|own| own.as_str() == name.value) {
+        page.fault(
+            name.span.clone(),
+            format!("{} is the name of our own source", quoted(name.value)),
+            "give the source another name",
+        );
+    }
+}
+
+/// `bearer_token` (one or a list) or `basic`.
+fn credential(table: &Table<'_>, seen: &mut Vec<(Secret, String)>, source: &str) -> Option<Credential> {
+    let page = table.page();
+    let mut taken = |found: Vec<At<Secret>>| -> Vec<Secret> {
+        found.iter().for_each(|secret| note_secret(page, secret, seen, source));
+        found.into_iter().map(|secret| secret.value).collect()
+    };
+    let tokens = taken(secrets(table, "bearer_token"));
+    let Some(basic) = table.table("basic") else {
+        return (!tokens.is_empty()).then_some(Credential::Bearer(tokens));
+    };
+    if table.has("bearer_token") {
+        page.fault(table.key_span("basic"), "`basic` beside `bearer_token`", "keep one of them");
+    }
+    let passwords = taken(secrets(&basic, "password"));
+    let user = basic.text("user");
+    for key in ["user", "password"] {
+        if !basic.has(key) {
+            basic.missing(key, "write basic = { user = \"NAME\", password = { env = \"NAME\" } }");
+        }
+    }
+    let user = user?;
+    if user.value.contains(':') {
+        page.fault(
+            user.span,
+            "a user with a colon",
+            "take the colon out: it ends the user in basic credentials",
+        );
+        return None;
+    }
+    (!passwords.is_empty()).then(|| Credential::Basic { user: user.value.to_owned(), passwords })
+}
+
+fn note_secret(page: Page<'_>, secret: &At<Secret>, seen: &mut Vec<(Secret, String)>, source: &str) {
+    if let Some((_, whose)) =
+        seen.iter().find(|(other, whose)| whose != source && other.is_same(&secret.value))
+    {
+        page.fault(
+            secret.span.clone(),
+            format!("this secret is that of source {} too", quoted(whose)),
+            "give each source its own: a secret says who speaks, and so what may be changed",
+        );
+    }
+    seen.push((secret.value.clone(), source.to_owned()));
+}
+
+/// What a source of kind `alertmanager` has beside the keys of all sources.
+fn alertmanager(table: &Table<'_>) {
+    let page = table.page();
+    if !table.has("bearer_token") && !table.has("basic") {
+        page.fault(
+            table.span(),
+            "a source without a credential: anybody could speak for it",
+            "add bearer_token = { env = \"NAME\" }, or basic = { user = \"NAME\", password = { env = \"NAME\" } }",
+        );
+    }
+    if let Some(url) = table.text("prometheus_url") {
+        public_url(page, &url);
+        page.not_built(
+            table.key_span("prometheus_url"),
+            "reading the true onset from Prometheus",
+            "leave it out and set `lag` to the longest `for:` of the alerts",
+        );
+    }
+    if let Some(heartbeat) = table.table("heartbeat") {
+        heartbeat.texts("match");
+        heartbeat.some_length("every");
+        page.not_built(table.key_span("heartbeat"), "heartbeats of sources", "leave `heartbeat` out");
+    }
+}
+
+/// Reads a source of a kind that is not built in its documented shape, and says so.
+fn unbuilt(table: &Table<'_>, kind: Kind, seen: &mut Vec<(Secret, String)>, source: &str) {
+    let name = match kind {
+        Kind::PagerDuty => {
+            for secret in secrets(table, "secrets") {
+                note_secret(table.page(), &secret, seen, source);
+            }
+            "pagerduty"
+        }
+        Kind::Sns => {
+            table.texts("topics");
+            table.flag("confirm_subscriptions");
+            "sns"
+        }
+        Kind::Unwritten(name) => {
+            table.leave_unchecked();
+            name
+        }
+        Kind::Alertmanager => "alertmanager",
+    };
+    table.page().not_built(
+        table.key_span("kind"),
+        &format!("sources of kind {name}"),
+        "leave this source out, or send its alarms through Alertmanager (kind = \"alertmanager\")",
+    );
+}
+
+/// `services`: what the source may speak about. Everything at once is not allowed where Snapback acts.
+fn scope(table: &Table<'_>, mode: Mode, services: &[ServiceId]) -> Vec<String> {
+    let page = table.page();
+    let Some(patterns) = table.texts("services") else {
+        if !table.has("services") {
+            table.missing("services", "write services = [\"*@ENVIRONMENT\"], or name them one by one");
+        }
+        return Vec::new();
+    };
+    if patterns.value.is_empty() {
+        page.fault(
+            patterns.span.clone(),
+            "a source that may speak about nothing",
+            "name services, or leave it out",
+        );
+    }
+    for pattern in &patterns.value {
+        let environment = pattern.value.split_once('@').map_or("*", |(_, environment)| environment);
+        if environment.chars().all(|c| c == '*') && pattern.value.starts_with('*') {
+            if mode == Mode::Live {
+                page.fault(
+                    pattern.span.clone(),
+                    "a source may speak about everything, in mode live",
+                    "name the environment, such as \"*@production\", or use mode = \"shadow\"",
+                );
+            }
+        } else {
+            known_pattern(page, pattern, services);
+        }
+    }
+    patterns.value.iter().map(|pattern| pattern.value.to_owned()).collect()
+}
+
+/// Checks that a pattern such as `*@production` has the form of a service and covers one that is configured.
+pub(super) fn known_pattern(page: Page<'_>, pattern: &At<&str>, services: &[ServiceId]) {
+    let stand_in = pattern.value.replace('*', "x");
+    if ServiceId::parse(&stand_in).is_none() {
+        page.fault(
+            pattern.span.clone(),
+            format!("{} names no service", quoted(pattern.value)),
+            "write \"NAME@ENVIRONMENT\"; `*` stands for any run of characters",
+        );
+        return;
+    }
+    if services.iter().any(|service| covers(pattern.value, service.as_str())) {
+        return;
+    }
+    if pattern.value.contains('*') {
+        page.warning(
+            pattern.span.clone(),
+            format!("{} covers no configured service", quoted(pattern.value)),
+            "add the [[service]], or take the pattern out",
+        );
+    } else {
+        unknown_service(page, pattern, services);
+    }
+}
+
+/// Checks that a service is configured.
+pub(super) fn known_service(page: Page<'_>, name: &At<&str>, services: &[ServiceId]) -> Option<ServiceId> {
+    let found = services.iter().find(|service| service.as_str() == name.value).cloned();
+    if found.is_none() {
+        unknown_service(page, name, services);
+    }
+    found
+}
+
+fn unknown_service(page: Page<'_>, name: &At<&str>, services: &[ServiceId]) {
+    let remedy = match spell::nearest(name.value, services.iter().map(ServiceId::as_str)) {
+        Some(near) => format!("write \"{near}\""),
+        None => "add its [[service]], or name one that is configured as \"NAME@ENVIRONMENT\"".into(),
+    };
+    page.fault(name.span.clone(), format!("no service is called {}", quoted(name.value)), remedy);
+}
+
+/// `map`: the source's own table.
+fn map(table: &Table<'_>, services: &[ServiceId]) -> BTreeMap<String, ServiceId> {
+    let Some(inner) = table.table("map") else { return BTreeMap::new() };
+    let mut map = BTreeMap::new();
+    for (from, item) in inner.open_entries() {
+        let Some(to) = inner.text_of(from.value, item) else { continue };
+        if let Some(service) = known_service(inner.page(), &to, services) {
+            map.insert(from.value.to_owned(), service);
+        }
+    }
+    map
+}

@@ -1,0 +1,505 @@
+//! The desk: many arrivals become one turn, and a committed turn becomes errands. Pure: a simulator or the shell
+//! drives it, and tells it the time. Owns the dossiers in memory; leaves writing to the journal and doing to the
+//! shell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::case::command::{Command, Ending, Input};
+use crate::case::dossier::Dossier;
+use crate::case::gate::record;
+use crate::case::id::{CaseId, DeliveryId, Duration, ServiceId, SourceName, Timestamp};
+use crate::case::live::Live;
+use crate::case::map::{Atlas, Mapped};
+use crate::case::next::Moment;
+use crate::case::permit::Permit;
+use crate::case::phase::Phase;
+use crate::case::plan::Choice;
+use crate::case::rules::RuleTable;
+use crate::case::scribe::{View, Written};
+use crate::case::settings::{ServiceSettings, SharedSettings};
+use crate::case::signal::Signal;
+use crate::case::standing::{Hold, Standing, StandingEvent};
+use crate::case::step::Order;
+use crate::case::turn::{Change, Disposition, Gated, Turn};
+use crate::case::words::{self, Note};
+use crate::case::{deployment::Picture, id::GroupName, id::Handle};
+
+/// A clock that goes back by more bars acts until it catches up (failure model T54).
+const CLOCK_BACK_MAX: Duration = Duration::from_secs(5);
+
+/// What the desk is told about the world; replaced whole between turns.
+#[derive(Debug)]
+pub struct DeskSettings {
+    /// The services.
+    pub services: BTreeMap<ServiceId, Arc<ServiceSettings>>,
+    /// What all services share.
+    pub shared: Arc<SharedSettings>,
+    /// The rule table in force.
+    pub rules: Arc<RuleTable>,
+    /// Labels to services.
+    pub atlas: Atlas,
+    /// What each source may speak about.
+    pub sources: BTreeMap<SourceName, SourceScope>,
+}
+
+/// What a source may speak about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceScope {
+    /// Patterns of services.
+    pub services: Vec<String>,
+    /// The source's own table, where labels cannot say.
+    pub table: BTreeMap<String, ServiceId>,
+}
+
+/// What arrives at the desk.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A stored delivery, in the order of its number.
+    Delivery {
+        /// Its number.
+        id: DeliveryId,
+        /// Its source.
+        source: SourceName,
+        /// What it says.
+        content: Content,
+    },
+    /// Something for one service that came with no delivery: a tick, a notice, a restart.
+    To(ServiceId, Box<Input>),
+    /// A command ended.
+    Ended(Command, Box<Ending>),
+    /// The provider of this service could not be read; why.
+    Unreadable(ServiceId, String),
+    /// The standing changes.
+    Standing(StandingEvent),
+}
+
+/// What a delivery says.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Signals, in the sender's order.
+    Signals(Vec<Signal>),
+    /// Nothing that can be read; why.
+    Dead(String),
+}
+
+/// One command under way, with everything that it needs.
+#[derive(Debug)]
+pub enum Errand {
+    /// Read a service's provider.
+    Describe(ServiceId),
+    /// Ask it for acts.
+    Propose(Choice),
+    /// Read who belongs to these groups.
+    RollCall(CaseId, Vec<GroupName>),
+    /// Send the one request that the permit allows.
+    Begin(Permit),
+    /// Look for it.
+    Find(Order),
+    /// Follow it.
+    Watch(Order, Handle),
+    /// Say a note.
+    Say(Note),
+}
+
+impl Errand {
+    /// The command that it carries out.
+    pub fn command(&self) -> Command {
+        match self {
+            Errand::Describe(service) => Command::Describe(service.clone()),
+            Errand::Propose(choice) => Command::Propose(choice.clone()),
+            Errand::RollCall(case, groups) => Command::RollCall(case.clone(), groups.clone()),
+            Errand::Begin(permit) => Command::Begin(permit.order().case.clone(), permit.order().step),
+            Errand::Find(order) => Command::Find(order.case.clone(), order.step),
+            Errand::Watch(order, _) => Command::Watch(order.case.clone(), order.step),
+            Errand::Say(note) => Command::Say(note.case.clone(), note.number),
+        }
+    }
+}
+
+/// What a committed turn asks of the shell.
+#[derive(Debug, Default)]
+pub struct Errands {
+    /// Start these.
+    pub start: Vec<Errand>,
+    /// Cut these: nothing lists them any more.
+    pub stop: Vec<Command>,
+}
+
+struct Held {
+    dossier: Dossier,
+    live: Live,
+    settings: Arc<ServiceSettings>,
+}
+
+/// The desk.
+pub struct Desk {
+    held: BTreeMap<ServiceId, Held>,
+    standing: Standing,
+    settings: Arc<DeskSettings>,
+    running: BTreeSet<Command>,
+    latest: Timestamp,
+    /// Services whose wake time may have changed since it was last computed.
+    touched: BTreeSet<ServiceId>,
+    wakes: BTreeMap<ServiceId, Timestamp>,
+}
+
+impl Desk {
+    /// A desk over what the journal holds. Nothing is under way, and nothing was read since `now`.
+    pub fn new(
+        dossiers: Vec<Dossier>,
+        standing: Standing,
+        settings: Arc<DeskSettings>,
+        now: Timestamp,
+    ) -> Desk {
+        let mut desk = Desk {
+            held: BTreeMap::new(),
+            standing,
+            settings: settings.clone(),
+            running: BTreeSet::new(),
+            latest: now,
+            touched: BTreeSet::new(),
+            wakes: BTreeMap::new(),
+        };
+        let mut stored: BTreeMap<ServiceId, Dossier> =
+            dossiers.into_iter().map(|dossier| (dossier.service.clone(), dossier)).collect();
+        for (id, service) in &settings.services {
+            let dossier = stored.remove(id).unwrap_or_else(|| Dossier::new(id.clone()));
+            desk.hold(dossier, service.clone(), now);
+        }
+        desk
+    }
+
+    fn hold(&mut self, dossier: Dossier, settings: Arc<ServiceSettings>, now: Timestamp) {
+        let id = dossier.service.clone();
+        self.touched.insert(id.clone());
+        self.held.insert(id, Held { dossier, live: Live::new(now), settings });
+    }
+
+    /// Takes new settings, between turns. A service that is gone keeps its old ones while its case is open.
+    pub fn reload(&mut self, settings: Arc<DeskSettings>, now: Timestamp) {
+        for (id, service) in &settings.services {
+            match self.held.get_mut(id) {
+                Some(held) => held.settings = service.clone(),
+                None => self.hold(Dossier::new(id.clone()), service.clone(), now),
+            }
+        }
+        self.held.retain(|id, held| settings.services.contains_key(id) || held.dossier.open.is_some());
+        self.settings = settings;
+        self.touched.extend(self.held.keys().cloned());
+    }
+
+    /// The dossiers as committed.
+    pub fn dossiers(&self) -> impl Iterator<Item = &Dossier> {
+        self.held.values().map(|held| &held.dossier)
+    }
+
+    /// One service's dossier and what this process knows about it.
+    pub fn service(&self, id: &ServiceId) -> Option<(&Dossier, &Live)> {
+        self.held.get(id).map(|held| (&held.dossier, &held.live))
+    }
+
+    /// The standing as committed.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// The services that the desk holds.
+    pub fn services(&self) -> Vec<ServiceId> {
+        self.held.keys().cloned().collect()
+    }
+
+    /// Many arrivals become one turn. Nothing is true before it is committed.
+    pub fn turn(&mut self, arrivals: Vec<Arrival>, now: Timestamp) -> Turn {
+        let clock_behind_until = (now < self.latest - CLOCK_BACK_MAX).then_some(self.latest);
+        self.latest = self.latest.max(now);
+        let mut draft = Draft { now, changes: BTreeMap::new(), turn: Turn { at: now, ..Turn::default() } };
+        for arrival in arrivals {
+            self.arrive(arrival, &mut draft);
+        }
+        for service in self.due(now) {
+            self.take(&service, &Input::Tick, &mut draft);
+        }
+        self.ask_gate(&mut draft, Moment { clock_behind_until });
+        let mut turn = draft.turn;
+        let asking: BTreeSet<ServiceId> = turn.gates.iter().map(|ask| ask.order.case.service()).collect();
+        turn.changes = draft
+            .changes
+            .into_values()
+            .filter(|change| !change.events.is_empty() || asking.contains(&change.dossier.service))
+            .collect();
+        turn
+    }
+
+    fn arrive(&mut self, arrival: Arrival, draft: &mut Draft) {
+        match arrival {
+            Arrival::Delivery { id, source, content } => self.deliver(id, &source, content, draft),
+            Arrival::To(service, input) => {
+                self.take(&service, &input, draft);
+            }
+            Arrival::Ended(command, ending) => self.ended(command, *ending, draft),
+            Arrival::Unreadable(service, why) => {
+                self.running.remove(&Command::Describe(service.clone()));
+                if let Some(held) = self.held.get_mut(&service) {
+                    held.live.trouble = Some(why);
+                    held.live.tried_at = Some(draft.now);
+                }
+                self.take(&service, &Input::Tick, draft);
+            }
+            Arrival::Standing(event) => draft.turn.standing.push(event),
+        }
+    }
+
+    fn deliver(&mut self, id: DeliveryId, source: &SourceName, content: Content, draft: &mut Draft) {
+        let dispositions = match content {
+            Content::Dead(why) => vec![Disposition::Dead(why)],
+            Content::Signals(signals) => self.sort_out(source, signals, draft),
+        };
+        draft.turn.dispositions.push((id, dispositions));
+        draft.turn.cursor = draft.turn.cursor.max(Some(id));
+    }
+
+    /// Maps each signal on its own, and gives each service its own in the sender's order.
+    fn sort_out(&mut self, source: &SourceName, signals: Vec<Signal>, draft: &mut Draft) -> Vec<Disposition> {
+        let nobody = SourceScope::default();
+        let scope = self.settings.sources.get(source).cloned().unwrap_or(nobody);
+        let mut dispositions = Vec::with_capacity(signals.len());
+        let mut by_service: BTreeMap<ServiceId, Vec<Signal>> = BTreeMap::new();
+        for signal in signals {
+            match self.settings.atlas.map(&signal.labels, &scope.services, &scope.table) {
+                Mapped::To(service) => by_service.entry(service).or_default().push(signal),
+                Mapped::OutOfScope(service) => dispositions.push(Disposition::OutOfScope(service)),
+                Mapped::Unmapped(why) => dispositions.push(Disposition::Unmapped(why)),
+            }
+        }
+        for (service, signals) in by_service {
+            dispositions.extend(self.take(&service, &Input::Signals(signals), draft));
+        }
+        dispositions
+    }
+
+    fn ended(&mut self, command: Command, ending: Ending, draft: &mut Draft) {
+        self.running.remove(&command);
+        let service = owner(&command);
+        if let (Some(held), Ending::Roster(roster)) = (self.held.get_mut(&service), &ending) {
+            held.live.roster = Some(roster.clone());
+        }
+        if let Ending::Described(picture) = &ending {
+            self.see(&service, picture, draft);
+        }
+        self.take(&service, &Input::Ended(command, ending), draft);
+    }
+
+    /// Takes a picture. A mark of ours that no act and no ledger knows is a lost store's: Snapback forbids itself.
+    fn see(&mut self, service: &ServiceId, picture: &Picture, draft: &mut Draft) {
+        let Some(held) = self.held.get_mut(service) else { return };
+        held.live.see(picture);
+        let known = |mark: &crate::case::id::Mark| {
+            let by_act = self.standing.acts.iter().any(|act| act.mark == *mark);
+            let by_ledger = held.dossier.ledger.deployments.iter().any(|deployment| {
+                matches!(&deployment.origin, crate::case::deployment::DeploymentOrigin::Ours(ours) if ours == mark)
+            });
+            by_act || by_ledger
+        };
+        let unknown: Vec<String> =
+            picture.our_marks().filter(|mark| !known(mark)).map(ToString::to_string).collect();
+        if !unknown.is_empty() {
+            let reason = format!(
+                "{service} carries marks of ours that the store does not know: {}",
+                unknown.join(", ")
+            );
+            let hold = Hold { reasons: vec![reason], since: draft.now };
+            draft.turn.standing.push(StandingEvent::Held(hold));
+        }
+    }
+
+    /// Lets a service take an input, in the draft.
+    fn take(&mut self, service: &ServiceId, input: &Input, draft: &mut Draft) -> Vec<Disposition> {
+        let Some(held) = self.held.get(service) else {
+            return vec![Disposition::Unmapped(format!("{service} is not configured any more"))];
+        };
+        self.touched.insert(service.clone());
+        let view = view(held, &self.settings, &self.standing, draft.now);
+        let change = draft.changes.entry(service.clone()).or_insert_with(|| Change {
+            dossier: held.dossier.clone(),
+            events: Vec::new(),
+            departed: Vec::new(),
+        });
+        let Written { events, dispositions, standing, departed } = change.dossier.take(input, &view);
+        change.events.extend(events);
+        change.departed.extend(departed);
+        draft.turn.standing.extend(standing);
+        dispositions
+    }
+
+    /// Asks the gate for every step that is ready, of services that changed or are due.
+    fn ask_gate(&self, draft: &mut Draft, moment: Moment) {
+        for (service, change) in &draft.changes {
+            let Some(held) = self.held.get(service) else { continue };
+            let view = view(held, &self.settings, &self.standing, draft.now);
+            for command in change.dossier.next(&view) {
+                if let Command::Begin(_, step) = command {
+                    draft.turn.gates.extend(change.dossier.gate_ask(step, &view, &moment));
+                }
+            }
+        }
+    }
+
+    /// The turn is on disk: it is true now. Says which errands follow.
+    pub fn commit(&mut self, turn: Turn, gated: Vec<Gated>) -> Errands {
+        for event in &turn.standing {
+            self.standing.apply(event);
+        }
+        let mut permits = Vec::new();
+        for (ask, gated) in turn.gates.iter().zip(gated) {
+            if let Gated::Passed(permit) = gated {
+                self.standing.apply(&StandingEvent::Acted(record(ask, turn.at)));
+                permits.push(permit);
+            }
+        }
+        for change in turn.changes {
+            if let Some(held) = self.held.get_mut(&change.dossier.service) {
+                held.dossier = change.dossier;
+            }
+        }
+        let mut errands = Errands::default();
+        for permit in permits {
+            let errand = Errand::Begin(permit);
+            self.running.insert(errand.command());
+            errands.start.push(errand);
+        }
+        for service in std::mem::take(&mut self.touched) {
+            self.errands_of(&service, turn.at, &mut errands);
+        }
+        errands
+    }
+
+    /// The turn was refused: nothing of it happened. Its deliveries are read again from the journal.
+    pub fn forget(&mut self, turn: Turn) {
+        self.touched.extend(turn.changes.into_iter().map(|change| change.dossier.service));
+    }
+
+    fn errands_of(&mut self, service: &ServiceId, now: Timestamp, errands: &mut Errands) {
+        let Some(held) = self.held.get(service) else { return };
+        let view = view(held, &self.settings, &self.standing, now);
+        let wanted = held.dossier.next(&view);
+        for command in &wanted {
+            if self.running.contains(command) || self.is_being_begun(command) {
+                continue;
+            }
+            if let Some(errand) = errand(&held.dossier, command) {
+                self.running.insert(errand.command());
+                errands.start.push(errand);
+            }
+        }
+        let stale: Vec<Command> = self
+            .running
+            .iter()
+            .filter(|running| owner(running) == *service && !wanted.contains(running))
+            .filter(|running| !matches!(running, Command::Begin(..) | Command::Describe(_)))
+            .cloned()
+            .collect();
+        for command in stale {
+            self.running.remove(&command);
+            errands.stop.push(command);
+        }
+        let wake = held.dossier.wake_at(&view);
+        let picture = (!self.running.contains(&Command::Describe(service.clone())))
+            .then(|| held.dossier.picture_due(&view));
+        match wake.into_iter().chain(picture).min() {
+            Some(at) => self.wakes.insert(service.clone(), at),
+            None => self.wakes.remove(service),
+        };
+    }
+
+    /// A search never starts while the request itself is still under way.
+    fn is_being_begun(&self, command: &Command) -> bool {
+        match command {
+            Command::Find(case, step) => self.running.contains(&Command::Begin(case.clone(), *step)),
+            Command::Describe(_)
+            | Command::Propose(_)
+            | Command::RollCall(..)
+            | Command::Begin(..)
+            | Command::Watch(..)
+            | Command::Say(..) => false,
+        }
+    }
+
+    fn due(&self, now: Timestamp) -> Vec<ServiceId> {
+        self.wakes.iter().filter(|(_, at)| **at <= now).map(|(service, _)| service.clone()).collect()
+    }
+
+    /// When the next service is due.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.wakes.values().min().copied()
+    }
+
+    /// Whether nothing is under way and every case is told: for tests and for a clean stop.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
+            && self.held.values().all(|held| held.dossier.open.is_none() && held.dossier.telling.is_empty())
+    }
+}
+
+struct Draft {
+    now: Timestamp,
+    changes: BTreeMap<ServiceId, Change>,
+    turn: Turn,
+}
+
+fn view<'a>(held: &'a Held, settings: &'a DeskSettings, standing: &'a Standing, now: Timestamp) -> View<'a> {
+    View {
+        settings: &held.settings,
+        shared: &settings.shared,
+        rules: &settings.rules,
+        standing,
+        live: &held.live,
+        now,
+    }
+}
+
+/// The service whose dossier a command belongs to.
+pub fn owner(command: &Command) -> ServiceId {
+    match command {
+        Command::Describe(service) => service.clone(),
+        Command::Propose(choice) => choice.case.service(),
+        Command::RollCall(case, _)
+        | Command::Begin(case, _)
+        | Command::Find(case, _)
+        | Command::Watch(case, _)
+        | Command::Say(case, _) => case.service(),
+    }
+}
+
+/// A command with everything that it needs. A begin is none: it needs a permit, which only a commit gives.
+fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
+    match command {
+        Command::Describe(service) => Some(Errand::Describe(service.clone())),
+        Command::Propose(choice) => Some(Errand::Propose(choice.clone())),
+        Command::RollCall(case, groups) => Some(Errand::RollCall(case.clone(), groups.clone())),
+        Command::Begin(..) => None,
+        Command::Find(..) | Command::Watch(..) => {
+            let case = dossier.open.as_deref()?;
+            let plan = case.plan.as_ref()?;
+            match &case.phase {
+                Phase::Intended { step, attempt, since, .. } => {
+                    Some(Errand::Find(dossier.order(case, plan, *step, *attempt, *since)?))
+                }
+                Phase::Running { step, attempt, handle, since } => {
+                    let order = dossier.order(case, plan, *step, *attempt, *since)?;
+                    Some(Errand::Watch(order, handle.clone()))
+                }
+                Phase::Gathering { .. }
+                | Phase::Weighing { .. }
+                | Phase::Planning { .. }
+                | Phase::AwaitingApproval { .. }
+                | Phase::Countdown { .. }
+                | Phase::Ready { .. }
+                | Phase::Verifying(_)
+                | Phase::NeedsHuman { .. }
+                | Phase::Closed(_) => None,
+            }
+        }
+        Command::Say(case, note) => words::note(dossier.case(case)?, *note).map(Errand::Say),
+    }
+}

@@ -1,0 +1,130 @@
+//! Providers: whoever puts releases on services and can take them back. Owns the one shape that all of them have and
+//! the choice among them; each provider has its own file, which begins with how it carries our mark. Leaves to the
+//! engine when to ask and how often: nothing in here retries or waits.
+//!
+//! `begin` takes effect at most once for a permit; `find` tells, after a lost answer, whether it did; `watch` follows
+//! what began. Only `begin` changes anything that serves.
+
+pub mod directory;
+
+use std::sync::Arc;
+
+use crate::case::command::Progress;
+use crate::case::deployment::Picture;
+use crate::case::id::{Handle, ReleaseId, ServiceId, Timestamp};
+use crate::case::permit::Permit;
+use crate::case::step::{Act, Order};
+use crate::outbound::Trouble;
+
+/// Tells what time it is. Handed in, so that a provider reads the same clock as whoever counts its deadlines.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// A configured provider, `[providers.NAME]`.
+#[derive(Debug)]
+pub enum Provider {
+    /// Releases side by side in a directory.
+    Directory(directory::Directory),
+}
+
+/// A service as its provider knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The service.
+    pub service: ServiceId,
+    /// Where it lives there.
+    pub site: Site,
+}
+
+/// Where a service lives at its provider; one variant for each provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// In a directory.
+    Directory(directory::Site),
+}
+
+/// What a search for work under our mark finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// It was taken.
+    Found(Handle),
+    /// It surely was not, and no late copy of it is on its way.
+    Absent,
+    /// Nobody can tell before this moment.
+    TooEarly(Timestamp),
+}
+
+/// Something that would keep a provider from acting, found by looking and not by trying.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong, in a sentence.
+    pub says: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// What every provider can do. Dispatched by [`Provider`], never by a pointer.
+pub(crate) trait Deployer {
+    async fn describe(&self, of: &Target, since: Timestamp) -> Result<Picture, Trouble>;
+    async fn propose(&self, of: &Target, from: &ReleaseId, to: &ReleaseId) -> Result<Vec<Act>, Trouble>;
+    async fn find(&self, order: &Order) -> Result<Sighting, Trouble>;
+    async fn begin(&self, permit: Permit) -> Result<Handle, Trouble>;
+    async fn watch(&self, handle: &Handle) -> Result<Progress, Trouble>;
+    async fn check(&self, of: &Target) -> Vec<Finding>;
+}
+
+/// Calls the method of whichever provider it is.
+macro_rules! dispatch {
+    ($provider:expr, $method:ident($($argument:expr),*)) => {
+        match $provider {
+            Provider::Directory(provider) => provider.$method($($argument),*).await,
+        }
+    };
+}
+
+impl Provider {
+    /// What serves there, what went out since that moment and before, and the releases that this names. Reads only.
+    ///
+    /// # Errors
+    /// `Unclear` when it cannot be read whole; never half a picture.
+    pub async fn describe(&self, of: &Target, since: Timestamp) -> Result<Picture, Trouble> {
+        dispatch!(self, describe(of, since))
+    }
+
+    /// The acts that lead from one release to another, pinned in full. Reads only.
+    ///
+    /// # Errors
+    /// `Refused` when no way leads there; why.
+    pub async fn propose(&self, of: &Target, from: &ReleaseId, to: &ReleaseId) -> Result<Vec<Act>, Trouble> {
+        dispatch!(self, propose(of, from, to))
+    }
+
+    /// Looks for what an earlier `begin` of this order did. Changes nothing that serves.
+    ///
+    /// # Errors
+    /// `Moved` when it was not done and something else serves by now; `Unclear` when it cannot be read.
+    pub async fn find(&self, order: &Order) -> Result<Sighting, Trouble> {
+        dispatch!(self, find(order))
+    }
+
+    /// Does what the permit says, at most once, and gives the receipt. Already there is done.
+    ///
+    /// # Errors
+    /// `Busy` when it surely was not done, after the wire deadline as well; `Refused` and `Moved` likewise, for good;
+    /// `Unclear` when `find` has to tell.
+    pub async fn begin(&self, permit: Permit) -> Result<Handle, Trouble> {
+        dispatch!(self, begin(permit))
+    }
+
+    /// How work stands that began. Reads only.
+    ///
+    /// # Errors
+    /// `Unclear` when it cannot be read; `Refused` for a receipt that is not this provider's.
+    pub async fn watch(&self, handle: &Handle) -> Result<Progress, Trouble> {
+        dispatch!(self, watch(handle))
+    }
+
+    /// Looks whether everything is in reach and allowed that a rollback would need. Reads only; nothing found is well.
+    pub async fn check(&self, of: &Target) -> Vec<Finding> {
+        dispatch!(self, check(of))
+    }
+}

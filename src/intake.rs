@@ -1,0 +1,255 @@
+//! Intake: proves, parses, receives, answers; never decides. A 2xx means that the delivery is stored and synced to
+//! disk. What a source may speak about, and which service an alert is of, is the engine's to find.
+
+mod alertmanager;
+mod connection;
+mod heads;
+mod json;
+mod limits;
+mod listener;
+mod moment;
+mod problem;
+mod proof;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use tokio::sync::{Semaphore, watch};
+
+use crate::case::id::{DeliveryId, Duration, SourceName, Timestamp};
+use crate::journal::inbox::{Content, ContentKey, Delivery, Inbox, NotStored, Received};
+
+pub use limits::{Limits, NotASubnet, Subnet};
+pub use listener::serve;
+pub use problem::Problem;
+pub use proof::{Credential, Proof, Proven, Secret};
+
+/// What intake needs of the configuration. Taken anew for each request, so that a reload holds from the next one;
+/// the limits are those of the start.
+#[derive(Clone, Debug, Default)]
+pub struct IntakeSettings {
+    /// Who may send.
+    pub sources: BTreeMap<SourceName, SourceSettings>,
+    /// What the listener bears.
+    pub limits: Limits,
+}
+
+/// One source of signals, `[sources.NAME]`.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// What it speaks.
+    pub kind: SourceKind,
+    /// What it must show.
+    pub credential: Credential,
+    /// How long its alarms take to fire, when the alert does not say.
+    pub lag: Duration,
+}
+
+/// What a source speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Alertmanager's webhook.
+    Alertmanager,
+}
+
+/// Whether deliveries can be stored now; the reason if not.
+pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What time it is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The public side of the server.
+pub struct Intake {
+    settings: watch::Receiver<Arc<IntakeSettings>>,
+    inbox: Inbox,
+    readiness: Readiness,
+    clock: Clock,
+    /// Bytes of bodies that may still come into memory.
+    room: Arc<Semaphore>,
+    /// Requests without the right credential, since the start.
+    unproven: AtomicU64,
+}
+
+impl Intake {
+    /// Receives into this inbox what the settings allow.
+    pub fn new(
+        settings: watch::Receiver<Arc<IntakeSettings>>,
+        inbox: Inbox,
+        readiness: Readiness,
+        clock: Clock,
+    ) -> Intake {
+        let room = settings.borrow().limits.bodies_in_flight.min(Semaphore::MAX_PERMITS);
+        Intake {
+            settings,
+            inbox,
+            readiness,
+            clock,
+            room: Arc::new(Semaphore::new(room)),
+            unproven: AtomicU64::new(0),
+        }
+    }
+
+    /// The public routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/v1/alerts/{source}", only("POST", post(hear)))
+            .route("/healthz", only("GET, HEAD", get(healthy)))
+            .route("/readyz", only("GET, HEAD", get(ready)))
+            .fallback(async || Problem::NotFound)
+            .with_state(Arc::new(self))
+    }
+
+    /// One refusal more; told in the log each time that their number has doubled, so that a flood of them is a
+    /// handful of lines.
+    fn refuse(&self, source: &SourceName, problem: Problem) -> Problem {
+        let count = self.unproven.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            tracing::warn!(%source, count, reason = problem.name(), "refused a request: its sender is not proven");
+        }
+        problem
+    }
+}
+
+/// Reads again what was proven and stored before, or what an operator asks to have explained.
+pub fn reread(
+    source: &SourceName,
+    settings: &SourceSettings,
+    received_at: Timestamp,
+    body: Bytes,
+) -> Content {
+    content(source, settings, received_at, &Proven::before(body))
+}
+
+/// `POST /v1/alerts/{source}`. What can be refused by the head is refused before the body is read.
+async fn hear(
+    State(intake): State<Arc<Intake>>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Ok(Path(name)) = path else { return Err(Problem::NotFound) };
+    let settings = Arc::clone(&intake.settings.borrow());
+    let (source, of) = settings.sources.get_key_value(&SourceName::new(name)).ok_or(Problem::NotFound)?;
+    let (head, body) = request.into_parts();
+    let length = of.kind.admit(&head.headers)?;
+    let proof = of.credential.check(&head.headers).map_err(|problem| intake.refuse(source, problem))?;
+    let _room = Arc::clone(&intake.room).try_acquire_many_owned(length).map_err(|_| Problem::Overloaded)?;
+    let body = proof.over(collect(body, length as usize).await?);
+    let received_at = (intake.clock)();
+    let content = content(source, of, received_at, &body);
+    let unreadable = match &content {
+        Content::Dead(why) => Some(why.clone()),
+        Content::Signals(_) => None,
+    };
+    let body = body.into_inner();
+    let key = ContentKey::of(source, &body);
+    let delivery = Delivery { received_at, source: source.clone(), key, body, content };
+    match intake.inbox.receive(delivery).await {
+        Ok(Received::New(id)) => Ok(stored(Some(id), unreadable)),
+        Ok(Received::Seen) => Ok(stored(None, unreadable)),
+        Err(NotStored::Overloaded) => Err(Problem::Overloaded),
+        // The journal logs why, once and where it happens.
+        Err(NotStored::Storage(_)) => Err(Problem::NotStored),
+        Err(NotStored::Closing) => Err(Problem::Closing),
+    }
+}
+
+fn content(
+    source: &SourceName,
+    of: &SourceSettings,
+    received_at: Timestamp,
+    body: &Proven<Bytes>,
+) -> Content {
+    match of.kind {
+        SourceKind::Alertmanager => match alertmanager::read(body, source, of.lag, received_at) {
+            Ok(signals) => Content::Signals(signals),
+            Err(why) => Content::Dead(why.to_string()),
+        },
+    }
+}
+
+impl SourceKind {
+    /// Checks what a request's head says of its body; returns the body's length.
+    fn admit(self, headers: &HeaderMap) -> Result<u32, Problem> {
+        let (media_type, most) = match self {
+            SourceKind::Alertmanager => ("application/json", alertmanager::BODY_MAX),
+        };
+        let length = headers.get(CONTENT_LENGTH).ok_or(Problem::LengthRequired)?;
+        let length: u32 =
+            length.to_str().ok().and_then(|text| text.parse().ok()).ok_or(Problem::BodyTooLarge)?;
+        if length as usize > most {
+            return Err(Problem::BodyTooLarge);
+        }
+        let told = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !told.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type) {
+            return Err(Problem::ContentType);
+        }
+        match headers.get(CONTENT_ENCODING) {
+            Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+                Err(Problem::ContentEncoding)
+            }
+            _ => Ok(length),
+        }
+    }
+}
+
+/// A body of a known length. One that came in one piece is not copied.
+async fn collect(mut body: Body, length: usize) -> Result<Bytes, Problem> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame.map_err(|_| Problem::BodyCut)?.into_data() else { continue };
+        if piece.len() == length {
+            return Ok(piece);
+        }
+        if whole.is_empty() {
+            whole.reserve(length);
+        }
+        whole.extend_from_slice(&piece);
+    }
+    if whole.len() == length { Ok(whole.freeze()) } else { Err(Problem::BodyCut) }
+}
+
+/// The answer to a delivery that is on disk.
+fn stored(id: Option<DeliveryId>, unreadable: Option<String>) -> Response {
+    let mut answer = serde_json::json!({ "delivery": id.map(|id| id.0) });
+    if let Some(why) = unreadable {
+        answer["unreadable"] = why.into();
+    }
+    json(StatusCode::OK, answer.to_string())
+}
+
+/// `GET /healthz`: the process serves.
+async fn healthy() -> Response {
+    json(StatusCode::OK, r#"{"status":"alive"}"#.to_owned())
+}
+
+/// `GET /readyz`: deliveries can be stored.
+async fn ready(State(intake): State<Arc<Intake>>) -> Result<Response, Response> {
+    match (intake.readiness)() {
+        Ok(()) => Ok(json(StatusCode::OK, r#"{"status":"ready"}"#.to_owned())),
+        Err(why) => {
+            // Who asks from outside learns that, not why: the reason may name paths and services.
+            tracing::debug!(%why, "not ready");
+            Err(Problem::NotReady.into_response())
+        }
+    }
+}
+
+fn json(status: StatusCode, body: String) -> Response {
+    (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+/// A path that takes these methods and says so to others.
+fn only(allowed: &'static str, takes: MethodRouter<Arc<Intake>>) -> MethodRouter<Arc<Intake>> {
+    takes.fallback(async move || problem::wrong_method(allowed))
+}

@@ -1,0 +1,23 @@
+//! Names and numbers, as texts and numbers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::case::id::{
+    CaseId, ChangeId, DeploymentId, Digest, Fingerprint, GroupName, Handle, Mark, NoteNo, PersonId, Place,
+    PolicyName, ReleaseId, RuleName, ServiceId, SignalName, SourceName, StepNo,
+};
+
+stored_texts! {
+    CaseId ChangeId DeploymentId Digest Fingerprint GroupName Handle Mark PersonId Place PolicyName ReleaseId
+    RuleName ServiceId SignalName SourceName
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "StepNo")]
+struct StepNoV1(u16);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "NoteNo")]
+struct NoteNoV1(u32);
+
+stored! { StepNo => StepNoV1, NoteNo => NoteNoV1 }

@@ -1,0 +1,114 @@
+//! The standing, what changes it, why the gate says no, and what became of a delivery.
+
+use serde::{Deserialize, Serialize};
+
+use crate::case::gate::Why;
+use crate::case::id::{
+    Attempt, CaseId, ChangeId, DeploymentId, Mark, PersonId, ServiceId, StepNo, Timestamp,
+};
+use crate::case::standing::{ActRecord, Hold, Pause, Raised, Standing, StandingEvent};
+use crate::case::step::Class;
+use crate::case::turn::Disposition;
+
+stored! {
+    Standing => StandingV1,
+    Pause => PauseV1,
+    Hold => HoldV1,
+    ActRecord => ActRecordV1,
+    Raised => RaisedV1,
+    StandingEvent => StandingEventV1,
+    Why => WhyV1,
+    Disposition => DispositionV1,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Standing")]
+struct StandingV1 {
+    pause: Option<Pause>,
+    hold: Option<Hold>,
+    acts: Vec<ActRecord>,
+    raised: Vec<Raised>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Pause")]
+struct PauseV1 {
+    by: PersonId,
+    reason: String,
+    at: Timestamp,
+    everything: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Hold")]
+struct HoldV1 {
+    reasons: Vec<String>,
+    since: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ActRecord")]
+struct ActRecordV1 {
+    service: ServiceId,
+    suspect: Option<DeploymentId>,
+    case: CaseId,
+    step: StepNo,
+    attempt: Attempt,
+    class: Class,
+    at: Timestamp,
+    automatic: bool,
+    mark: Mark,
+    unsent: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Raised")]
+struct RaisedV1 {
+    service: ServiceId,
+    change: Option<ChangeId>,
+    at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "StandingEvent", tag = "kind", content = "of", rename_all = "snake_case")]
+enum StandingEventV1 {
+    Paused(Pause),
+    Resumed { by: PersonId, at: Timestamp },
+    Held(Hold),
+    Released { by: PersonId, at: Timestamp },
+    CaseRaised(Raised),
+    Acted(ActRecord),
+    NeverSent { case: CaseId, step: StepNo, attempt: Attempt },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Why", rename_all = "snake_case")]
+enum WhyV1 {
+    Hold(String),
+    PausedEverything,
+    Unreconciled,
+    Clock,
+    Paused,
+    Frozen,
+    Cooldown,
+    Budget(String),
+    SharedOutage,
+    RulesChanged,
+    Votes(String),
+    Moved,
+    AlreadyActed,
+    AttemptsSpent,
+    PlanExpired,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Disposition", rename_all = "snake_case")]
+enum DispositionV1 {
+    Taken(ServiceId),
+    Repeated(ServiceId),
+    Idle(ServiceId),
+    Unmapped(String),
+    OutOfScope(ServiceId),
+    Dead(String),
+    TooMany(String),
+}

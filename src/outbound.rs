@@ -1,0 +1,62 @@
+//! How we call out: what can go wrong with a call, sorted by what follows from it. Leaves to each room what it
+//! calls, and to the engine when a call is made again: nothing here retries.
+
+use std::io;
+
+use crate::case::id::Duration;
+
+/// What went wrong with a call. Four kinds, because four different things follow.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// It surely was not done. The same attempt may go again until its permit's wire deadline.
+    #[error("not now")]
+    Busy {
+        /// Not before so long, where the other side says.
+        after: Option<Duration>,
+    },
+    /// The other side will not, and said why. It was not done, and asking again gives the same answer.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// Something else serves than the order expects; what. Nothing was done; the case is planned again.
+    #[error("something else serves: {0}")]
+    Moved(String),
+    /// It may or may not have been done, or could not be read. A mutation is looked for before anything else; a
+    /// read counts as `Busy`.
+    #[error(transparent)]
+    Unclear(#[from] CallError),
+}
+
+/// Why nobody can tell how a call ended.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The operating system said no.
+    #[error("{doing}")]
+    Io {
+        /// What was done, to what.
+        doing: String,
+        /// What it said.
+        source: io::Error,
+    },
+    /// No answer came within the call's deadline.
+    #[error("{doing}: no answer within {within:#}")]
+    Deadline {
+        /// What was done, to what.
+        doing: String,
+        /// The deadline.
+        within: Duration,
+    },
+    /// The work ended without an answer: the process is stopping, or the work itself has a fault.
+    #[error("{doing}: ended without an answer")]
+    Lost {
+        /// What was done, to what.
+        doing: String,
+    },
+}
+
+impl CallError {
+    /// For `map_err`: names what was done when the operating system said no.
+    pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> CallError {
+        let doing = doing.into();
+        |source| CallError::Io { doing, source }
+    }
+}

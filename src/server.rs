@@ -1,0 +1,272 @@
+//! The server: the rooms wired together, run and stopped. Owns who gets what; decides nothing.
+
+mod handout;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::admin;
+use crate::clock::Clock;
+use crate::config::{Loaded, Settings};
+use crate::engine::desk::{Content, Desk};
+use crate::engine::{Engine, Parts, Reader, Reload, StoreBroken};
+use crate::intake::{self, Intake, IntakeSettings};
+use crate::journal::audit::AuditNote;
+use crate::journal::reader::{ReadError, StoredDelivery};
+use crate::journal::{AppendError, Health, Journal, OpenError, Opened, inbox};
+use crate::report::Voice;
+
+use handout::Handout;
+
+/// New settings that wait to be taken; more come only after these were.
+const RELOADS_MAX: usize = 4;
+/// A stop waits so long for what is under way here; the listener's own drain is shorter.
+const STOP_WITHIN: Duration = Duration::from_secs(25);
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address could not be listened on.
+    #[error("listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        cause: std::io::Error,
+    },
+    /// The store could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store could not be read.
+    #[error("read the store: {0}")]
+    Read(#[from] ReadError),
+    /// The store could not be written.
+    #[error("write to the store: {0}")]
+    Write(#[from] AppendError),
+}
+
+/// A server that is ready to run: it listens, and its store is open.
+pub struct Server {
+    public: (TcpListener, SocketAddr),
+    admin: (TcpListener, SocketAddr),
+    opened: Opened,
+    handout: Handout,
+    stop: watch::Sender<bool>,
+    loads: mpsc::Receiver<Loaded>,
+    to_loads: mpsc::Sender<Loaded>,
+}
+
+/// Stops a server.
+#[derive(Clone)]
+pub struct Stopper {
+    stop: watch::Sender<bool>,
+}
+
+impl Stopper {
+    /// Tells it to stop; what was accepted is finished.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+impl Server {
+    /// Listens and opens the store. Nothing is judged yet.
+    ///
+    /// # Errors
+    /// When an address is taken, or the store cannot be opened.
+    pub async fn new(settings: Settings, voice: Voice) -> Result<Server, StartError> {
+        let public = listen(settings.server.listen).await?;
+        let admin = listen(settings.server.admin).await?;
+        let store = handout::store(&settings);
+        let opened = tokio::task::spawn_blocking(move || Journal::open(&store, Clock.now()))
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let (stop, _) = watch::channel(false);
+        let (to_loads, loads) = mpsc::channel(RELOADS_MAX);
+        let handout = Handout::new(settings, Arc::new(voice));
+        Ok(Server { public, admin, opened, handout, stop, loads, to_loads })
+    }
+
+    /// Where senders reach it.
+    pub fn public_url(&self) -> String {
+        format!("http://{}", self.public.1)
+    }
+
+    /// Where people and tools read.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin.1)
+    }
+
+    /// What stops it.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { stop: self.stop.clone() }
+    }
+
+    /// Where new readings of the configuration go.
+    pub fn reloads(&self) -> mpsc::Sender<Loaded> {
+        self.to_loads.clone()
+    }
+
+    /// Runs until it is stopped, or until its store is broken.
+    ///
+    /// # Errors
+    /// When the store could not be read at the start, or broke on the way.
+    pub async fn run(self) -> Result<(), RunError> {
+        let Server { public, admin, opened, mut handout, stop, mut loads, .. } = self;
+        let Opened { journal, inbox, handover, hold_reasons } = opened;
+        for reason in &hold_reasons {
+            tracing::error!(reason, "hold: nothing from old cases is done until somebody resumes");
+        }
+        note_start(&journal, &handout).await?;
+        let dossiers = journal.dossiers().await?;
+        let cursor = journal.cursor().await?;
+        let desk = Desk::new(dossiers, journal.standing().await?, handout.desk(), Clock.now());
+
+        let (to_intake, intake_settings) = watch::channel(Arc::new(handout.intake()));
+        let (to_status, status) = watch::channel(Arc::new(handout.status(None)));
+        let (to_access, access) = watch::channel(Arc::new(handout.access()));
+        let limits = Arc::new(handout.intake().limits);
+
+        let listening = tokio::spawn(intake::serve(
+            public.0,
+            Intake::new(intake_settings.clone(), inbox.clone(), readiness(&journal), now()).router(),
+            limits.clone(),
+            stop.subscribe(),
+        ));
+        let view = admin::View {
+            reader: journal.reader(),
+            status,
+            access,
+            readiness: readiness(&journal),
+            undecided: Arc::new(move || inbox.undecided()),
+            now: now(),
+        };
+        let reading = tokio::spawn(intake::serve(admin.0, admin::router(view), limits, stop.subscribe()));
+
+        let (to_engine, reloads) = mpsc::channel(RELOADS_MAX);
+        let parts = Parts {
+            journal: journal.clone(),
+            handover,
+            reader: reader(intake_settings),
+            reloads,
+            stop: stop.subscribe(),
+            clock: Clock,
+        };
+        let engine = Engine::new(desk, handout.rim(), parts, cursor);
+        let ends = stop.clone();
+        let deciding = tokio::spawn(async move {
+            let ended = engine.run().await;
+            ends.send_replace(true);
+            ended
+        });
+        tracing::info!(listen = %public.1, admin = %admin.1, "snapback serves");
+
+        let mut stopping = stop.subscribe();
+        loop {
+            let loaded = tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => break,
+                Some(loaded) = loads.recv() => loaded,
+            };
+            let error = match loaded.for_serving() {
+                Ok(settings) => {
+                    handout.take(settings);
+                    to_intake.send_replace(Arc::new(handout.intake()));
+                    to_access.send_replace(Arc::new(handout.access()));
+                    // A full channel means that an older reading was not taken yet: wait for it.
+                    let _ = to_engine.send(Reload { desk: handout.desk(), rim: handout.rim() }).await;
+                    note_configured(&journal, &handout).await;
+                    None
+                }
+                Err(faults) => {
+                    let first = faults.first().map_or(String::new(), |fault| {
+                        format!("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message)
+                    });
+                    tracing::error!(
+                        faults = faults.len(),
+                        first,
+                        "the new configuration is faulty; the old one stays"
+                    );
+                    Some(first)
+                }
+            };
+            to_status.send_replace(Arc::new(handout.status(error)));
+        }
+        // The listeners drain first: what they accepted is stored before the journal closes.
+        let _ = tokio::time::timeout(STOP_WITHIN, async { (listening.await, reading.await) }).await;
+        let ended = deciding.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        journal.close().await;
+        Ok(ended?)
+    }
+}
+
+/// Why a running server ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The store could not be read at the start.
+    #[error("read the store: {0}")]
+    Read(#[from] ReadError),
+    /// The store could not be written at the start.
+    #[error("write to the store: {0}")]
+    Write(#[from] AppendError),
+    /// What is in the store is not known any more.
+    #[error(transparent)]
+    Broken(#[from] StoreBroken),
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |cause| StartError::Listen { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+/// The first words of this process in the audit, and the rules that decisions will name.
+async fn note_start(journal: &Journal, handout: &Handout) -> Result<(), AppendError> {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    journal.note(Clock.now(), AuditNote::Started { version }).await?;
+    journal.note(Clock.now(), AuditNote::Configured { digest: handout.digest() }).await?;
+    let text = handout.rules_text();
+    journal.store_rules(Clock.now(), handout.rules_digest(), text).await
+}
+
+async fn note_configured(journal: &Journal, handout: &Handout) {
+    let noted = journal.note(Clock.now(), AuditNote::Configured { digest: handout.digest() }).await;
+    let stored = journal.store_rules(Clock.now(), handout.rules_digest(), handout.rules_text()).await;
+    if let Err(error) = noted.and(stored) {
+        tracing::error!(error = %error, "the new configuration could not be written into the audit");
+    }
+}
+
+/// Whether deliveries can be stored.
+fn readiness(journal: &Journal) -> intake::Readiness {
+    let journal = journal.clone();
+    Arc::new(move || match journal.health() {
+        Health::Fine => Ok(()),
+        Health::Failing(why) | Health::Broken(why) => Err(why),
+    })
+}
+
+fn now() -> intake::Clock {
+    Arc::new(|| Clock.now())
+}
+
+/// Reads a stored delivery as its source's sender wrote it, with the source's present settings.
+fn reader(settings: watch::Receiver<Arc<IntakeSettings>>) -> Reader {
+    Arc::new(move |delivery: &StoredDelivery| {
+        if let Some(why) = &delivery.dead {
+            return Content::Dead(why.clone());
+        }
+        let settings = settings.borrow().clone();
+        let Some(source) = settings.sources.get(&delivery.source) else {
+            return Content::Dead(format!("the source {} is not configured any more", delivery.source));
+        };
+        match intake::reread(&delivery.source, source, delivery.received_at, delivery.body.clone()) {
+            inbox::Content::Signals(signals) => Content::Signals(signals),
+            inbox::Content::Dead(why) => Content::Dead(why),
+        }
+    })
+}

@@ -1,0 +1,166 @@
+//! The handout: from the configuration to what each room is told. Nobody else sees the whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::admin::{Access, Status, Token, host_of_url};
+use crate::case::id::{Digest, Duration, ServiceId};
+use crate::case::map::{Atlas, AtlasEntry};
+use crate::case::settings::ServiceSettings;
+use crate::clock::Clock;
+use crate::config::{self, Settings};
+use crate::engine::desk::{DeskSettings, SourceScope};
+use crate::engine::errand::Rim;
+use crate::execute::directory::{self, Directory};
+use crate::execute::{Provider, Site, Target};
+use crate::intake::{Credential, IntakeSettings, Limits, Secret, SourceKind, SourceSettings, Subnet};
+use crate::journal::StoreSettings;
+use crate::report::Voice;
+use crate::report::rollcall::Rollcall;
+
+/// A restart that takes longer is killed; every service manager's own limit is shorter.
+const RESTART_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The settings of the store: taken once, at the start.
+pub(super) fn store(settings: &Settings) -> StoreSettings {
+    StoreSettings { path: settings.store.path.clone(), keep: settings.store.keep_deliveries, max_bytes: None }
+}
+
+/// The configuration in force, and what lives through its changes.
+pub(super) struct Handout {
+    settings: Settings,
+    voice: Arc<Voice>,
+    /// One provider for all services: it knows which root is being worked on.
+    directory: Arc<Provider>,
+}
+
+impl Handout {
+    pub(super) fn new(settings: Settings, voice: Arc<Voice>) -> Handout {
+        let directory = Arc::new(Provider::Directory(Directory::new(Arc::new(|| Clock.now()))));
+        Handout { settings, voice, directory }
+    }
+
+    /// Takes new settings. Addresses and the store stay as they were at the start.
+    pub(super) fn take(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.settings.digest.clone()
+    }
+
+    pub(super) fn rules_digest(&self) -> Digest {
+        self.settings.rules.digest()
+    }
+
+    pub(super) fn rules_text(&self) -> String {
+        self.settings.rules_text.clone()
+    }
+
+    fn services(&self) -> BTreeMap<ServiceId, Arc<ServiceSettings>> {
+        let entries = self.settings.services.iter();
+        entries.map(|entry| (entry.core.id.clone(), Arc::new(entry.core.clone()))).collect()
+    }
+
+    pub(super) fn desk(&self) -> Arc<DeskSettings> {
+        let entries = self
+            .settings
+            .services
+            .iter()
+            .map(|entry| AtlasEntry { id: entry.core.id.clone(), matchers: entry.matchers.clone() });
+        let sources = self.settings.sources.iter().map(|source| {
+            (
+                source.name.clone(),
+                SourceScope { services: source.services.clone(), table: source.map.clone() },
+            )
+        });
+        Arc::new(DeskSettings {
+            services: self.services(),
+            shared: Arc::new(self.settings.shared.clone()),
+            rules: self.settings.rules.clone(),
+            atlas: Atlas::new(entries.collect(), self.settings.labels.clone()),
+            sources: sources.collect(),
+        })
+    }
+
+    pub(super) fn rim(&self) -> Arc<Rim> {
+        let services = self.settings.services.iter().map(|entry| {
+            let site = Site::Directory(directory::Site {
+                root: entry.site.root.clone(),
+                restart: entry.site.restart.clone(),
+                restart_timeout: RESTART_TIMEOUT,
+            });
+            let target = Target { service: entry.core.id.clone(), site };
+            (entry.core.id.clone(), (self.directory.clone(), target))
+        });
+        Arc::new(Rim {
+            services: services.collect(),
+            voice: self.voice.clone(),
+            rollcall: Rollcall::new(self.settings.groups.clone()),
+            clock: Clock,
+        })
+    }
+
+    pub(super) fn intake(&self) -> IntakeSettings {
+        let sources = self.settings.sources.iter().filter_map(|source| {
+            let settings = SourceSettings {
+                kind: SourceKind::Alertmanager,
+                credential: credential(source.credential.as_ref()?),
+                lag: source.lag,
+            };
+            Some((source.name.clone(), settings))
+        });
+        let limits = &self.settings.limits;
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        IntakeSettings {
+            sources: sources.collect(),
+            limits: Limits {
+                connections: count(limits.connections),
+                per_address: count(limits.per_address),
+                trusted_proxies: self.settings.server.trusted_proxies.iter().filter_map(subnet).collect(),
+                ..Limits::default()
+            },
+        }
+    }
+
+    pub(super) fn status(&self, config_error: Option<String>) -> Status {
+        Status {
+            mode: self.settings.mode,
+            rules: self.settings.rules.clone(),
+            config_error,
+            services: self.services(),
+            troubles: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn access(&self) -> Access {
+        let tokens = self
+            .settings
+            .tokens
+            .iter()
+            .map(|token| Token { person: token.person.clone(), secret: token.token.value.clone() });
+        Access {
+            tokens: tokens.collect(),
+            public_host: self.settings.server.public_url.as_deref().and_then(host_of_url),
+        }
+    }
+}
+
+fn subnet(network: &config::Network) -> Option<Subnet> {
+    format!("{}/{}", network.address, network.prefix).parse().ok()
+}
+
+fn credential(credential: &config::Credential) -> Credential {
+    match credential {
+        config::Credential::Bearer(tokens) => Credential::Bearer(tokens.iter().map(secret).collect()),
+        config::Credential::Basic { user, passwords } => {
+            Credential::Basic { user: user.clone(), passwords: passwords.iter().map(secret).collect() }
+        }
+    }
+}
+
+fn secret(secret: &config::Secret) -> Secret {
+    secret.value.clone().map_or(Secret::Missing, |value: SecretString| Secret::Loaded(value))
+}

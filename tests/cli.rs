@@ -1,0 +1,259 @@
+//! The command line as a process: what it prints, where, and how it ends. Nothing here needs a running server.
+
+use std::process::{Command, Output};
+
+use snapback::case::id::{Duration, Timestamp};
+use snapback::journal::audit::AuditNote;
+use snapback::journal::{Journal, StoreSettings};
+
+const DECIDED_AT: &str = "2026-03-02T09:16:00Z";
+
+fn snapback(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_snapback"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments);
+    // What the shell of whoever runs the tests says about a server is not meant for these.
+    for name in ["SNAPBACK_URL", "SNAPBACK_TOKEN", "ALERTMANAGER_TOKEN", "SNAPBACK_TOKEN_ALICE"] {
+        command.env_remove(name);
+    }
+    command.output().expect("the program runs")
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn out(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).expect("text")
+}
+
+fn err(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).expect("text")
+}
+
+fn explained(more: &[&str]) -> Output {
+    let arguments = ["explain", "--payload", "fixtures/explain/payload.json", "--source", "prometheus"];
+    snapback(&[&arguments[..], more].concat())
+}
+
+#[test]
+fn wrong_use_ends_with_two() {
+    for wrong in [
+        &["gate", "checkout@production"][..],
+        &["rollback", "checkout@production", "--reason", "x"],
+        &["doctor"],
+        &["cases", "approve", "checkout@production.1"],
+        &["check", "--format", "yaml"],
+        &["schema", "openapi"],
+        &["demo", "--scenario", "approval"],
+        &["explain", "--source", "prometheus"],
+        &["cases", "--open", "show", "checkout@production.1"],
+        &["cases", "--url", "ftp://127.0.0.1"],
+        &[],
+    ] {
+        let ended = snapback(wrong);
+        assert_eq!(code(&ended), Some(2), "{wrong:?}: {}", err(&ended));
+        assert!(!err(&ended).is_empty(), "{wrong:?} says why");
+        assert_eq!(out(&ended), "", "{wrong:?}");
+    }
+}
+
+#[test]
+fn help_and_version_end_well() {
+    for asked in ["--help", "--version", "help"] {
+        let ended = snapback(&[asked]);
+        assert_eq!(code(&ended), Some(0), "{asked}");
+        assert!(out(&ended).contains("snapback") || out(&ended).contains("Usage"), "{asked}");
+    }
+}
+
+#[test]
+fn the_shipped_configuration_has_no_fault() {
+    let ended = snapback(&["check"]);
+    assert_eq!(code(&ended), Some(0), "{}", out(&ended));
+    assert!(out(&ended).contains("ALERTMANAGER_TOKEN"), "a missing secret is a warning");
+    let as_json = snapback(&["check", "--format", "json"]);
+    let faults: serde_json::Value = serde_json::from_str(out(&as_json)).expect("JSON");
+    let faults = faults["faults"].as_array().expect("a list");
+    assert!(faults.iter().all(|fault| fault["severity"] == "warning"), "{faults:?}");
+}
+
+#[test]
+fn a_faulty_configuration_shows_every_fault_and_ends_with_two() {
+    let ended = snapback(&["check", "--config", "fixtures/config/twelve-mistakes.toml", "--format", "json"]);
+    assert_eq!(code(&ended), Some(2));
+    let faults: serde_json::Value = serde_json::from_str(out(&ended)).expect("JSON");
+    let faults = faults["faults"].as_array().expect("a list");
+    assert!(faults.iter().filter(|fault| fault["severity"] == "fault").count() >= 12);
+    for key in ["file", "line", "column", "message", "remedy", "witness"] {
+        assert!(faults[0].get(key).is_some(), "{key}");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_not_there_says_what_to_do() {
+    for command in ["check", "serve"] {
+        let ended = snapback(&[command, "--config", "nowhere.toml"]);
+        assert_eq!(code(&ended), Some(2), "{command}");
+        let said = format!("{}{}", out(&ended), err(&ended));
+        assert!(said.contains("nowhere.toml") && said.contains("--config"), "{said}");
+    }
+}
+
+#[test]
+fn schemas_are_schemas() {
+    for (of, key) in [("config", "service"), ("rules", "rule")] {
+        let ended = snapback(&["schema", of]);
+        assert_eq!(code(&ended), Some(0));
+        let schema: serde_json::Value = serde_json::from_str(out(&ended)).expect("JSON");
+        assert!(schema["properties"].get(key).is_some(), "{of}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_with_the_next_step() {
+    // A port that was free a moment ago: nobody listens.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", free.local_addr().expect("an address"));
+    drop(free);
+    for asked in [&["cases"][..], &["cases", "show", "a@b.1"], &["services"], &["services", "show", "a@b"]] {
+        let ended = snapback(&[asked, &["--url", &url]].concat());
+        assert_eq!(code(&ended), Some(1), "{asked:?}");
+        assert!(err(&ended).contains(&url), "{}", err(&ended));
+        assert!(err(&ended).contains("snapback serve"), "{}", err(&ended));
+    }
+}
+
+#[test]
+fn a_payload_is_explained_without_a_server() {
+    let ended = explained(&["--deployments", "fixtures/explain/deployments.json", "--at", DECIDED_AT]);
+    assert_eq!(code(&ended), Some(0), "{}", err(&ended));
+    let lines: Vec<&str> = out(&ended).lines().map(str::trim_end).collect();
+    insta::assert_snapshot!(lines.join("\n").split("; brief").next().expect("the lines before"));
+}
+
+#[test]
+fn an_explanation_has_its_shape() {
+    let output =
+        ["--output", "json", "--deployments", "fixtures/explain/deployments.json", "--at", DECIDED_AT];
+    let ended = explained(&output);
+    let mut shape: serde_json::Value = serde_json::from_str(out(&ended)).expect("JSON");
+    // The guards have a test of their own.
+    let guards = shape["guards"].take();
+    assert!(guards.as_array().expect("a list").iter().all(|guard| guard["name"].is_string()));
+    // The brief's digest is over every field that it has, so it is another one with each field that is added.
+    let brief = shape["digests"]["brief"].take();
+    assert_eq!(brief.as_str().map(str::len), Some(64));
+    insta::assert_json_snapshot!(shape);
+}
+
+#[test]
+fn the_same_record_in_gives_the_same_bytes_out() {
+    let asked =
+        ["--output", "json", "--deployments", "fixtures/explain/deployments.json", "--at", DECIDED_AT];
+    assert_eq!(explained(&asked).stdout, explained(&asked).stdout);
+}
+
+#[test]
+fn a_flip_was_decided_again() {
+    let flip = |at: &str| {
+        let ended = explained(&[
+            "--output",
+            "json",
+            "--deployments",
+            "fixtures/explain/deployments.json",
+            "--at",
+            at,
+        ]);
+        let shape: serde_json::Value = serde_json::from_str(out(&ended)).expect("JSON");
+        (shape["verdict"].clone(), shape["flip"].clone())
+    };
+    let (verdict, waits) = flip("2026-03-02T09:14:30Z");
+    assert_eq!(verdict, "ignore");
+    let waits = waits.as_str().expect("a sentence");
+    assert!(
+        waits.starts_with("at 2026-03-02T09:15:05.103Z") && waits.ends_with("makes it rollback"),
+        "{waits}"
+    );
+    assert_eq!(flip("2026-03-02T09:15:06Z").0, "rollback", "and so it is");
+    let (verdict, stale) = flip("2026-03-02T10:30:00Z");
+    assert_eq!(verdict, "notify");
+    assert!(stale.as_str().expect("a sentence").contains("stale_signal"), "{stale}");
+}
+
+#[test]
+fn what_cannot_be_explained_says_why() {
+    for (more, wanted, said) in [
+        (&["--deployments", "fixtures/explain/payload.json"][..], 2, "entry 1"),
+        (&["--deployments", "nowhere.json"], 1, "nowhere.json"),
+        (&["--service", "payments@production"], 2, "payments@production"),
+        (&["--config", "fixtures/config/bad-mode.toml"], 2, "faulty"),
+        (&["--at", "yesterday"], 2, "--at"),
+    ] {
+        let ended = explained(more);
+        assert_eq!(code(&ended), Some(wanted), "{more:?}: {}", err(&ended));
+        assert!(err(&ended).contains(said), "{more:?}: {}", err(&ended));
+    }
+    let other = snapback(&["explain", "--source", "pager", "--payload", "fixtures/explain/payload.json"]);
+    assert_eq!(code(&other), Some(2));
+    assert!(err(&other).contains("prometheus"), "names those that are there: {}", err(&other));
+    let payload = "fixtures/explain/deployments.json";
+    let other = snapback(&["explain", "--source", "prometheus", "--payload", payload]);
+    assert_eq!(code(&other), Some(1));
+    assert!(err(&other).contains("dead letter"), "{}", err(&other));
+}
+
+/// A folder with the least configuration there is.
+fn configured() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("snapback.toml");
+    std::fs::write(&config, "mode = \"shadow\"\n").expect("written");
+    std::fs::write(folder.path().join("rules.toml"), "").expect("written");
+    let config = config.to_str().expect("a path").to_owned();
+    (folder, config)
+}
+
+#[tokio::test]
+async fn an_audit_is_verified_and_exported_from_the_store() {
+    let (folder, config) = configured();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
+    let store =
+        StoreSettings { path: data.join("snapback.db"), keep: Duration::from_hours(24), max_bytes: None };
+    let now: Timestamp = DECIDED_AT.parse().expect("a moment");
+    let journal = Journal::open(&store, now).expect("a store").journal;
+    journal.note(now, AuditNote::Started { version: "1".into() }).await.expect("noted");
+    journal.close().await;
+    let exported = snapback(&["audit", "export", "--config", &config]);
+    assert_eq!(code(&exported), Some(0), "{}", err(&exported));
+    let entries: Vec<serde_json::Value> =
+        out(&exported).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(entries[0]["height"], 1);
+    assert_eq!(entries[0]["at"], DECIDED_AT);
+    let verified = snapback(&["audit", "verify", "--config", &config, "--output", "json"]);
+    assert_eq!(code(&verified), Some(0), "{}", err(&verified));
+    let verified: serde_json::Value = serde_json::from_str(out(&verified)).expect("JSON");
+    assert_eq!(verified["entries"], entries.len());
+    let with_copy = data.join("nowhere");
+    let missing = snapback(&[
+        "audit",
+        "verify",
+        "--config",
+        &config,
+        "--checkpoint",
+        with_copy.to_str().expect("a path"),
+    ]);
+    assert_eq!(code(&missing), Some(1));
+    assert!(err(&missing).contains("nowhere"), "{}", err(&missing));
+}
+
+#[test]
+fn an_audit_needs_a_store() {
+    let (folder, config) = configured();
+    let config = config.as_str();
+    for what in ["verify", "export"] {
+        let ended = snapback(&["audit", what, "--config", config]);
+        assert_eq!(code(&ended), Some(1), "{what}: {}", err(&ended));
+        assert!(err(&ended).contains("no store"), "{}", err(&ended));
+    }
+    assert!(!folder.path().join("data").exists(), "looking makes nothing");
+}

@@ -1,0 +1,105 @@
+//! The desk with a pretend disk and a pretend provider, stopped before and after every write and every call: exactly
+//! one effect, and the same ending. Judged by the provider's own log, not by our memory.
+
+mod crash_world;
+
+use std::collections::BTreeSet;
+
+use crash_world::{Asking, Run, Scenario, run};
+use snapback::case::command::Command;
+use snapback::case::phase::Outcome;
+use snapback::case::step::Class;
+
+/// Runs that this test made when it was last changed: fewer mean that points were lost.
+const RUNS_FLOOR: &str = include_str!("../fixtures/crash/floor.txt");
+
+fn scenarios() -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for asking in [Asking::Nobody, Asking::People] {
+        for lost_replies in [0, 1] {
+            for (steps, class) in [(1, Class::A), (2, Class::B)] {
+                scenarios.push(Scenario { asking, lost_replies, steps, class });
+            }
+        }
+    }
+    scenarios
+}
+
+#[test]
+fn a_stop_anywhere_leads_to_one_effect_and_the_same_ending() {
+    let plays: Vec<Played> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            scenarios().into_iter().map(|scenario| scope.spawn(move || play_with_stops(&scenario))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a scenario held")).collect()
+    });
+    let runs: usize = plays.iter().map(|played| played.runs).sum();
+    let points: usize = plays.iter().map(|played| played.points).sum();
+    let seen: BTreeSet<&str> = plays.iter().flat_map(|played| played.seen.iter().copied()).collect();
+    for name in Command::CRASH_POINTS {
+        assert!(seen.contains(name), "no run ever passed the crash point {name}");
+    }
+    println!("crash: {runs} runs over {points} points, {} kinds of point", seen.len());
+    let floor: usize = RUNS_FLOOR.trim().parse().expect("a number in fixtures/crash/floor.txt");
+    assert!(runs >= floor, "{runs} runs are fewer than the {floor} kept in fixtures/crash/floor.txt");
+}
+
+struct Played {
+    runs: usize,
+    points: usize,
+    seen: BTreeSet<&'static str>,
+}
+
+/// A scenario without a stop, with every single one, and with every pair.
+fn play_with_stops(scenario: &Scenario) -> Played {
+    let calm = run(scenario, &[]);
+    holds(scenario, &[], &calm);
+    let mut played =
+        Played { runs: 1, points: calm.visited.len(), seen: calm.visited.iter().copied().collect() };
+    for first in 0..calm.visited.len() {
+        let once = run(scenario, &[first]);
+        holds(scenario, &[first], &once);
+        played.seen.extend(once.visited.iter().copied());
+        played.runs += 1;
+        // The points go on counting through the restart: every one of the second life.
+        for second in first + 1..once.visited.len() {
+            let twice = run(scenario, &[first, second]);
+            holds(scenario, &[first, second], &twice);
+            played.runs += 1;
+        }
+    }
+    played
+}
+
+fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {
+    let told = || format!("{scenario:?}, stopped at {stops:?}:\n{}", run.story.join("\n"));
+    let limit = usize::from(scenario.class.attempts_max());
+    assert!(run.requests <= limit * scenario.steps, "{} requests: {}", run.requests, told());
+    // Two stops between an intent and its call spend both attempts of class B: then a person is asked, and nothing
+    // was done. Any other ending is the same as without a stop.
+    if run.needs_human {
+        assert!(scenario.class == Class::B && stops.len() == 2, "a person is needed: {}", told());
+        assert_eq!((run.effects.len(), run.requests), (0, 0), "{}", told());
+        return;
+    }
+    assert_eq!(run.outcome, Some(Outcome::Recovered), "another ending: {}", told());
+    let effects: Vec<&String> = run.effects.iter().filter(|effect| effect.starts_with("switch")).collect();
+    assert_eq!(effects, ["switch v2 -> v1"], "not exactly one effect: {}", told());
+    assert_eq!(run.serving, "v1", "{}", told());
+    assert!(run.roots <= 1 + stops.len(), "the thread was opened {} times: {}", run.roots, told());
+}
+
+/// The bug that the written intent prevents is really caught: a provider that forgets our mark shows two effects.
+#[test]
+fn the_judge_sees_a_second_effect() {
+    let mut doubled =
+        run(&Scenario { asking: Asking::Nobody, lost_replies: 0, steps: 1, class: Class::B }, &[]);
+    doubled.effects.push("switch v2 -> v1".into());
+    let caught = std::panic::catch_unwind(|| {
+        holds(
+            &Scenario { asking: Asking::Nobody, lost_replies: 0, steps: 1, class: Class::B },
+            &[],
+            &doubled,
+        );
+    });
+    assert!(caught.is_err());
+}

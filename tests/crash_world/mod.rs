@@ -1,0 +1,473 @@
+//! A world for the desk: a disk that keeps what was committed, a provider that keeps its own log, people, a clock,
+//! and a fuse that ends the process at chosen points.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use snapback::case::approval::{ApprovalPolicy, OnExpiry, PersonVote, Roster};
+use snapback::case::command::{Ask, Command, Ending, Input, Progress, Wish};
+use snapback::case::decide::Verdict;
+use snapback::case::deployment::{
+    ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture,
+};
+use snapback::case::dossier::Dossier;
+use snapback::case::gate::{WIRE_DEADLINE, gate, record};
+use snapback::case::id::{DeliveryId, Duration, Handle, Mark, PersonId, ReleaseId, ServiceId, Timestamp};
+use snapback::case::map::{Atlas, AtlasEntry, Equivalents};
+use snapback::case::permit::Permit;
+use snapback::case::phase::{Outcome, Phase};
+use snapback::case::release::Release;
+use snapback::case::rules::{Rule, RuleTable};
+use snapback::case::settings::{
+    GuardSettings, MaxBack, Migrations, Mode, ServiceSettings, SharedSettings, VerifyPolicy,
+};
+use snapback::case::signal::{Lag, Signal, SignalState};
+use snapback::case::standing::{Standing, StandingEvent};
+use snapback::case::step::{Act, Class, Order};
+use snapback::case::turn::{Gated, Turn};
+use snapback::engine::desk::{Arrival, Content, Desk, DeskSettings, Errand, SourceScope};
+
+/// What a run varies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scenario {
+    /// Who is asked.
+    pub asking: Asking,
+    /// So many first replies of the provider are lost.
+    pub lost_replies: u32,
+    /// The provider proposes so many acts.
+    pub steps: usize,
+    /// What a late copy of a request does.
+    pub class: Class,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// Nobody: automatic, after a countdown.
+    Nobody,
+    /// People, who say yes.
+    People,
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// How the case ended.
+    pub outcome: Option<Outcome>,
+    /// It did not end: a person must settle it.
+    pub needs_human: bool,
+    /// The provider's own log.
+    pub effects: Vec<String>,
+    /// Requests that reached the provider.
+    pub requests: usize,
+    /// What serves.
+    pub serving: String,
+    /// The points that were passed, over all lives.
+    pub visited: Vec<&'static str>,
+    /// How often a thread was opened.
+    pub roots: usize,
+    /// What happened, for people.
+    pub story: Vec<String>,
+}
+
+/// The process ended here.
+struct Stopped;
+
+struct Disk {
+    dossiers: BTreeMap<ServiceId, Dossier>,
+    standing: Standing,
+    deliveries: Vec<Vec<Signal>>,
+    cursor: u64,
+}
+
+struct World {
+    scenario: Scenario,
+    now: Timestamp,
+    disk: Disk,
+    serving: &'static str,
+    served_since: Timestamp,
+    done: BTreeSet<Mark>,
+    log: Vec<(Mark, Timestamp)>,
+    effects: Vec<String>,
+    requests: usize,
+    replies_to_lose: u32,
+    cleared: bool,
+    roots: usize,
+    visited: Vec<&'static str>,
+    stops: VecDeque<usize>,
+    story: Vec<String>,
+}
+
+/// More steps of the world than any run takes: a run that needs them hangs.
+const STEPS_MAX: usize = 20_000;
+
+/// Plays a scenario, with the process stopped at these points.
+pub(crate) fn run(scenario: &Scenario, stops: &[usize]) -> Run {
+    let mut world = World::new(scenario, stops);
+    let mut steps = 0;
+    while world.live(&mut steps).is_err() {
+        world.story.push("-- stopped, and started again".into());
+        world.now += Duration::from_secs(3);
+    }
+    let dossier = world.disk.dossiers.values().next();
+    Run {
+        outcome: dossier.and_then(|dossier| dossier.outcomes.back()).map(|past| past.outcome),
+        needs_human: dossier.is_some_and(needs_human),
+        effects: world.effects,
+        requests: world.requests,
+        serving: world.serving.into(),
+        visited: world.visited,
+        roots: world.roots,
+        story: world.story,
+    }
+}
+
+fn needs_human(dossier: &Dossier) -> bool {
+    dossier.open.as_deref().is_some_and(|case| matches!(case.phase, Phase::NeedsHuman { .. }))
+}
+
+fn start() -> Timestamp {
+    "2026-03-02T09:00:00Z".parse().expect("a moment")
+}
+
+fn service() -> ServiceId {
+    ServiceId::of("checkout", "production")
+}
+
+impl World {
+    fn new(scenario: &Scenario, stops: &[usize]) -> World {
+        let now = start();
+        World {
+            scenario: *scenario,
+            now,
+            disk: Disk {
+                dossiers: BTreeMap::new(),
+                standing: Standing::default(),
+                deliveries: vec![vec![firing(now - Duration::from_secs(5), now)]],
+                cursor: 0,
+            },
+            serving: "v2",
+            served_since: now,
+            done: BTreeSet::new(),
+            log: Vec::new(),
+            effects: Vec::new(),
+            requests: 0,
+            replies_to_lose: scenario.lost_replies,
+            cleared: false,
+            roots: 0,
+            visited: Vec::new(),
+            stops: stops.iter().copied().collect(),
+            story: Vec::new(),
+        }
+    }
+
+    /// Passes a named point; the process may end here.
+    fn point(&mut self, name: &'static str) -> Result<(), Stopped> {
+        let here = self.visited.len();
+        self.visited.push(name);
+        if self.stops.front() == Some(&here) {
+            self.stops.pop_front();
+            self.story.push(format!("-- stop at {name}"));
+            return Err(Stopped);
+        }
+        Ok(())
+    }
+
+    /// One life of the process.
+    fn live(&mut self, steps: &mut usize) -> Result<(), Stopped> {
+        let dossiers = self.disk.dossiers.values().cloned().collect();
+        let mut desk = Desk::new(dossiers, self.disk.standing.clone(), settings(self.scenario), self.now);
+        let mut arrivals = vec![Arrival::To(service(), Box::new(Input::Restarted))];
+        loop {
+            *steps += 1;
+            assert!(*steps < STEPS_MAX, "the run hangs:\n{}", self.story.join("\n"));
+            self.deliver(&mut arrivals);
+            self.people(&desk, &mut arrivals);
+            let turn = desk.turn(std::mem::take(&mut arrivals), self.now);
+            let (turn, gated) = self.append(turn)?;
+            let errands = desk.commit(turn, gated);
+            for errand in errands.start {
+                arrivals.extend(self.carry_out(errand)?);
+            }
+            if arrivals.is_empty() && !self.clear_when_healthy() {
+                if (desk.is_idle() && self.cleared) || desk.dossiers().any(needs_human) {
+                    return Ok(());
+                }
+                let wake = desk.wake_at().unwrap_or(self.now + Duration::from_secs(1));
+                self.now =
+                    wake.clamp(self.now + Duration::from_millis(100), self.now + Duration::from_secs(30));
+            }
+        }
+    }
+
+    fn deliver(&mut self, arrivals: &mut Vec<Arrival>) {
+        let known = usize::try_from(self.disk.cursor).expect("small");
+        for (nth, signals) in self.disk.deliveries.iter().enumerate().skip(known) {
+            arrivals.push(Arrival::Delivery {
+                id: DeliveryId(nth as u64 + 1),
+                source: "prometheus".into(),
+                content: Content::Signals(signals.clone()),
+            });
+        }
+    }
+
+    /// People say yes as soon as they are asked.
+    fn people(&mut self, desk: &Desk, arrivals: &mut Vec<Arrival>) {
+        let Some(case) = desk.service(&service()).and_then(|(dossier, _)| dossier.open.as_deref()) else {
+            return;
+        };
+        if !matches!(case.phase, Phase::AwaitingApproval { .. })
+            || !case.votes.is_empty()
+            || !case.heard.is_empty()
+        {
+            return;
+        }
+        let Some(plan) = &case.plan else { return };
+        let vote = PersonVote { yes: true, digest: plan.digest.clone(), break_glass: None };
+        let what = Wish::Vote { case: case.id.clone(), vote };
+        let ask = Ask { by: PersonId::new("ann"), at: self.now, what };
+        arrivals.push(Arrival::To(service(), Box::new(Input::Asked(ask))));
+    }
+
+    /// The alert clears once the good release has served for a while.
+    fn clear_when_healthy(&mut self) -> bool {
+        let healthy =
+            self.serving == "v1" && self.now.duration_since(self.served_since) >= Duration::from_secs(60);
+        if self.cleared || !healthy {
+            return false;
+        }
+        self.cleared = true;
+        let mut signal = firing(start() - Duration::from_secs(5), self.now);
+        signal.state = SignalState::Cleared(self.now);
+        self.disk.deliveries.push(vec![signal]);
+        true
+    }
+
+    /// The transaction: all of it or nothing.
+    fn append(&mut self, mut turn: Turn) -> Result<(Turn, Vec<Gated>), Stopped> {
+        if turn.is_empty() {
+            return Ok((turn, Vec::new()));
+        }
+        self.point("append")?;
+        let mut standing = self.disk.standing.clone();
+        let mut answers = Vec::new();
+        for ask in &turn.gates {
+            let answer = gate(&standing, ask, turn.at);
+            if answer.is_ok() {
+                standing.apply(&StandingEvent::Acted(record(ask, turn.at)));
+            }
+            answers.push(answer);
+        }
+        turn.settle(&answers);
+        for event in &turn.standing {
+            standing.apply(event);
+        }
+        self.disk.standing = standing;
+        for change in &turn.changes {
+            for (_, stamped) in &change.events {
+                self.story.push(format!("{} {}", stamped.at, stamped.event.word()));
+            }
+            self.disk.dossiers.insert(change.dossier.service.clone(), change.dossier.clone());
+        }
+        if let Some(cursor) = turn.cursor {
+            self.disk.cursor = self.disk.cursor.max(cursor.0);
+        }
+        let gated = turn
+            .gates
+            .iter()
+            .zip(answers)
+            .map(|(ask, answer)| match answer {
+                Ok(()) => Gated::Passed(Permit::committed(ask.order.clone(), turn.at + WIRE_DEADLINE)),
+                Err(why) => Gated::Barred(ask.order.case.clone(), why),
+            })
+            .collect();
+        self.point("appended")?;
+        Ok((turn, gated))
+    }
+
+    /// Carries out one errand, with a point on both sides of it.
+    fn carry_out(&mut self, errand: Errand) -> Result<Vec<Arrival>, Stopped> {
+        let command = errand.command();
+        self.point(command.crash_point())?;
+        let ending = match errand {
+            Errand::Describe(_) => Ending::Described(Box::new(self.picture())),
+            Errand::Propose(_) => Ending::Proposed(self.acts()),
+            Errand::RollCall(_, groups) => {
+                let members =
+                    groups.into_iter().map(|group| (group, [PersonId::new("ann")].into())).collect();
+                Ending::Roster(Roster { at: self.now, members })
+            }
+            Errand::Begin(permit) => self.begin(permit.order()),
+            Errand::Find(order) => self.find(&order),
+            Errand::Watch(..) => Ending::Progress(Progress::Serving(ReleaseId::new(self.serving))),
+            Errand::Say(note) => {
+                if note.number.0 == 0 {
+                    self.roots += 1;
+                }
+                self.story.push(format!("   \"{}\"", note.lines.join(" / ")));
+                Ending::Said("log".into())
+            }
+        };
+        self.point(after(&command))?;
+        Ok(vec![Arrival::Ended(command, Box::new(ending))])
+    }
+
+    fn begin(&mut self, order: &Order) -> Ending {
+        self.requests += 1;
+        if order.act.kind == "switch" && self.serving != "v1" {
+            self.effects.push(format!("switch {} -> v1", self.serving));
+            self.serving = "v1";
+            self.served_since = self.now;
+        }
+        if self.done.insert(order.mark.clone()) {
+            self.log.push((order.mark.clone(), self.now));
+        }
+        if self.replies_to_lose > 0 {
+            self.replies_to_lose -= 1;
+            return Ending::Unclear("the reply was lost".into());
+        }
+        Ending::Accepted(Handle::new(order.mark.as_str()))
+    }
+
+    fn find(&mut self, order: &Order) -> Ending {
+        self.now += Duration::from_millis(300);
+        if self.done.contains(&order.mark) {
+            Ending::Found(Handle::new(order.mark.as_str()))
+        } else {
+            Ending::Absent
+        }
+    }
+
+    fn acts(&self) -> Vec<Act> {
+        let act = |kind: &str| Act {
+            kind: kind.into(),
+            arguments: BTreeMap::from([("to".to_owned(), "v1".to_owned())]),
+            class: self.scenario.class,
+            says: format!("{kind} to v1"),
+        };
+        ["switch", "restart"].into_iter().take(self.scenario.steps).map(act).collect()
+    }
+
+    fn picture(&self) -> Picture {
+        let mut deployments = vec![
+            deployment("v1", start() - Duration::from_hours(48), DeploymentOrigin::Ordinary),
+            deployment("v2", start() - Duration::from_secs(120), DeploymentOrigin::Ordinary),
+        ];
+        for (mark, at) in &self.log {
+            deployments.push(Deployment {
+                id: mark.as_str().into(),
+                ..deployment("v1", *at, DeploymentOrigin::Ours(mark.clone()))
+            });
+        }
+        Picture {
+            at: self.now,
+            current: Some(self.serving.into()),
+            in_flight: None,
+            owner: Owner::Nobody,
+            deployments,
+            releases: ["v1", "v2"]
+                .map(|id| Release { artifact_exists: Some(true), ..Release::bare(id.into()) })
+                .into(),
+            figures: BTreeMap::new(),
+            provider_judges: false,
+        }
+    }
+}
+
+fn after(command: &Command) -> &'static str {
+    match command {
+        Command::Describe(_) => "described",
+        Command::Propose(_) => "proposed",
+        Command::RollCall(..) => "roll called",
+        Command::Begin(..) => "begun",
+        Command::Find(..) => "found",
+        Command::Watch(..) => "watched",
+        Command::Say(..) => "said",
+    }
+}
+
+fn deployment(release: &str, at: Timestamp, origin: DeploymentOrigin) -> Deployment {
+    Deployment {
+        id: format!("d-{release}").as_str().into(),
+        service: service(),
+        release: release.into(),
+        started_at: at,
+        traffic_at: None,
+        finished_at: Some(at),
+        status: DeploymentStatus::Finished,
+        by: None,
+        origin,
+        change: ChangeKind::Code,
+        labels: BTreeMap::new(),
+        our_clock: true,
+    }
+}
+
+fn firing(started_at: Timestamp, received_at: Timestamp) -> Signal {
+    let labels = [("alertname", "HighErrorRate"), ("service", "checkout"), ("environment", "production")];
+    Signal {
+        source: "prometheus".into(),
+        name: "HighErrorRate".into(),
+        fingerprint: "f1".into(),
+        state: SignalState::Firing,
+        labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        annotations: BTreeMap::new(),
+        started_at,
+        received_at,
+        lag: Lag::Assumed(Duration::from_secs(10)),
+        incomplete: false,
+        link: None,
+    }
+}
+
+fn settings(scenario: Scenario) -> Arc<DeskSettings> {
+    let policy = ApprovalPolicy {
+        name: "default".into(),
+        from: vec![vec!["sre".into()]],
+        quorum: 1,
+        expires: Duration::from_mins(15),
+        not_the_author: false,
+        on_expiry: OnExpiry::Notify,
+        break_glass: Vec::new(),
+    };
+    let verify = VerifyPolicy {
+        settle: Duration::from_secs(20),
+        within: Duration::from_mins(10),
+        clear_for: Duration::from_secs(60),
+    };
+    let service = ServiceSettings {
+        id: service(),
+        provider: "pretend".into(),
+        tier: None,
+        mode: Mode::Live,
+        soak: Duration::from_mins(30),
+        inherit_good: true,
+        migrations: Migrations::Marked,
+        depends_on: Vec::new(),
+        with: Vec::new(),
+        max_back: MaxBack::default(),
+        cadence: None,
+        approval: "default".into(),
+        verify: "default".into(),
+        before: Vec::new(),
+        after: Vec::new(),
+    };
+    let action = match scenario.asking {
+        Asking::Nobody => Verdict::Rollback,
+        Asking::People => Verdict::Approve,
+    };
+    let shared = SharedSettings {
+        guards: GuardSettings { episode_settle: Duration::from_secs(60), ..GuardSettings::default() },
+        approvals: BTreeMap::from([("default".into(), Arc::new(policy))]),
+        verify: BTreeMap::from([("default".into(), verify)]),
+    };
+    let scope = SourceScope { services: vec!["*@production".into()], table: BTreeMap::new() };
+    let entry = AtlasEntry { id: service.id.clone(), matchers: Vec::new() };
+    Arc::new(DeskSettings {
+        services: BTreeMap::from([(service.id.clone(), Arc::new(service))]),
+        shared: Arc::new(shared),
+        rules: Arc::new(RuleTable::new(vec![Rule::new("any".into(), action)], BTreeMap::new())),
+        atlas: Atlas::new(vec![entry], Equivalents::default()),
+        sources: BTreeMap::from([("prometheus".into(), scope)]),
+    })
+}

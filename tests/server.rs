@@ -1,0 +1,6 @@
+//! Stories over HTTP: the real listener on a free port, bytes as senders write them.
+
+#[path = "server/intake.rs"]
+mod intake;
+#[path = "server/pretend.rs"]
+mod pretend;
