@@ -74,11 +74,11 @@ fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {
     let told = || format!("{scenario:?}, stopped at {stops:?}:\n{}", run.story.join("\n"));
     let limit = usize::from(scenario.class.attempts_max());
     assert!(run.requests <= limit * scenario.steps, "{} requests: {}", run.requests, told());
-    // Two stops between an intent and its call spend both attempts of class B: then a person is asked, and nothing
-    // was done. Any other ending is the same as without a stop.
+    // Two stops between an intent and its call spend both attempts of class B: then a person is asked, and the
+    // step was not done. Any other ending is the same as without a stop.
     if run.needs_human {
         assert!(scenario.class == Class::B && stops.len() == 2, "a person is needed: {}", told());
-        assert_eq!((run.effects.len(), run.requests), (0, 0), "{}", told());
+        assert!(run.effects.len() <= 1 && run.requests < scenario.steps, "{}", told());
         return;
     }
     assert_eq!(run.outcome, Some(Outcome::Recovered), "another ending: {}", told());
