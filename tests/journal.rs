@@ -1,0 +1,283 @@
+//! The journal's contract, on a real store on a real disk: what was answered is there after a new start, the gate is
+//! truth, a copy that was put back is noticed, and the audit shows an edit.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use snapback::case::dossier::Dossier;
+use snapback::case::event::Event;
+use snapback::case::gate::{GateAsk, Why};
+use snapback::case::id::{DeliveryId, Duration, Mark, ServiceId, SourceName, StepNo, Timestamp};
+use snapback::case::settings::GuardSettings;
+use snapback::case::standing::{Pause, StandingEvent};
+use snapback::case::step::{Act, Class, Order};
+use snapback::case::turn::{Disposition, Turn};
+use snapback::journal::inbox::{Content, ContentKey, Delivery, NotStored, Received};
+use snapback::journal::reader::Reader;
+use snapback::journal::verify::{VerifyError, verify};
+use snapback::journal::{Journal, Opened, StoreSettings};
+
+fn now() -> Timestamp {
+    "2026-03-02T09:00:00Z".parse().expect("a moment")
+}
+
+struct Store {
+    folder: tempfile::TempDir,
+}
+
+impl Store {
+    fn new() -> Store {
+        Store { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("snapback.db")
+    }
+
+    fn settings(&self, max_bytes: Option<u64>) -> StoreSettings {
+        StoreSettings { path: self.path(), keep: Duration::from_hours(24), max_bytes }
+    }
+
+    fn open(&self) -> Opened {
+        Journal::open(&self.settings(None), now()).expect("the store opens")
+    }
+}
+
+fn delivery(body: &str) -> Delivery {
+    let source = SourceName::new("prometheus");
+    let body = Bytes::from(body.to_owned());
+    Delivery {
+        received_at: now(),
+        key: ContentKey::of(&source, &body),
+        source,
+        body,
+        content: Content::Dead("a test has no alert".into()),
+    }
+}
+
+fn run<T>(story: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(story)
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_new_start_in_its_order() {
+    let store = Store::new();
+    run(async {
+        let opened = store.open();
+        for nth in 1..=3 {
+            let received = opened.inbox.receive(delivery(&format!("body {nth}"))).await.expect("stored");
+            assert!(matches!(received, Received::New(DeliveryId(id)) if id == nth));
+        }
+        assert!(matches!(opened.inbox.receive(delivery("body 2")).await, Ok(Received::Seen)));
+        opened.journal.close().await;
+        assert!(matches!(opened.inbox.receive(delivery("late")).await, Err(NotStored::Closing)));
+        drop(opened);
+        let again = store.open();
+        assert!(again.hold_reasons.is_empty(), "{:?}", again.hold_reasons);
+        let stored = again.journal.undecided(DeliveryId(0), 10).await.expect("read");
+        let bodies: Vec<&[u8]> = stored.iter().map(|delivery| delivery.body.as_ref()).collect();
+        assert_eq!(bodies, [&b"body 1"[..], b"body 2", b"body 3"]);
+    });
+}
+
+#[test]
+fn a_decided_delivery_is_not_read_again_and_has_one_disposition() {
+    let store = Store::new();
+    run(async {
+        let opened = store.open();
+        opened.inbox.receive(delivery("one")).await.expect("stored");
+        let turn = Turn {
+            at: now(),
+            dispositions: vec![(DeliveryId(1), vec![Disposition::Dead("a test has no alert".into())])],
+            cursor: Some(DeliveryId(1)),
+            ..Turn::default()
+        };
+        opened.journal.append(turn).await.expect("written");
+        let cursor = opened.journal.cursor().await.expect("read");
+        assert_eq!(cursor, DeliveryId(1));
+        assert!(opened.journal.undecided(cursor, 10).await.expect("read").is_empty());
+        let reader = Reader::open(store.path()).expect("a reader beside the server");
+        assert_eq!(reader.disposition(DeliveryId(1)).expect("read").expect("one").len(), 1);
+        opened.journal.close().await;
+    });
+}
+
+#[test]
+fn a_second_process_is_refused_while_readers_are_not() {
+    let store = Store::new();
+    let first = store.open();
+    let second = Journal::open(&store.settings(None), now());
+    assert!(second.is_err(), "two would write");
+    Reader::open(store.path()).expect("a reader").standing().expect("read");
+    run(first.journal.close());
+    drop(first);
+    store.open();
+}
+
+#[test]
+fn a_copy_that_was_put_back_holds() {
+    let store = Store::new();
+    let copy = store.folder.path().join("copy.db");
+    run(async {
+        let opened = store.open();
+        opened.inbox.receive(delivery("before the copy")).await.expect("stored");
+        opened.journal.close().await;
+        drop(opened);
+        std::fs::copy(store.path(), &copy).expect("a copy");
+        let opened = store.open();
+        opened.inbox.receive(delivery("after the copy")).await.expect("stored");
+        opened.journal.close().await;
+    });
+    put_back(&copy, &store.path());
+    let restored = store.open();
+    assert!(!restored.hold_reasons.is_empty(), "an older store was taken for the newest");
+    let standing = run(restored.journal.standing()).expect("read");
+    assert!(standing.hold.is_some(), "the hold is not on disk");
+}
+
+#[test]
+fn a_store_that_vanished_holds() {
+    let store = Store::new();
+    run(store.open().journal.close());
+    remove(&store.path());
+    assert!(!store.open().hold_reasons.is_empty(), "an empty store was taken for the newest");
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_of_what_was_refused_is_there() {
+    let store = Store::new();
+    run(async {
+        let opened = Journal::open(&store.settings(Some(512 * 1024)), now()).expect("the store opens");
+        let mut stored = 0;
+        let refused = loop {
+            let body = format!("{stored} {}", "x".repeat(60_000));
+            match opened.inbox.receive(delivery(&body)).await {
+                Ok(_) => stored += 1,
+                Err(refused) => break refused,
+            }
+            assert!(stored < 100, "the limit was never reached");
+        };
+        assert!(matches!(refused, NotStored::Storage(_)), "{refused:?}");
+        let kept = opened.journal.undecided(DeliveryId(0), 200).await.expect("read");
+        assert_eq!(kept.len(), stored, "what was answered, and nothing else");
+        opened.journal.close().await;
+    });
+}
+
+#[test]
+fn the_gate_reads_the_standing_that_is_on_disk() {
+    let store = Store::new();
+    run(async {
+        let opened = store.open();
+        let pause = Pause { by: "token:ann".into(), reason: "a storm".into(), at: now(), everything: true };
+        let turn = Turn { at: now(), standing: vec![StandingEvent::Paused(pause)], ..Turn::default() };
+        opened.journal.append(turn).await.expect("written");
+        // The ask knows nothing of the pause: whoever made it had an older copy.
+        let committed = opened.journal.append(asking()).await.expect("written");
+        let answer = committed.gated.first().expect("an answer");
+        assert!(
+            matches!(answer, snapback::case::turn::Gated::Barred(_, Why::PausedEverything)),
+            "{answer:?}"
+        );
+        assert!(opened.journal.standing().await.expect("read").acts.is_empty(), "an act was recorded");
+        opened.journal.close().await;
+    });
+}
+
+#[test]
+fn an_edit_of_the_store_is_found_by_the_audit() {
+    let store = Store::new();
+    run(async {
+        let opened = store.open();
+        let reason = "a reason worth keeping".to_owned();
+        let mut dossier = Dossier::new(ServiceId::of("checkout", "production"));
+        let frozen = Event::Frozen { by: "token:ann".into(), reason, until: now() + Duration::from_hours(1) };
+        let stamped = snapback::case::event::Stamped { at: now(), event: frozen };
+        dossier.apply(&stamped).expect("it freezes");
+        let change =
+            snapback::case::turn::Change { dossier, events: vec![(None, stamped)], departed: Vec::new() };
+        opened
+            .journal
+            .append(Turn { at: now(), changes: vec![change], ..Turn::default() })
+            .await
+            .expect("written");
+        opened.journal.close().await;
+    });
+    verify(&store.path(), None).expect("whole before the edit");
+    let connection = rusqlite::Connection::open(store.path()).expect("the store");
+    let edited = connection
+        .execute("UPDATE events SET body = replace(body, 'worth keeping', 'of no worth')", [])
+        .expect("the edit");
+    assert_eq!(edited, 1);
+    drop(connection);
+    let found = verify(&store.path(), None);
+    assert!(matches!(found, Err(VerifyError::Broken { .. })), "{found:?}");
+}
+
+#[test]
+fn a_cut_tail_is_found_by_the_audit() {
+    let store = Store::new();
+    run(async {
+        let opened = store.open();
+        opened.inbox.receive(delivery("one")).await.expect("stored");
+        opened.inbox.receive(delivery("two")).await.expect("stored");
+        opened.journal.close().await;
+    });
+    verify(&store.path(), None).expect("whole before the cut");
+    let connection = rusqlite::Connection::open(store.path()).expect("the store");
+    let cut = "DELETE FROM audit WHERE height = (SELECT max(height) FROM audit)";
+    assert_eq!(connection.execute(cut, []).expect("the cut"), 1);
+    drop(connection);
+    let found = verify(&store.path(), None);
+    assert!(matches!(found, Err(VerifyError::Broken { .. })), "{found:?}");
+}
+
+/// A turn that asks the gate for the first step of a case, and changes nothing else.
+fn asking() -> Turn {
+    let service = ServiceId::of("checkout", "production");
+    let order = Order {
+        case: snapback::case::id::CaseId::of(&service, 1),
+        step: StepNo(0),
+        attempt: 1,
+        mark: Mark::new("snapback/test"),
+        act: Act {
+            kind: "switch".into(),
+            arguments: Default::default(),
+            class: Class::B,
+            says: "switch".into(),
+        },
+        service: service.clone(),
+        expected: "v2".into(),
+        to: "v1".into(),
+        intended_at: now(),
+    };
+    let ask = GateAsk {
+        order,
+        suspect: Some("d-v2".into()),
+        plan: "digest".into(),
+        plan_expires: now() + Duration::from_mins(15),
+        automatic: true,
+        by_hand: false,
+        rehearsal: false,
+        votes_short: None,
+        frozen_until: None,
+        reconciled: true,
+        current_as_expected: true,
+        rules_current: true,
+        clock_behind_until: None,
+        limits: GuardSettings::default(),
+    };
+    Turn { at: now(), gates: vec![ask], ..Turn::default() }
+}
+
+/// Removes a store's file and what the database keeps beside it; witness, key and checkpoints stay.
+fn remove(path: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+    }
+}
+
+fn put_back(copy: &Path, path: &Path) {
+    remove(path);
+    std::fs::copy(copy, path).expect("put back");
+}
