@@ -4,6 +4,7 @@
 pub mod desk;
 pub mod errand;
 pub mod pace;
+pub mod rim;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use crate::case::command::{Command, Ending, Input};
 use crate::case::id::{DeliveryId, ServiceId, Timestamp};
 use crate::case::turn::Turn;
 use crate::clock::{Clock, sleep};
-use crate::engine::desk::{Arrival, Content, Desk, DeskSettings, Errands};
-use crate::engine::errand::{Rim, carry_out};
+use crate::engine::desk::{Arrival, Content, Desk, DeskSettings};
+use crate::engine::errand::Errands;
+use crate::engine::rim::{Rim, carry_out};
 use crate::journal::reader::StoredDelivery;
 use crate::journal::{AppendError, Handover, Health, Journal, inbox};
 

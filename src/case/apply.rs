@@ -1,6 +1,5 @@
 //! How an event changes a dossier: it assigns, and judges nothing. Old events read the same in every version.
 
-use super::deployment::DeploymentOrigin;
 use super::dossier::{
     Dossier, ENDED_MAX, EndedEpisode, Freeze, HABITS_MAX, IllegalEvent, OUTCOMES_MAX, PastOutcome,
 };
@@ -324,15 +323,6 @@ impl Dossier {
             acted: case.acted(),
         });
         self.telling.push(case);
-    }
-
-    /// Whether the current release is one that we put there.
-    pub fn current_is_ours(&self) -> bool {
-        self.ledger.current.as_ref().is_some_and(|release| {
-            self.ledger
-                .last_deployment_of(release)
-                .is_some_and(|deployment| matches!(deployment.origin, DeploymentOrigin::Ours(_)))
-        })
     }
 
     /// Whether a release may be graded by soaking alone.

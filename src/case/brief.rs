@@ -7,8 +7,8 @@ use super::deployment::{ChangeKind, DeploymentOrigin};
 use super::digest::Canon;
 use super::habit::Habit;
 use super::id::{
-    ChangeId, DeploymentId, Digest, Duration, Fingerprint, ReleaseId, RuleName, ServiceId, SignalName,
-    SourceName, Timestamp,
+    ChangeId, DeploymentId, Digest, Duration, Fingerprint, ReleaseId, ServiceId, SignalName, SourceName,
+    Timestamp,
 };
 use super::ledger::Grade;
 use super::plan::Undone;
@@ -182,9 +182,6 @@ pub struct Limits {
     /// A batch service's rhythm.
     pub cadence: Option<Duration>,
 }
-
-/// How a row is named in a decision.
-pub type GoverningRow = Option<RuleName>;
 
 impl Brief {
     /// The candidate that the case is about.

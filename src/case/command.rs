@@ -4,7 +4,6 @@
 use super::approval::{PersonVote, Roster};
 use super::deployment::{Deployment, Picture};
 use super::event::Settlement;
-use super::gate::Why;
 use super::id::{
     CaseId, Duration, GroupName, Handle, NoteNo, PersonId, Place, ReleaseId, ServiceId, StepNo, Timestamp,
 };
@@ -78,8 +77,6 @@ pub enum Ending {
     Refused(String),
     /// Roll call: who is there.
     Roster(Roster),
-    /// Begin: the gate said no.
-    Barred(Why),
     /// Begin: taken.
     Accepted(Handle),
     /// Find: it was taken.

@@ -6,24 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::case::command::{Command, Ending, Input};
+use crate::case::deployment::{DeploymentOrigin, Picture};
 use crate::case::dossier::Dossier;
 use crate::case::gate::record;
-use crate::case::id::{CaseId, DeliveryId, Duration, ServiceId, SourceName, Timestamp};
+use crate::case::id::{DeliveryId, Duration, Mark, ServiceId, SourceName, Timestamp};
 use crate::case::live::Live;
 use crate::case::map::{Atlas, Mapped};
 use crate::case::next::Moment;
-use crate::case::permit::Permit;
-use crate::case::phase::Phase;
-use crate::case::plan::Choice;
 use crate::case::rules::RuleTable;
 use crate::case::scribe::{View, Written};
 use crate::case::settings::{ServiceSettings, SharedSettings};
 use crate::case::signal::Signal;
 use crate::case::standing::{Hold, Standing, StandingEvent};
-use crate::case::step::Order;
 use crate::case::turn::{Change, Disposition, Gated, Turn};
-use crate::case::words::{self, Note};
-use crate::case::{deployment::Picture, id::GroupName, id::Handle};
+use crate::engine::errand::{Errand, Errands, errand, owner};
 
 /// A clock that goes back by more bars acts until it catches up (failure model T54).
 const CLOCK_BACK_MAX: Duration = Duration::from_secs(5);
@@ -81,49 +77,6 @@ pub enum Content {
     Signals(Vec<Signal>),
     /// Nothing that can be read; why.
     Dead(String),
-}
-
-/// One command under way, with everything that it needs.
-#[derive(Debug)]
-pub enum Errand {
-    /// Read a service's provider.
-    Describe(ServiceId),
-    /// Ask it for acts.
-    Propose(Choice),
-    /// Read who belongs to these groups.
-    RollCall(CaseId, Vec<GroupName>),
-    /// Send the one request that the permit allows.
-    Begin(Permit),
-    /// Look for it.
-    Find(Order),
-    /// Follow it.
-    Watch(Order, Handle),
-    /// Say a note.
-    Say(Note),
-}
-
-impl Errand {
-    /// The command that it carries out.
-    pub fn command(&self) -> Command {
-        match self {
-            Errand::Describe(service) => Command::Describe(service.clone()),
-            Errand::Propose(choice) => Command::Propose(choice.clone()),
-            Errand::RollCall(case, groups) => Command::RollCall(case.clone(), groups.clone()),
-            Errand::Begin(permit) => Command::Begin(permit.order().case.clone(), permit.order().step),
-            Errand::Find(order) => Command::Find(order.case.clone(), order.step),
-            Errand::Watch(order, _) => Command::Watch(order.case.clone(), order.step),
-            Errand::Say(note) => Command::Say(note.case.clone(), note.number),
-        }
-    }
-}
-
-/// What a committed turn asks of the shell.
-#[derive(Debug, Default)]
-pub struct Errands {
-    /// Start these.
-    pub start: Vec<Errand>,
-    /// Cut these: nothing lists them any more.
-    pub stop: Vec<Command>,
 }
 
 struct Held {
@@ -294,11 +247,12 @@ impl Desk {
     fn see(&mut self, service: &ServiceId, picture: &Picture, draft: &mut Draft) {
         let Some(held) = self.held.get_mut(service) else { return };
         held.live.see(picture);
-        let known = |mark: &crate::case::id::Mark| {
+        let known = |mark: &Mark| {
             let by_act = self.standing.acts.iter().any(|act| act.mark == *mark);
-            let by_ledger = held.dossier.ledger.deployments.iter().any(|deployment| {
-                matches!(&deployment.origin, crate::case::deployment::DeploymentOrigin::Ours(ours) if ours == mark)
-            });
+            let by_ledger =
+                held.dossier.ledger.deployments.iter().any(
+                    |deployment| matches!(&deployment.origin, DeploymentOrigin::Ours(ours) if ours == mark),
+                );
             by_act || by_ledger
         };
         let unknown: Vec<String> =
@@ -455,51 +409,5 @@ fn view<'a>(held: &'a Held, settings: &'a DeskSettings, standing: &'a Standing, 
         standing,
         live: &held.live,
         now,
-    }
-}
-
-/// The service whose dossier a command belongs to.
-pub fn owner(command: &Command) -> ServiceId {
-    match command {
-        Command::Describe(service) => service.clone(),
-        Command::Propose(choice) => choice.case.service(),
-        Command::RollCall(case, _)
-        | Command::Begin(case, _)
-        | Command::Find(case, _)
-        | Command::Watch(case, _)
-        | Command::Say(case, _) => case.service(),
-    }
-}
-
-/// A command with everything that it needs. A begin is none: it needs a permit, which only a commit gives.
-fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
-    match command {
-        Command::Describe(service) => Some(Errand::Describe(service.clone())),
-        Command::Propose(choice) => Some(Errand::Propose(choice.clone())),
-        Command::RollCall(case, groups) => Some(Errand::RollCall(case.clone(), groups.clone())),
-        Command::Begin(..) => None,
-        Command::Find(..) | Command::Watch(..) => {
-            let case = dossier.open.as_deref()?;
-            let plan = case.plan.as_ref()?;
-            match &case.phase {
-                Phase::Intended { step, attempt, since, .. } => {
-                    Some(Errand::Find(dossier.order(case, plan, *step, *attempt, *since)?))
-                }
-                Phase::Running { step, attempt, handle, since } => {
-                    let order = dossier.order(case, plan, *step, *attempt, *since)?;
-                    Some(Errand::Watch(order, handle.clone()))
-                }
-                Phase::Gathering { .. }
-                | Phase::Weighing { .. }
-                | Phase::Planning { .. }
-                | Phase::AwaitingApproval { .. }
-                | Phase::Countdown { .. }
-                | Phase::Ready { .. }
-                | Phase::Verifying(_)
-                | Phase::NeedsHuman { .. }
-                | Phase::Closed(_) => None,
-            }
-        }
-        Command::Say(case, note) => words::note(dossier.case(case)?, *note).map(Errand::Say),
     }
 }

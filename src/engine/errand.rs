@@ -1,161 +1,99 @@
-//! One errand: a command under way at the rim, and how it ended. It asks again at pace until there is an answer; it
-//! is cut from outside when nothing lists its command any more. A mutation is never asked twice here.
+//! An errand: one command under way, with everything that whoever carries it out needs. Pure; `rim` carries it out.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use crate::case::command::{Command, Ending, Progress};
-use crate::case::id::{Handle, ServiceId, Timestamp};
+use crate::case::command::Command;
+use crate::case::dossier::Dossier;
+use crate::case::id::{CaseId, GroupName, Handle, ServiceId};
 use crate::case::permit::Permit;
+use crate::case::phase::Phase;
 use crate::case::plan::Choice;
 use crate::case::step::Order;
-use crate::case::words::Note;
-use crate::clock::{Clock, pause_until, sleep};
-use crate::engine::desk::{Arrival, Errand};
-use crate::engine::pace::Pace;
-use crate::execute::{Provider, Sighting, Target};
-use crate::outbound::Trouble;
-use crate::report::Voice;
-use crate::report::rollcall::Rollcall;
+use crate::case::words::{self, Note};
 
-/// A provider's history is read so far back: longer than any service's `max_back` age by default, and bounded.
-const HISTORY: crate::case::id::Duration = crate::case::id::Duration::from_hours(30 * 24);
-
-/// Everything that errands reach.
-pub struct Rim {
-    /// Providers and places of the services.
-    pub services: BTreeMap<ServiceId, (Arc<Provider>, Target)>,
-    /// Who says notes.
-    pub voice: Arc<Voice>,
-    /// Who knows who belongs to which group.
-    pub rollcall: Rollcall,
-    /// The time.
-    pub clock: Clock,
+/// One command under way, with everything that it needs.
+#[derive(Debug)]
+pub enum Errand {
+    /// Read a service's provider.
+    Describe(ServiceId),
+    /// Ask it for acts.
+    Propose(Choice),
+    /// Read who belongs to these groups.
+    RollCall(CaseId, Vec<GroupName>),
+    /// Send the one request that the permit allows.
+    Begin(Permit),
+    /// Look for it.
+    Find(Order),
+    /// Follow it.
+    Watch(Order, Handle),
+    /// Say a note.
+    Say(Note),
 }
 
-/// Carries out one errand to its end.
-pub(super) async fn carry_out(errand: Errand, rim: Arc<Rim>) -> Arrival {
-    let command = errand.command();
-    match errand {
-        Errand::Describe(service) => describe(&rim, service).await,
-        Errand::Propose(choice) => ended(command, propose(&rim, &choice).await),
-        Errand::RollCall(_, groups) => {
-            let roster = rim.rollcall.read(&groups, rim.clock.now());
-            ended(command, Ending::Roster(roster))
-        }
-        Errand::Begin(permit) => ended(command, begin(&rim, permit).await),
-        Errand::Find(order) => ended(command, find(&rim, &order).await),
-        Errand::Watch(order, handle) => ended(command, watch(&rim, &order, &handle).await),
-        Errand::Say(note) => ended(command, say(&rim, &note).await),
-    }
-}
-
-fn ended(command: Command, ending: Ending) -> Arrival {
-    Arrival::Ended(command, Box::new(ending))
-}
-
-async fn describe(rim: &Rim, service: ServiceId) -> Arrival {
-    let Some((provider, target)) = rim.services.get(&service) else {
-        return Arrival::Unreadable(service, "the service is not configured any more".into());
-    };
-    let since = rim.clock.now().checked_sub(HISTORY).unwrap_or(Timestamp::MIN);
-    match provider.describe(target, since).await {
-        Ok(picture) => ended(Command::Describe(service), Ending::Described(Box::new(picture))),
-        Err(trouble) => {
-            let why = trouble.to_string();
-            tracing::warn!(service = %service, error = %why, "the provider could not be read");
-            Arrival::Unreadable(service, why)
+impl Errand {
+    /// The command that it carries out.
+    pub fn command(&self) -> Command {
+        match self {
+            Errand::Describe(service) => Command::Describe(service.clone()),
+            Errand::Propose(choice) => Command::Propose(choice.clone()),
+            Errand::RollCall(case, groups) => Command::RollCall(case.clone(), groups.clone()),
+            Errand::Begin(permit) => Command::Begin(permit.order().case.clone(), permit.order().step),
+            Errand::Find(order) => Command::Find(order.case.clone(), order.step),
+            Errand::Watch(order, _) => Command::Watch(order.case.clone(), order.step),
+            Errand::Say(note) => Command::Say(note.case.clone(), note.number),
         }
     }
 }
 
-async fn propose(rim: &Rim, choice: &Choice) -> Ending {
-    let Some((provider, target)) = rim.services.get(&choice.service) else {
-        return Ending::Refused("the service is not configured any more".into());
-    };
-    let mut pace = Pace::after_trouble();
-    loop {
-        match provider.propose(target, &choice.from, &choice.to).await {
-            Ok(acts) => return Ending::Proposed(acts),
-            Err(Trouble::Refused(why) | Trouble::Moved(why)) => return Ending::Refused(why),
-            Err(Trouble::Busy { after }) => sleep(pace.wait(after.map(|wait| wait.unsigned_abs()))).await,
-            Err(Trouble::Unclear(_)) => sleep(pace.wait(None)).await,
-        }
+/// What a committed turn asks of the shell.
+#[derive(Debug, Default)]
+pub struct Errands {
+    /// Start these.
+    pub start: Vec<Errand>,
+    /// Cut these: nothing lists them any more.
+    pub stop: Vec<Command>,
+}
+
+/// The service whose dossier a command belongs to.
+pub fn owner(command: &Command) -> ServiceId {
+    match command {
+        Command::Describe(service) => service.clone(),
+        Command::Propose(choice) => choice.case.service(),
+        Command::RollCall(case, _)
+        | Command::Begin(case, _)
+        | Command::Find(case, _)
+        | Command::Watch(case, _)
+        | Command::Say(case, _) => case.service(),
     }
 }
 
-/// Sends the one request. Whatever the answer, no second one leaves under this permit.
-async fn begin(rim: &Rim, permit: Permit) -> Ending {
-    let order = permit.order().clone();
-    let Some((provider, _)) = rim.services.get(&order.service) else { return Ending::NotSent };
-    if rim.clock.now() >= permit.wire_deadline() {
-        return Ending::NotSent;
-    }
-    let deadline = permit.wire_deadline();
-    tracing::info!(case.id = %order.case, service = %order.service, step = order.step.0, attempt = order.attempt, "begin");
-    match provider.begin(permit).await {
-        Ok(handle) => Ending::Accepted(handle),
-        Err(Trouble::Refused(why)) => Ending::Refused(why),
-        Err(Trouble::Moved(what)) => Ending::Moved(what),
-        Err(Trouble::Busy { after }) => {
-            // Surely not sent. The gate is asked again, not sooner than the other side wishes.
-            let wished = after.map_or(std::time::Duration::from_secs(1), |wait| wait.unsigned_abs());
-            pause_until(&rim.clock, deadline, wished).await;
-            Ending::NotSent
-        }
-        Err(Trouble::Unclear(error)) => {
-            tracing::warn!(case.id = %order.case, error = %error, "whether the request took effect is not known");
-            Ending::Unclear(error.to_string())
-        }
-    }
-}
-
-async fn find(rim: &Rim, order: &Order) -> Ending {
-    let Some((provider, _)) = rim.services.get(&order.service) else {
-        return Ending::Unclear("the service is not configured any more".into());
-    };
-    let mut pace = Pace::after_trouble();
-    loop {
-        // A search that found nothing is followed by another one: the wait is between the two.
-        sleep(pace.wait(None)).await;
-        match provider.find(order).await {
-            Ok(Sighting::Found(handle)) => return Ending::Found(handle),
-            Ok(Sighting::Absent) => return Ending::Absent,
-            Ok(Sighting::TooEarly(until)) => {
-                pause_until(&rim.clock, until, std::time::Duration::from_secs(60)).await;
-            }
-            Err(Trouble::Moved(what)) => return Ending::Moved(what),
-            Err(Trouble::Busy { after }) => sleep(pace.wait(after.map(|wait| wait.unsigned_abs()))).await,
-            Err(Trouble::Refused(_) | Trouble::Unclear(_)) => {}
-        }
-    }
-}
-
-async fn watch(rim: &Rim, order: &Order, handle: &Handle) -> Ending {
-    let Some((provider, _)) = rim.services.get(&order.service) else {
-        return Ending::Unclear("the service is not configured any more".into());
-    };
-    let mut pace = Pace::of_watching();
-    loop {
-        match provider.watch(handle).await {
-            Ok(Progress::Running(_)) | Err(Trouble::Busy { .. } | Trouble::Unclear(_)) => {}
-            Ok(progress) => return Ending::Progress(progress),
-            Err(Trouble::Moved(what)) => return Ending::Moved(what),
-            Err(Trouble::Refused(why)) => return Ending::Refused(why),
-        }
-        sleep(pace.wait(None)).await;
-    }
-}
-
-async fn say(rim: &Rim, note: &Note) -> Ending {
-    let mut pace = Pace::after_trouble();
-    loop {
-        match rim.voice.say(note).await {
-            Ok(place) => return Ending::Said(place),
-            Err(trouble) => {
-                tracing::warn!(case.id = %note.case, note = note.number.0, error = %trouble, "a note could not be said");
-                sleep(pace.wait(None)).await;
+/// A command with everything that it needs. A begin is none: it needs a permit, which only a commit gives.
+pub(super) fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
+    match command {
+        Command::Describe(service) => Some(Errand::Describe(service.clone())),
+        Command::Propose(choice) => Some(Errand::Propose(choice.clone())),
+        Command::RollCall(case, groups) => Some(Errand::RollCall(case.clone(), groups.clone())),
+        Command::Begin(..) => None,
+        Command::Find(..) | Command::Watch(..) => {
+            let case = dossier.open.as_deref()?;
+            let plan = case.plan.as_ref()?;
+            match &case.phase {
+                Phase::Intended { step, attempt, since, .. } => {
+                    Some(Errand::Find(dossier.order(case, plan, *step, *attempt, *since)?))
+                }
+                Phase::Running { step, attempt, handle, since } => {
+                    let order = dossier.order(case, plan, *step, *attempt, *since)?;
+                    Some(Errand::Watch(order, handle.clone()))
+                }
+                Phase::Gathering { .. }
+                | Phase::Weighing { .. }
+                | Phase::Planning { .. }
+                | Phase::AwaitingApproval { .. }
+                | Phase::Countdown { .. }
+                | Phase::Ready { .. }
+                | Phase::Verifying(_)
+                | Phase::NeedsHuman { .. }
+                | Phase::Closed(_) => None,
             }
         }
+        Command::Say(case, note) => words::note(dossier.case(case)?, *note).map(Errand::Say),
     }
 }

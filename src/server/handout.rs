@@ -12,7 +12,7 @@ use crate::case::settings::ServiceSettings;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::engine::desk::{DeskSettings, SourceScope};
-use crate::engine::errand::Rim;
+use crate::engine::rim::Rim;
 use crate::execute::directory::{self, Directory};
 use crate::execute::{Provider, Site, Target};
 use crate::intake::{Credential, IntakeSettings, Limits, Secret, SourceKind, SourceSettings, Subnet};

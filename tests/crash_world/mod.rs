@@ -25,7 +25,8 @@ use snapback::case::signal::{Lag, Signal, SignalState};
 use snapback::case::standing::{Standing, StandingEvent};
 use snapback::case::step::{Act, Class, Order};
 use snapback::case::turn::{Gated, Turn};
-use snapback::engine::desk::{Arrival, Content, Desk, DeskSettings, Errand, SourceScope};
+use snapback::engine::desk::{Arrival, Content, Desk, DeskSettings, SourceScope};
+use snapback::engine::errand::Errand;
 
 /// What a run varies.
 #[derive(Clone, Copy, Debug)]
