@@ -55,6 +55,8 @@ pub struct Parts {
     pub reader: Reader,
     /// New settings.
     pub reloads: mpsc::Receiver<Reload>,
+    /// Where services whose provider cannot be read are told, whenever they change.
+    pub troubles: watch::Sender<BTreeMap<ServiceId, String>>,
     /// Says when to stop.
     pub stop: watch::Receiver<bool>,
     /// The time.
@@ -191,6 +193,15 @@ impl Engine {
         arrivals
     }
 
+    fn tell_troubles(&self) {
+        let troubles = self.desk.troubles();
+        self.parts.troubles.send_if_modified(|told| {
+            let changed = *told != troubles;
+            *told = troubles;
+            changed
+        });
+    }
+
     async fn take_turn(&mut self, arrivals: Vec<Arrival>) {
         let now: Timestamp = self.parts.clock.now();
         for arrival in &arrivals {
@@ -199,6 +210,7 @@ impl Engine {
             }
         }
         let turn = self.desk.turn(arrivals, now);
+        self.tell_troubles();
         if turn.is_empty() {
             let errands = self.desk.commit(turn, Vec::new());
             return self.start(errands);

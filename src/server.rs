@@ -2,6 +2,7 @@
 
 mod handout;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin;
 use crate::clock::Clock;
-use crate::config::{Loaded, Settings};
+use crate::config::{Fault, Loaded, Settings};
 use crate::engine::desk::{Content, Desk};
 use crate::engine::{Engine, Parts, Reader, Reload, StoreBroken};
 use crate::intake::{self, Intake, IntakeSettings};
@@ -127,7 +128,7 @@ impl Server {
         let desk = Desk::new(dossiers, journal.standing().await?, handout.desk(), Clock.now());
 
         let (to_intake, intake_settings) = watch::channel(Arc::new(handout.intake()));
-        let (to_status, status) = watch::channel(Arc::new(handout.status(None)));
+        let (to_status, status) = watch::channel(Arc::new(handout.status(None, BTreeMap::new())));
         let (to_access, access) = watch::channel(Arc::new(handout.access()));
         let limits = Arc::new(handout.intake().limits);
 
@@ -147,12 +148,14 @@ impl Server {
         };
         let reading = tokio::spawn(intake::serve(admin.0, admin::router(view), limits, stop.subscribe()));
 
+        let (to_troubles, mut troubles) = watch::channel(BTreeMap::new());
         let (to_engine, reloads) = mpsc::channel(RELOADS_MAX);
         let parts = Parts {
             journal: journal.clone(),
             handover,
             reader: reader(intake_settings),
             reloads,
+            troubles: to_troubles,
             stop: stop.subscribe(),
             clock: Clock,
         };
@@ -166,34 +169,27 @@ impl Server {
         tracing::info!(listen = %public.1, admin = %admin.1, "snapback serves");
 
         let mut stopping = stop.subscribe();
+        let mut config_error = None;
         loop {
-            let loaded = tokio::select! {
-                _ = stopping.wait_for(|stop| *stop) => break,
-                Some(loaded) = loads.recv() => loaded,
-            };
-            let error = match loaded.for_serving() {
-                Ok(settings) => {
-                    handout.take(settings);
-                    to_intake.send_replace(Arc::new(handout.intake()));
-                    to_access.send_replace(Arc::new(handout.access()));
-                    // A full channel means that an older reading was not taken yet: wait for it.
-                    let _ = to_engine.send(Reload { desk: handout.desk(), rim: handout.rim() }).await;
-                    note_configured(&journal, &handout).await;
-                    None
-                }
-                Err(faults) => {
-                    let first = faults.first().map_or(String::new(), |fault| {
-                        format!("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message)
-                    });
-                    tracing::error!(
-                        faults = faults.len(),
-                        first,
-                        "the new configuration is faulty; the old one stays"
-                    );
-                    Some(first)
-                }
-            };
-            to_status.send_replace(Arc::new(handout.status(error)));
+            tokio::select! {
+                // The borrow that the wait ends with must not outlive it.
+                () = async { let _ = stopping.wait_for(|stop| *stop).await; } => break,
+                Some(loaded) = loads.recv() => match loaded.for_serving() {
+                    Ok(settings) => {
+                        handout.take(settings);
+                        to_intake.send_replace(Arc::new(handout.intake()));
+                        to_access.send_replace(Arc::new(handout.access()));
+                        // A full channel means that an older reading was not taken yet: wait for it.
+                        let _ = to_engine.send(Reload { desk: handout.desk(), rim: handout.rim() }).await;
+                        note_configured(&journal, &handout).await;
+                        config_error = None;
+                    }
+                    Err(faults) => config_error = Some(kept_for(&faults)),
+                },
+                Ok(()) = troubles.changed() => {}
+            }
+            let troubles = troubles.borrow_and_update().clone();
+            to_status.send_replace(Arc::new(handout.status(config_error.clone(), troubles)));
         }
         // The listeners drain first: what they accepted is stored before the journal closes.
         let _ = tokio::time::timeout(STOP_WITHIN, async { (listening.await, reading.await) }).await;
@@ -222,6 +218,15 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     Ok((listener, local))
+}
+
+/// Why the old configuration is kept: the first fault of the new one, with its place.
+fn kept_for(faults: &[Fault]) -> String {
+    let first = faults.first().map_or(String::new(), |fault| {
+        format!("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message)
+    });
+    tracing::error!(faults = faults.len(), first, "the new configuration is faulty; the old one stays");
+    first
 }
 
 /// The first words of this process in the audit, and the rules that decisions will name.

@@ -157,6 +157,12 @@ impl Desk {
         &self.standing
     }
 
+    /// Services whose provider could not be read when it was asked last; why.
+    pub fn troubles(&self) -> BTreeMap<ServiceId, String> {
+        let held = self.held.iter();
+        held.filter_map(|(id, held)| Some((id.clone(), held.live.trouble.clone()?))).collect()
+    }
+
     /// The services that the desk holds.
     pub fn services(&self) -> Vec<ServiceId> {
         self.held.keys().cloned().collect()

@@ -125,13 +125,17 @@ impl Handout {
         }
     }
 
-    pub(super) fn status(&self, config_error: Option<String>) -> Status {
+    pub(super) fn status(
+        &self,
+        config_error: Option<String>,
+        troubles: BTreeMap<ServiceId, String>,
+    ) -> Status {
         Status {
             mode: self.settings.mode,
             rules: self.settings.rules.clone(),
             config_error,
             services: self.services(),
-            troubles: BTreeMap::new(),
+            troubles,
         }
     }
 
