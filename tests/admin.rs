@@ -134,7 +134,7 @@ impl World {
         dossier: Dossier,
         events: Vec<(Option<snapback::case::id::CaseId>, snapback::case::event::Stamped)>,
     ) {
-        let change = Change { dossier, events, departed: Vec::new() };
+        let change = Change { dossier: dossier.into(), events, departed: Vec::new() };
         let turn = Turn { at: now(), changes: vec![change], ..Turn::default() };
         self.journal.append(turn).await.expect("stored");
     }
@@ -210,8 +210,12 @@ fn signal() -> Signal {
         name: SignalName::new("HighErrorRate"),
         fingerprint: "b2a1f0c9d4e37a55".into(),
         state: SignalState::Firing,
-        labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        annotations: [("summary".to_owned(), "5xx ratio 12%".to_owned())].into(),
+        labels: std::collections::BTreeMap::from(
+            labels.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        )
+        .into(),
+        annotations: std::collections::BTreeMap::from([("summary".to_owned(), "5xx ratio 12%".to_owned())])
+            .into(),
         started_at: at("09:14:05"),
         received_at: now(),
         lag: Lag::Bound(Duration::from_mins(1)),

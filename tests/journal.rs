@@ -194,8 +194,11 @@ fn an_edit_of_the_store_is_found_by_the_audit() {
         let frozen = Event::Frozen { by: "token:ann".into(), reason, until: now() + Duration::from_hours(1) };
         let stamped = snapback::case::event::Stamped { at: now(), event: frozen };
         dossier.apply(&stamped).expect("it freezes");
-        let change =
-            snapback::case::turn::Change { dossier, events: vec![(None, stamped)], departed: Vec::new() };
+        let change = snapback::case::turn::Change {
+            dossier: dossier.into(),
+            events: vec![(None, stamped)],
+            departed: Vec::new(),
+        };
         opened
             .journal
             .append(Turn { at: now(), changes: vec![change], ..Turn::default() })

@@ -36,7 +36,7 @@ fn matcher(text: &str) -> Matcher {
 
 fn with_label(name: &str, value: &str) -> Brief {
     let mut brief = calm();
-    brief.signals[0].labels.insert(name.into(), value.into());
+    std::sync::Arc::make_mut(&mut brief.signals[0].labels).insert(name.into(), value.into());
     brief
 }
 

@@ -2,6 +2,7 @@
 //! backtest and audit call the same function on the same facts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::deployment::{ChangeKind, DeploymentOrigin};
 use super::digest::Canon;
@@ -54,7 +55,7 @@ pub struct BriefSignal {
     /// Which alert.
     pub fingerprint: Fingerprint,
     /// Its labels.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// The service that it speaks about.
     pub about: ServiceId,
     /// When its episode began.

@@ -4,10 +4,12 @@
 //! For each signal every candidate gets a weight, the product of its named parts, and "none of them" gets [`BASE`].
 //! The weights of one signal are scaled to 1, and the shares of all signals are averaged: they sum to 1 again.
 
+use std::collections::BTreeMap;
+
 use super::brief::{Brief, BriefSignal, CandidateFacts};
 use super::decide::{Candidate, Part, PartName};
 use super::deployment::DeploymentOrigin;
-use super::id::{Duration, SourceName, Timestamp};
+use super::id::{Duration, Fingerprint, SignalName, SourceName, Timestamp};
 use super::signal::Lag;
 
 /// The weight of "none of them". One sure candidate early in its window has a weight of at least 0.9, and so a share
@@ -33,7 +35,8 @@ const CLEARED_MAX: usize = 8;
 ///
 /// `longest_window` is the longest of any row. A signal that began after it is over points at nothing.
 pub fn correlate(brief: &Brief, longest_window: Duration) -> Vec<Candidate> {
-    let mut shares: Vec<Share<'_>> = brief.candidates.iter().map(Share::of).collect();
+    let mut shares: Vec<Share<'_>> =
+        brief.candidates.iter().map(|candidate| Share::of(candidate, brief)).collect();
     let mut none = 0.0;
     let mut weights: Vec<Option<Weight>> = Vec::with_capacity(shares.len());
     // A brief has signals; without any nothing is suspected.
@@ -43,7 +46,10 @@ pub fn correlate(brief: &Brief, longest_window: Duration) -> Vec<Candidate> {
         for share in &mut shares {
             let bearing = bearing(signal, share.of, brief, longest_window);
             weights.push(match bearing {
-                Ok(order) => Some(Weight::of(signal, share.of, order, brief, longest_window)),
+                Ok(order) => {
+                    let fired_before = share.fired_before.by_another(signal);
+                    Some(Weight::of(signal, share.of, order, fired_before, brief, longest_window))
+                }
                 Err(why) => {
                     share.cleared.get_or_insert((why, signal));
                     None
@@ -77,11 +83,13 @@ struct Share<'a> {
     best: Option<(&'a BriefSignal, f64, Weight)>,
     /// The first signal that cannot point at it, and why.
     cleared: Option<(Cleared, &'a BriefSignal)>,
+    fired_before: FiredBefore<'a>,
 }
 
 impl<'a> Share<'a> {
-    fn of(candidate: &'a CandidateFacts) -> Share<'a> {
-        Share { of: candidate, suspicion: 0.0, best: None, cleared: None }
+    fn of(candidate: &'a CandidateFacts, brief: &'a Brief) -> Share<'a> {
+        let fired_before = FiredBefore::of(candidate, brief);
+        Share { of: candidate, suspicion: 0.0, best: None, cleared: None, fired_before }
     }
 
     fn add(&mut self, signal: &'a BriefSignal, weight: Weight, share: f64) {
@@ -98,6 +106,27 @@ impl<'a> Share<'a> {
             suspicion: self.suspicion,
             parts: weight.parts(signal, self.of, brief, window),
         })
+    }
+}
+
+/// Which alerts were firing before a candidate began, by name: of each, one fingerprint, and whether there is another.
+/// Collected once, so that a storm of one alert costs each of its signals one look and not a look at all others.
+struct FiredBefore<'a>(BTreeMap<&'a SignalName, (&'a Fingerprint, bool)>);
+
+impl<'a> FiredBefore<'a> {
+    fn of(candidate: &CandidateFacts, brief: &'a Brief) -> FiredBefore<'a> {
+        let mut before: BTreeMap<_, (&Fingerprint, bool)> = BTreeMap::new();
+        let skew = brief.limits.guards.clock_skew;
+        for signal in brief.signals.iter().filter(|signal| order(signal, candidate, skew) == Order::Before) {
+            let (first, several) = before.entry(&signal.name).or_insert((&signal.fingerprint, false));
+            *several |= **first != signal.fingerprint;
+        }
+        FiredBefore(before)
+    }
+
+    /// The same alert was firing before, for another instance or label set than this signal's.
+    fn by_another(&self, signal: &BriefSignal) -> bool {
+        self.0.get(&signal.name).is_some_and(|(first, several)| *several || **first != signal.fingerprint)
     }
 }
 
@@ -254,21 +283,17 @@ impl Weight {
         signal: &BriefSignal,
         candidate: &CandidateFacts,
         order: Order,
+        fired_before: bool,
         brief: &Brief,
         window: Duration,
     ) -> Weight {
         let sure = if order == Order::After { 1.0 } else { UNSURE };
-        let same_alert_before = brief.signals.iter().any(|other| {
-            other.name == signal.name
-                && other.fingerprint != signal.fingerprint
-                && self::order(other, candidate, brief.limits.guards.clock_skew) == Order::Before
-        });
         let alone = brief.habits.get(&signal.name).map_or(0.0, |habit| habit.alone_per_day());
         Weight {
             order,
             time: sure * soon(signal, candidate, window_end(candidate, brief, window)),
             place: if candidate.service == signal.about { 1.0 } else { DEPENDENCY },
-            already_firing: if same_alert_before { ALREADY_FIRING } else { 1.0 },
+            already_firing: if fired_before { ALREADY_FIRING } else { 1.0 },
             habit: 1.0 / (1.0 + HABIT * alone.max(0.0)),
         }
     }

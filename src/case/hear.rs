@@ -1,87 +1,102 @@
 //! What a service hears: reports become episodes. Order is by the sender's own times and by fingerprint, never by
 //! arrival; a late old "firing" never reopens anything.
 
-use super::dossier::EPISODES_MAX;
+use super::dossier::{Dossier, EPISODES_MAX};
 use super::event::Event;
 use super::habit::Habit;
 use super::id::{Duration, Timestamp};
-use super::scribe::Scribe;
-use super::signal::{EpisodeKey, EpisodeStanding, Signal, SignalState};
+use super::scribe::{Scribe, View};
+use super::signal::{Episode, EpisodeKey, EpisodeStanding, Signal, SignalState};
 use super::turn::Disposition;
 
 /// A firing episode that is told again is written down at most so often, unless somebody waits for the word.
 const HEARD_EVERY: Duration = Duration::from_secs(60);
 
-impl Scribe<'_> {
-    /// Takes the reports of one delivery, in the sender's order.
-    pub(super) fn hear(&mut self, signals: &[Signal]) {
-        for signal in signals {
-            let disposition = match signal.state {
-                SignalState::Firing => self.hear_firing(signal),
-                SignalState::Cleared(at) => self.hear_cleared(signal, at),
-                // No data is not broken, and it is not a recovery.
-                SignalState::NoData => Disposition::Idle(self.dossier.service.clone()),
-            };
-            self.written.dispositions.push(disposition);
+impl Dossier {
+    /// What becomes of these reports where none of them says anything new; nothing follows from them then, so that a
+    /// storm's repeats cost no judgement. `None`: something is new, and the service has to take them.
+    pub fn says_nothing_new(&self, signals: &[Signal], view: &View<'_>) -> Option<Vec<Disposition>> {
+        let heard = signals.iter().map(|signal| self.heard(signal, view));
+        heard.map(|(disposition, event)| event.is_none().then_some(disposition)).collect()
+    }
+
+    /// What becomes of a report, and what is written down of it.
+    fn heard(&self, signal: &Signal, view: &View<'_>) -> (Disposition, Option<Event>) {
+        match signal.state {
+            SignalState::Firing => self.heard_firing(signal),
+            SignalState::Cleared(at) => self.heard_cleared(signal, at, view),
+            // No data is not broken, and it is not a recovery.
+            SignalState::NoData => (Disposition::Idle(self.service.clone()), None),
         }
     }
 
-    fn hear_firing(&mut self, signal: &Signal) -> Disposition {
-        let service = self.dossier.service.clone();
+    fn heard_firing(&self, signal: &Signal) -> (Disposition, Option<Event>) {
+        let service = self.service.clone();
         let key = signal.key();
-        if let Some(episode) = self.dossier.episodes.get(&key) {
+        if let Some(episode) = self.episodes.get(&key) {
             return match episode.standing {
                 EpisodeStanding::Firing => {
-                    self.hear_again(&key, signal.received_at);
-                    Disposition::Repeated(service)
+                    (Disposition::Repeated(service), self.heard_again(key, episode, signal.received_at))
                 }
                 // The stale half of a redundant sender pair: after *resolved*, another replica may send the old
                 // *firing* again (signals.md §1). A true return has a later start.
                 EpisodeStanding::Settling { .. } if signal.started_at <= episode.started_at => {
-                    Disposition::Repeated(service)
+                    (Disposition::Repeated(service), None)
                 }
                 EpisodeStanding::Settling { .. } => {
-                    self.write(Event::EpisodeResumed { key, at: signal.received_at });
-                    Disposition::Taken(service)
+                    (Disposition::Taken(service), Some(Event::EpisodeResumed { key, at: signal.received_at }))
                 }
             };
         }
         let ended_later =
-            self.dossier.ended.iter().any(|ended| ended.key == key && signal.started_at <= ended.cleared_at);
+            self.ended.iter().any(|ended| ended.key == key && signal.started_at <= ended.cleared_at);
         if ended_later {
-            return Disposition::Repeated(service);
+            return (Disposition::Repeated(service), None);
         }
-        if self.dossier.episodes.len() >= EPISODES_MAX {
-            return Disposition::TooMany(format!("{service} has {EPISODES_MAX} episodes open"));
+        if self.episodes.len() >= EPISODES_MAX {
+            return (Disposition::TooMany(format!("{service} has {EPISODES_MAX} episodes open")), None);
         }
-        self.write(Event::EpisodeOpened(Box::new(signal.clone())));
-        Disposition::Taken(service)
+        (Disposition::Taken(service), Some(Event::EpisodeOpened(Box::new(signal.clone()))))
     }
 
-    fn hear_again(&mut self, key: &EpisodeKey, at: Timestamp) {
-        let awaited =
-            self.dossier.open.as_ref().is_some_and(|case| case.acted() && case.signals.contains_key(key));
-        let Some(episode) = self.dossier.episodes.get(key) else { return };
-        if awaited || at.duration_since(episode.heard_at) >= HEARD_EVERY {
-            self.write(Event::EpisodeHeard { key: key.clone(), at });
-        }
+    fn heard_again(&self, key: EpisodeKey, episode: &Episode, at: Timestamp) -> Option<Event> {
+        let awaited = self.open.as_ref().is_some_and(|case| case.acted() && case.signals.contains_key(&key));
+        let due = awaited || at.duration_since(episode.heard_at) >= HEARD_EVERY;
+        due.then_some(Event::EpisodeHeard { key, at })
     }
 
-    fn hear_cleared(&mut self, signal: &Signal, cleared_at: Timestamp) -> Disposition {
-        let service = self.dossier.service.clone();
+    fn heard_cleared(
+        &self,
+        signal: &Signal,
+        cleared_at: Timestamp,
+        view: &View<'_>,
+    ) -> (Disposition, Option<Event>) {
+        let service = self.service.clone();
         let key = signal.key();
-        let Some(episode) = self.dossier.episodes.get(&key) else { return Disposition::Idle(service) };
+        let Some(episode) = self.episodes.get(&key) else { return (Disposition::Idle(service), None) };
         // A clear of an earlier run of the same alert says nothing about this one.
         if cleared_at < episode.started_at {
-            return Disposition::Repeated(service);
+            return (Disposition::Repeated(service), None);
         }
         match episode.standing {
-            EpisodeStanding::Settling { .. } => Disposition::Repeated(service),
+            EpisodeStanding::Settling { .. } => (Disposition::Repeated(service), None),
             EpisodeStanding::Firing => {
-                let until = self.view.now + self.view.shared.guards.episode_settle;
-                self.write(Event::EpisodeClearing { key, cleared_at, until });
-                Disposition::Taken(service)
+                let until = view.now + view.shared.guards.episode_settle;
+                (Disposition::Taken(service), Some(Event::EpisodeClearing { key, cleared_at, until }))
             }
+        }
+    }
+}
+
+impl Scribe<'_> {
+    /// Takes the reports of one delivery, in the sender's order.
+    pub(super) fn hear(&mut self, signals: &[Signal]) {
+        for signal in signals {
+            let (disposition, event) = self.dossier.heard(signal, self.view);
+            if let Some(event) = event {
+                self.write(event);
+            }
+            self.written.dispositions.push(disposition);
         }
     }
 

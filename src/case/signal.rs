@@ -3,6 +3,7 @@
 //! what it may point at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::id::{CaseId, DeploymentId, Duration, Fingerprint, SignalName, SourceName, Timestamp};
 
@@ -20,10 +21,10 @@ pub struct Signal {
     pub fingerprint: Fingerprint,
     /// What it says.
     pub state: SignalState,
-    /// The sender's labels: data, never markup, path or pattern.
-    pub labels: Labels,
+    /// The sender's labels: data, never markup, path or pattern. Shared: episodes and briefs hold the same ones.
+    pub labels: Arc<Labels>,
     /// The sender's annotations; they change between sends and are never identity.
-    pub annotations: Labels,
+    pub annotations: Arc<Labels>,
     /// When the sender says that it began.
     pub started_at: Timestamp,
     /// When it reached us.

@@ -1,6 +1,8 @@
 //! A turn: what many inputs lead to, for one transaction. Made by the engine's desk, written by the journal, and only
 //! then true. Owns how the gate's answers become events, so that both sides apply exactly the same.
 
+use std::sync::Arc;
+
 use super::dossier::Dossier;
 use super::event::{Event, Stamped};
 use super::gate::{GateAsk, Why};
@@ -28,8 +30,8 @@ pub struct Turn {
 /// One service's change.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// The service as it is after its events.
-    pub dossier: Dossier,
+    /// The service as it is after its events. Shared: desk, writer and whoever takes a refusal back hold the same one.
+    pub dossier: Arc<Dossier>,
     /// What happened, with the case that it belongs to.
     pub events: Vec<(Option<CaseId>, Stamped)>,
     /// Cases that changed and have since left the dossier, told to the end: their last shape, for readers.
@@ -92,7 +94,7 @@ impl Turn {
                 continue;
             };
             let stamped = Stamped { at: self.at, event };
-            if change.dossier.apply(&stamped).is_ok() {
+            if Arc::make_mut(&mut change.dossier).apply(&stamped).is_ok() {
                 change.events.push((Some(ask.order.case.clone()), stamped));
             }
         }

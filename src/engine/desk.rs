@@ -80,7 +80,7 @@ pub enum Content {
 }
 
 struct Held {
-    dossier: Dossier,
+    dossier: Arc<Dossier>,
     live: Live,
     settings: Arc<ServiceSettings>,
 }
@@ -126,7 +126,7 @@ impl Desk {
     fn hold(&mut self, dossier: Dossier, settings: Arc<ServiceSettings>, now: Timestamp) {
         let id = dossier.service.clone();
         self.touched.insert(id.clone());
-        self.held.insert(id, Held { dossier, live: Live::new(now), settings });
+        self.held.insert(id, Held { dossier: Arc::new(dossier), live: Live::new(now), settings });
     }
 
     /// Takes new settings, between turns. A service that is gone keeps its old ones while its case is open.
@@ -144,12 +144,12 @@ impl Desk {
 
     /// The dossiers as committed.
     pub fn dossiers(&self) -> impl Iterator<Item = &Dossier> {
-        self.held.values().map(|held| &held.dossier)
+        self.held.values().map(|held| &*held.dossier)
     }
 
     /// One service's dossier and what this process knows about it.
     pub fn service(&self, id: &ServiceId) -> Option<(&Dossier, &Live)> {
-        self.held.get(id).map(|held| (&held.dossier, &held.live))
+        self.held.get(id).map(|held| (&*held.dossier, &held.live))
     }
 
     /// The standing as committed.
@@ -278,14 +278,21 @@ impl Desk {
         let Some(held) = self.held.get(service) else {
             return vec![Disposition::Unmapped(format!("{service} is not configured any more"))];
         };
-        self.touched.insert(service.clone());
         let view = view(held, &self.settings, &self.standing, draft.now);
+        if let Input::Signals(signals) = input {
+            let dossier = draft.changes.get(service).map_or(&held.dossier, |change| &change.dossier);
+            if let Some(dispositions) = dossier.says_nothing_new(signals, &view) {
+                return dispositions;
+            }
+        }
+        self.touched.insert(service.clone());
         let change = draft.changes.entry(service.clone()).or_insert_with(|| Change {
-            dossier: held.dossier.clone(),
+            dossier: Arc::clone(&held.dossier),
             events: Vec::new(),
             departed: Vec::new(),
         });
-        let Written { events, dispositions, standing, departed } = change.dossier.take(input, &view);
+        let Written { events, dispositions, standing, departed } =
+            Arc::make_mut(&mut change.dossier).take(input, &view);
         change.events.extend(events);
         change.departed.extend(departed);
         draft.turn.standing.extend(standing);
@@ -336,7 +343,7 @@ impl Desk {
 
     /// The turn was refused: nothing of it happened. Its deliveries are read again from the journal.
     pub fn forget(&mut self, turn: Turn) {
-        self.touched.extend(turn.changes.into_iter().map(|change| change.dossier.service));
+        self.touched.extend(turn.changes.into_iter().map(|change| change.dossier.service.clone()));
     }
 
     fn errands_of(&mut self, service: &ServiceId, now: Timestamp, errands: &mut Errands) {

@@ -128,8 +128,9 @@ impl Told<'_> {
                 .kept
                 .into_iter()
                 .map(|(name, value)| (name.0.into_owned(), value_of(value)))
-                .collect(),
-            annotations,
+                .collect::<Labels>()
+                .into(),
+            annotations: annotations.into(),
             started_at,
             received_at: self.received_at,
             lag: lag.map_or(Lag::Assumed(self.lag), Lag::Bound),

@@ -178,7 +178,7 @@ impl<'c> Commit<'c> {
     }
 
     fn change(&mut self, change: &Change) -> Result<(), Unwritten> {
-        let dossier = &change.dossier;
+        let dossier = &*change.dossier;
         let body = record::write(dossier)?;
         let epoch = self.place.epoch;
         let known = self.place.written.get(&dossier.service).copied();

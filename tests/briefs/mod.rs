@@ -1,6 +1,7 @@
 //! A brief that nothing speaks against, for tables that change one fact of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use snapback::case::brief::{Brief, BriefSignal, CandidateFacts, GuardFacts, Limits, TargetFacts};
 use snapback::case::deployment::{ChangeKind, DeploymentOrigin};
@@ -26,7 +27,7 @@ pub(crate) fn calm() -> Brief {
             source: "prometheus".into(),
             name: "HighErrorRate".into(),
             fingerprint: "f".into(),
-            labels: BTreeMap::new(),
+            labels: Arc::default(),
             about: "checkout@production".into(),
             started_at: at(300),
             onset: at(240),

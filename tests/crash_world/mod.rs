@@ -268,7 +268,7 @@ impl World {
             for (_, stamped) in &change.events {
                 self.story.push(format!("{} {}", stamped.at, stamped.event.word()));
             }
-            self.disk.dossiers.insert(change.dossier.service.clone(), change.dossier.clone());
+            self.disk.dossiers.insert(change.dossier.service.clone(), (*change.dossier).clone());
         }
         if let Some(cursor) = turn.cursor {
             self.disk.cursor = self.disk.cursor.max(cursor.0);
@@ -411,8 +411,8 @@ fn firing(started_at: Timestamp, received_at: Timestamp) -> Signal {
         name: "HighErrorRate".into(),
         fingerprint: "f1".into(),
         state: SignalState::Firing,
-        labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        annotations: BTreeMap::new(),
+        labels: BTreeMap::from(labels.map(|(name, value)| (name.to_owned(), value.to_owned()))).into(),
+        annotations: BTreeMap::new().into(),
         started_at,
         received_at,
         lag: Lag::Assumed(Duration::from_secs(10)),

@@ -217,7 +217,7 @@ struct BriefSignalV1 {
     source: SourceName,
     name: SignalName,
     fingerprint: Fingerprint,
-    labels: Labels,
+    labels: Arc<Labels>,
     about: ServiceId,
     started_at: Timestamp,
     onset: Timestamp,

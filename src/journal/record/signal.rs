@@ -1,5 +1,7 @@
 //! Signals, episodes and habits.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::case::habit::Habit;
@@ -23,8 +25,8 @@ struct SignalV1 {
     name: SignalName,
     fingerprint: Fingerprint,
     state: SignalState,
-    labels: Labels,
-    annotations: Labels,
+    labels: Arc<Labels>,
+    annotations: Arc<Labels>,
     started_at: Timestamp,
     received_at: Timestamp,
     lag: Lag,
