@@ -5,6 +5,10 @@
 //! arrived into events and errands, [`execute`] acts through the system that deployed, [`report`] tells, [`admin`]
 //! answers questions. [`server`] wires them; [`config`] tells each what it needs. `ARCHITECTURE.md` has the map.
 
+/// Lets unit tests share the samples of the integration tests, which know this crate by its name.
+#[cfg(test)]
+extern crate self as snapback;
+
 pub mod server;
 
 pub mod case;

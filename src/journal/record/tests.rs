@@ -1,48 +1,66 @@
-//! What is written reads back equal, whatever the row holds.
+//! What is written reads back equal; and the rows that version 1 wrote, kept in `fixtures/journal/v1`, are read for
+//! ever as what they were. Rows of a version are written once, with `UPDATE_GOLDEN=1`, and never changed after.
 
-use std::collections::BTreeMap;
+#[path = "../../../tests/samples/mod.rs"]
+mod samples;
 
-use crate::case::dossier::Dossier;
-use crate::case::event::{Event, Stamped};
-use crate::case::id::{Duration, ServiceId, Timestamp};
-use crate::case::signal::{Lag, Signal, SignalState};
-use crate::case::standing::{Hold, Pause, Standing};
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::PathBuf;
 
-fn now() -> Timestamp {
-    "2026-03-02T09:00:00.123456789Z".parse().expect("a moment")
+use super::{Row, read, write};
+
+const EVENT: &str = include_str!("../../case/event.rs");
+const PHASE: &str = include_str!("../../case/phase.rs");
+
+/// Holds one file of rows, a row a line, to the nouns that they were written from.
+fn hold<T: Row + PartialEq + Debug>(name: &str, nouns: &[T]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/journal/v1").join(name);
+    let rows: Vec<String> = nouns.iter().map(|noun| write(noun).expect("written")).collect();
+    #[expect(clippy::disallowed_methods, reason = "the switch that writes the rows of a new version")]
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    if update {
+        std::fs::write(&path, rows.join("\n") + "\n").expect("write the rows");
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("{}: {cause}", path.display()));
+    assert_eq!(stored.lines().count(), nouns.len(), "{name}: a kind of row has no example");
+    for (stored, noun) in stored.lines().zip(nouns) {
+        let found: T = read(stored).unwrap_or_else(|cause| panic!("{name}: {cause}\n{stored}"));
+        assert_eq!(&found, noun, "{name} reads as something else");
+        let again: T = read(&write(&found).expect("written")).expect("read");
+        assert_eq!(again, found, "{name} does not read back equal");
+    }
 }
 
 #[test]
-fn a_dossier_with_an_open_episode_reads_back_equal() {
-    let signal = Signal {
-        source: "prometheus".into(),
-        name: "HighErrorRate".into(),
-        fingerprint: "f1".into(),
-        state: SignalState::Firing,
-        labels: BTreeMap::from([("service".to_owned(), "checkout \u{1f4a5}\n".to_owned())]).into(),
-        annotations: BTreeMap::new().into(),
-        started_at: now(),
-        received_at: now(),
-        lag: Lag::Bound(Duration::from_millis(1500)),
-        incomplete: true,
-        link: Some("https://prometheus.example.com/graph".into()),
-    };
-    let mut dossier = Dossier::new(ServiceId::of("checkout", "production"));
-    let opened = Stamped { at: now(), event: Event::EpisodeOpened(Box::new(signal)) };
-    dossier.apply(&opened).expect("an episode opens");
-    let written = super::write(&dossier).expect("written");
-    let read: Dossier = super::read(&written).expect("read");
-    assert_eq!(read, dossier);
+fn rows_of_version_1_read_as_what_they_were() {
+    hold("events.jsonl", &samples::events().into_iter().map(samples::stamped).collect::<Vec<_>>());
+    let phases = samples::phases().into_iter().map(|(_, phase)| phase);
+    hold("cases.jsonl", &phases.map(samples::case).collect::<Vec<_>>());
+    hold("dossiers.jsonl", &[samples::dossier()]);
+    hold("standing.jsonl", &[samples::standing()]);
+    hold("standing_events.jsonl", &samples::standing_events());
+    hold("dispositions.jsonl", &[samples::dispositions()]);
+}
+
+/// The samples hold every variant that there is, so that no kind of row is without an example.
+#[test]
+fn every_event_and_every_phase_has_an_example() {
+    let events: BTreeSet<&str> = samples::events().iter().map(|event| event.word()).collect();
+    assert_eq!(events.len(), variants(EVENT, "pub enum Event {"), "{events:?}");
+    let phases: BTreeSet<&str> = samples::phases().iter().map(|(_, phase)| phase.word()).collect();
+    assert_eq!(phases.len(), variants(PHASE, "pub enum Phase {"), "{phases:?}");
+}
+
+fn variants(source: &str, opening: &str) -> usize {
+    let body = source.split(opening).nth(1).and_then(|rest| rest.split("\n}").next()).expect("the enum");
+    let is_variant = |line: &&str| line.starts_with("    ") && line[4..].starts_with(char::is_uppercase);
+    body.lines().filter(is_variant).count()
 }
 
 #[test]
-fn the_standing_reads_back_equal() {
-    let standing = Standing {
-        pause: Some(Pause { by: "token:ann".into(), reason: "a storm".into(), at: now(), everything: true }),
-        hold: Some(Hold { reasons: vec!["restored".into()], since: now() }),
-        ..Standing::default()
-    };
-    let written = super::write(&standing).expect("written");
-    let read: Standing = super::read(&written).expect("read");
-    assert_eq!(read, standing);
+fn a_row_of_a_newer_version_is_refused_and_says_so() {
+    let newer = write(&samples::standing()).expect("written").replacen("\"v\":1", "\"v\":2", 1);
+    let refused = read::<crate::case::standing::Standing>(&newer).expect_err("version 2 is not known");
+    assert!(refused.to_string().contains("start the newer one"), "{refused}");
 }
