@@ -1,21 +1,25 @@
 //! The journal's contract, on a real store on a real disk: what was answered is there after a new start, the gate is
 //! truth, a copy that was put back is noticed, and the audit shows an edit.
 
+mod samples;
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use snapback::case::dossier::Dossier;
 use snapback::case::event::Event;
 use snapback::case::gate::{GateAsk, Why};
-use snapback::case::id::{DeliveryId, Duration, Mark, ServiceId, SourceName, StepNo, Timestamp};
+use snapback::case::id::{CaseId, DeliveryId, Duration, Mark, ServiceId, SourceName, StepNo, Timestamp};
+use snapback::case::phase::Phase;
 use snapback::case::settings::GuardSettings;
 use snapback::case::standing::{Pause, StandingEvent};
 use snapback::case::step::{Act, Class, Order};
-use snapback::case::turn::{Disposition, Turn};
+use snapback::case::turn::{Change, Disposition, Gated, Turn};
+use snapback::journal::audit::{AuditEntry, Head};
 use snapback::journal::inbox::{Content, ContentKey, Delivery, NotStored, Received};
 use snapback::journal::reader::Reader;
 use snapback::journal::verify::{VerifyError, verify};
-use snapback::journal::{Journal, Opened, StoreSettings};
+use snapback::journal::{AppendError, Journal, Opened, StoreSettings};
 
 fn now() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().expect("a moment")
@@ -175,10 +179,7 @@ fn the_gate_reads_the_standing_that_is_on_disk() {
         // The ask knows nothing of the pause: whoever made it had an older copy.
         let committed = opened.journal.append(asking()).await.expect("written");
         let answer = committed.gated.first().expect("an answer");
-        assert!(
-            matches!(answer, snapback::case::turn::Gated::Barred(_, Why::PausedEverything)),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, Gated::Barred(_, Why::PausedEverything)), "{answer:?}");
         assert!(opened.journal.standing().await.expect("read").acts.is_empty(), "an act was recorded");
         opened.journal.close().await;
     });
@@ -235,11 +236,114 @@ fn a_cut_tail_is_found_by_the_audit() {
     assert!(matches!(found, Err(VerifyError::Broken { .. })), "{found:?}");
 }
 
+#[test]
+fn a_write_over_somebody_elses_changes_nothing() {
+    let store = Store::new();
+    run(async {
+        let opened = store.open();
+        opened.journal.append(intending(1, now())).await.expect("written");
+        // Another holder of the service wrote in between: the row carries its fence now.
+        let beside = rusqlite::Connection::open(store.path()).expect("the store");
+        assert_eq!(beside.execute("UPDATE dossiers SET fence = fence + 1", []).expect("another writer"), 1);
+        let before: String =
+            beside.query_row("SELECT body FROM dossiers", [], |row| row.get(0)).expect("a row");
+        let refused = opened.journal.append(intending(2, now())).await.expect_err("it is fenced off");
+        assert!(
+            matches!(&refused, AppendError::Fenced(of) if of.as_str() == "checkout@production"),
+            "{refused:?}"
+        );
+        let after: String =
+            beside.query_row("SELECT body FROM dossiers", [], |row| row.get(0)).expect("a row");
+        assert_eq!(before, after, "the other's row was written over");
+        let acts: u32 = beside.query_row("SELECT count(*) FROM acts", [], |row| row.get(0)).expect("a count");
+        assert_eq!(acts, 1, "an act of the refused turn is on record");
+        opened.journal.close().await;
+    });
+}
+
+#[test]
+fn a_suspect_is_acted_on_by_itself_once_and_never_again() {
+    let store = Store::new();
+    run(async {
+        let opened = store.open();
+        let first = opened.journal.append(intending(1, now())).await.expect("written");
+        assert!(matches!(first.gated.first(), Some(Gated::Passed(_))), "{:?}", first.gated);
+        // A year later no standing remembers the act, and it is another case: the table of acts does remember.
+        let second = opened.journal.append(intending(2, now() + Duration::from_hours(24 * 365))).await;
+        let gated = second.expect("written").gated;
+        assert!(matches!(gated.first(), Some(Gated::Barred(_, Why::AlreadyActed))), "{gated:?}");
+        opened.journal.close().await;
+    });
+    // Whatever the code above it does: the index itself refuses a second one.
+    let beside = rusqlite::Connection::open(store.path()).expect("the store");
+    let again = beside.execute(
+        "INSERT INTO acts (height, at, service, suspect, case_id, step, attempt, class, automatic, mark)
+         SELECT height, at, service, suspect, 'another case', step, attempt, class, automatic, mark FROM acts",
+        [],
+    );
+    assert!(again.expect_err("a second automatic act").to_string().contains("UNIQUE"));
+}
+
+#[test]
+fn an_audit_that_was_stamped_anew_is_found_by_a_copy_kept_elsewhere() {
+    let store = Store::new();
+    let elsewhere = tempfile::tempdir().expect("another machine");
+    let kept = elsewhere.path().join("checkpoints");
+    run(async {
+        let opened = store.open();
+        opened.inbox.receive(delivery("one")).await.expect("stored");
+        opened.journal.append(intending(1, now())).await.expect("written");
+        opened.journal.close().await;
+    });
+    let beside = |ending: &str| format!("{}.{ending}", store.path().display());
+    std::fs::copy(beside("checkpoints"), &kept).expect("a copy elsewhere");
+    verify(&store.path(), Some(&kept)).expect("whole before it is stamped anew");
+    stamp_anew(&store.path());
+    // Whoever may write the store may write what lies beside it too.
+    for ending in ["checkpoints", "witness"] {
+        std::fs::remove_file(beside(ending)).expect(ending);
+    }
+    verify(&store.path(), None).expect("in itself it agrees: only what lies elsewhere knows better");
+    let found = verify(&store.path(), Some(&kept));
+    assert!(matches!(found, Err(VerifyError::Broken { .. })), "{found:?}");
+}
+
+/// Claims that everything happened an hour later, and makes every hash fit.
+fn stamp_anew(path: &Path) {
+    let connection = rusqlite::Connection::open(path).expect("the store");
+    let mut ask =
+        connection.prepare("SELECT height, at, contents, prev FROM audit ORDER BY height").expect("ask");
+    let rows = ask.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+    let entries: Vec<(u64, i64, String, String)> =
+        rows.expect("rows").collect::<Result<_, _>>().expect("entries");
+    let mut head = Head { height: 0, hash: entries[0].3.clone() };
+    for (height, at, contents, _) in entries {
+        let entry = AuditEntry::after(&head, at + 3_600_000_000_000, contents);
+        let set = "UPDATE audit SET at = ?1, prev = ?2, hash = ?3 WHERE height = ?4";
+        connection.execute(set, (entry.at, &entry.prev, &entry.hash, height)).expect("stamped");
+        head = Head { height, hash: entry.hash };
+    }
+}
+
+/// A turn in which the nth case of the service, ready for its first step, asks the gate.
+fn intending(nth: u64, at: Timestamp) -> Turn {
+    let mut turn = asking();
+    let order = &mut turn.gates[0].order;
+    order.case = CaseId::of(&order.service, nth);
+    let mut dossier = Dossier::new(order.service.clone());
+    let mut case = samples::case(Phase::Ready { step: StepNo(0), attempt: 1, barred: None });
+    case.id = order.case.clone();
+    dossier.open = Some(Box::new(case));
+    turn.gates[0].plan_expires = at + Duration::from_mins(15);
+    turn.changes = vec![Change { dossier: dossier.into(), events: Vec::new(), departed: Vec::new() }];
+    Turn { at, ..turn }
+}
+
 /// A turn that asks the gate for the first step of a case, and changes nothing else.
 fn asking() -> Turn {
     let service = ServiceId::of("checkout", "production");
     let order = Order {
-        case: snapback::case::id::CaseId::of(&service, 1),
+        case: CaseId::of(&service, 1),
         step: StepNo(0),
         attempt: 1,
         mark: Mark::new("snapback/test"),
