@@ -18,7 +18,7 @@ fn scenarios() -> Vec<Scenario> {
     for asking in [Asking::Nobody, Asking::People] {
         for lost_replies in [0, 1] {
             for (steps, class) in [(1, Class::A), (2, Class::B)] {
-                scenarios.push(Scenario { asking, lost_replies, steps, class });
+                scenarios.push(Scenario { asking, lost_replies, unsent: 0, steps, class });
             }
         }
     }
@@ -88,15 +88,28 @@ fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {
     assert!(run.roots <= 1 + stops.len(), "the thread was opened {} times: {}", run.roots, told());
 }
 
+/// A request that surely never left is no act: whoever pauses then is asked, and says yes, and it is done once.
+#[test]
+fn what_never_left_leaves_the_case_free() {
+    for class in [Class::A, Class::B, Class::C] {
+        let scenario = Scenario { asking: Asking::Nobody, lost_replies: 0, unsent: 1, steps: 1, class };
+        let played = run(&scenario, &[]);
+        holds(&scenario, &[], &played);
+        let told = played.story.join("\n");
+        assert!(!played.needs_human, "{told}");
+        assert!(told.contains(" asked"), "nobody was asked:\n{told}");
+    }
+}
+
 /// The bug that the written intent prevents is really caught: a provider that forgets our mark shows two effects.
 #[test]
 fn the_judge_sees_a_second_effect() {
     let mut doubled =
-        run(&Scenario { asking: Asking::Nobody, lost_replies: 0, steps: 1, class: Class::B }, &[]);
+        run(&Scenario { asking: Asking::Nobody, lost_replies: 0, unsent: 0, steps: 1, class: Class::B }, &[]);
     doubled.effects.push("switch v2 -> v1".into());
     let caught = std::panic::catch_unwind(|| {
         holds(
-            &Scenario { asking: Asking::Nobody, lost_replies: 0, steps: 1, class: Class::B },
+            &Scenario { asking: Asking::Nobody, lost_replies: 0, unsent: 0, steps: 1, class: Class::B },
             &[],
             &doubled,
         );

@@ -12,7 +12,7 @@ use snapback::case::gate::{GateAsk, Why};
 use snapback::case::id::{CaseId, DeliveryId, Duration, Mark, ServiceId, SourceName, StepNo, Timestamp};
 use snapback::case::phase::Phase;
 use snapback::case::settings::GuardSettings;
-use snapback::case::standing::{Pause, StandingEvent};
+use snapback::case::standing::{Hold, Pause, StandingEvent};
 use snapback::case::step::{Act, Class, Order};
 use snapback::case::turn::{Change, Disposition, Gated, Turn};
 use snapback::journal::audit::{AuditEntry, Head};
@@ -186,6 +186,23 @@ fn the_gate_reads_the_standing_that_is_on_disk() {
 }
 
 #[test]
+fn what_a_turn_itself_found_out_counts_before_its_gate() {
+    let store = Store::new();
+    run(async {
+        let opened = store.open();
+        let hold = Hold { reasons: vec!["a mark that the store does not know".into()], since: now() };
+        let turn = Turn { standing: vec![StandingEvent::Held(hold)], ..intending(1, now()) };
+        let committed = opened.journal.append(turn).await.expect("written");
+        assert!(
+            matches!(committed.gated.first(), Some(Gated::Barred(_, Why::Hold(_)))),
+            "{:?}",
+            committed.gated
+        );
+        opened.journal.close().await;
+    });
+}
+
+#[test]
 fn an_edit_of_the_store_is_found_by_the_audit() {
     let store = Store::new();
     run(async {
@@ -331,7 +348,7 @@ fn intending(nth: u64, at: Timestamp) -> Turn {
     let order = &mut turn.gates[0].order;
     order.case = CaseId::of(&order.service, nth);
     let mut dossier = Dossier::new(order.service.clone());
-    let mut case = samples::case(Phase::Ready { step: StepNo(0), attempt: 1, barred: None });
+    let mut case = samples::case(Phase::Ready { step: StepNo(0), attempt: 1, sent: 0, barred: None });
     case.id = order.case.clone();
     dossier.open = Some(Box::new(case));
     turn.gates[0].plan_expires = at + Duration::from_mins(15);

@@ -4,7 +4,7 @@ use super::dossier::{
     Dossier, ENDED_MAX, EndedEpisode, Freeze, HABITS_MAX, IllegalEvent, OUTCOMES_MAX, PastOutcome,
 };
 use super::event::{Event, Stamped};
-use super::id::{NoteNo, ReleaseId, Timestamp};
+use super::id::{NoteNo, ReleaseId, StepNo, Timestamp};
 use super::ledger::{Grade, News, Page};
 use super::phase::{Outcome, Phase};
 use super::release::Release;
@@ -71,6 +71,7 @@ impl Dossier {
             votes: Vec::new(),
             heard: Vec::new(),
             automatic: false,
+            attempts: 0,
             snoozed_until: None,
             all_clear: false,
             clock: CaseClock {
@@ -294,9 +295,17 @@ impl Dossier {
                 }
             }
             Event::Snoozed { until, .. } => case.snoozed_until = Some(*until),
-            Event::Intended { .. } => {
+            Event::Intended { attempt, .. } => {
                 case.clock.started_at.get_or_insert(at);
+                case.attempts = *attempt;
             }
+            // Nothing began after all.
+            Event::NotSent { .. }
+                if matches!(case.phase, Phase::Intended { step: StepNo(0), sent: 0, .. }) =>
+            {
+                case.clock.started_at = None;
+            }
+            Event::NextStep { .. } => case.attempts = 0,
             Event::VerifyBegan { .. } => {
                 case.clock.done_at.get_or_insert(at);
             }

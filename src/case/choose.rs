@@ -8,7 +8,7 @@ use super::command::Ending;
 use super::decide::{Decision, Verdict};
 use super::deployment::Owner;
 use super::event::{Event, Origin};
-use super::id::{CaseId, Digest, Duration, ReleaseId, StepNo};
+use super::id::{Attempt, CaseId, Digest, Duration, ReleaseId, StepNo};
 use super::ledger::Page;
 use super::phase::{Outcome, Phase};
 use super::plan::{Choice, Plan, Undone, lock_step};
@@ -269,7 +269,13 @@ impl Scribe<'_> {
 
     /// The first step of a plan that enough people want.
     pub(super) fn begin_by_approval(&mut self) {
-        self.write(Event::Readied { step: StepNo(0), automatic: false });
+        let attempt = self.next_attempt();
+        self.write(Event::Readied { step: StepNo(0), attempt, automatic: false });
+    }
+
+    /// The attempt at the first step that comes next: those before it are on record, and surely never left.
+    pub(super) fn next_attempt(&self) -> Attempt {
+        self.dossier.open.as_deref().map_or(0, |case| case.attempts).saturating_add(1)
     }
 
     /// The case of this id, if it is the open one.

@@ -212,6 +212,8 @@ pub enum Event {
     Readied {
         /// The step.
         step: StepNo,
+        /// The attempt: the first, or the one after those whose requests surely never left.
+        attempt: Attempt,
         /// Nobody was asked.
         automatic: bool,
     },

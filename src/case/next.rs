@@ -82,7 +82,7 @@ impl Dossier {
         let asked = match &case.phase {
             Phase::AwaitingApproval { .. } => true,
             Phase::Countdown { .. } => true,
-            Phase::Ready { step, attempt, .. } => !case.automatic && *step == StepNo(0) && *attempt == 1,
+            Phase::Ready { .. } => !case.automatic && case.phase.is_before_the_act(),
             Phase::Gathering { .. }
             | Phase::Weighing { .. }
             | Phase::Planning { .. }

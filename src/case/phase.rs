@@ -41,6 +41,8 @@ pub enum Phase {
         step: StepNo,
         /// The attempt that comes next.
         attempt: Attempt,
+        /// Attempts at this step whose requests may have left.
+        sent: Attempt,
         /// Why the gate did not let it, and when it is asked again.
         barred: Option<Barred>,
     },
@@ -51,6 +53,8 @@ pub enum Phase {
         step: StepNo,
         /// The attempt.
         attempt: Attempt,
+        /// Attempts before it whose requests may have left.
+        sent: Attempt,
         /// When the intent became durable.
         since: Timestamp,
         /// How many searches found nothing; two are needed before absence counts.
@@ -202,7 +206,7 @@ impl Phase {
         }
     }
 
-    /// Whether no request of the plan has ever been permitted: everything may still be called off.
+    /// Whether no request of the plan can have left: everything may still be called off.
     pub fn is_before_the_act(&self) -> bool {
         match self {
             Phase::Gathering { .. }
@@ -210,7 +214,7 @@ impl Phase {
             | Phase::Planning { .. }
             | Phase::AwaitingApproval { .. }
             | Phase::Countdown { .. } => true,
-            Phase::Ready { step, attempt, .. } => *step == StepNo(0) && *attempt == 1,
+            Phase::Ready { step, sent, .. } => *step == StepNo(0) && *sent == 0,
             Phase::Intended { .. }
             | Phase::Running { .. }
             | Phase::Verifying(_)

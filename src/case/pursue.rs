@@ -238,7 +238,8 @@ impl Scribe<'_> {
             return self.ask_people(&weakened(&decision));
         }
         if matches!(clock, CountdownClock::Counting { until } if now >= until) {
-            self.write(Event::Readied { step: StepNo(0), automatic: true });
+            let attempt = self.next_attempt();
+            self.write(Event::Readied { step: StepNo(0), attempt, automatic: true });
         }
     }
 

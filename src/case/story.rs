@@ -8,7 +8,7 @@ use super::approval::Vote;
 use super::decide::Decision;
 use super::deployment::Deployment;
 use super::event::{Origin, Stamped};
-use super::id::{CaseId, Duration, Fingerprint, NoteNo, Place, SignalName, SourceName, Timestamp};
+use super::id::{Attempt, CaseId, Duration, Fingerprint, NoteNo, Place, SignalName, SourceName, Timestamp};
 use super::phase::Phase;
 use super::plan::Plan;
 use super::release::Release;
@@ -49,6 +49,9 @@ pub struct Case {
     pub heard: Vec<Vote>,
     /// Nobody was asked.
     pub automatic: bool,
+    /// Attempts that were permitted at the step that it is at. Those of the first step count on after a withdrawal,
+    /// because the gate keeps them on record.
+    pub attempts: Attempt,
     /// Not judged again before.
     pub snoozed_until: Option<Timestamp>,
     /// All its signals are clear, unsettled.

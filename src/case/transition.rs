@@ -137,8 +137,8 @@ fn before_the_act(phase: &Phase, event: &Event) -> Move {
             Move::To(Phase::Countdown { clock: CountdownClock::Counting { until: *until } })
         }
         (Phase::AwaitingApproval { .. }, Event::VoteHeard(_) | Event::Voted(_)) => Move::Stay,
-        (Phase::AwaitingApproval { .. } | Phase::Countdown { .. }, Event::Readied { step, .. }) => {
-            Move::To(Phase::Ready { step: *step, attempt: FIRST, barred: None })
+        (Phase::AwaitingApproval { .. } | Phase::Countdown { .. }, Event::Readied { step, attempt, .. }) => {
+            Move::To(Phase::Ready { step: *step, attempt: *attempt, sent: 0, barred: None })
         }
         (
             Phase::Weighing { .. }
@@ -155,18 +155,20 @@ fn before_the_act(phase: &Phase, event: &Event) -> Move {
 fn in_the_act(phase: &Phase, stamped: &Stamped) -> Move {
     let at = stamped.at;
     match (phase, &stamped.event) {
-        (Phase::Ready { step, attempt, .. }, Event::Barred { step: of, why, again_at }) if step == of => {
+        (Phase::Ready { step, attempt, sent, .. }, Event::Barred { step: of, why, again_at })
+            if step == of =>
+        {
             let barred = Some(Barred { why: why.clone(), again_at: *again_at });
-            Move::To(Phase::Ready { step: *step, attempt: *attempt, barred })
+            Move::To(Phase::Ready { step: *step, attempt: *attempt, sent: *sent, barred })
         }
-        (Phase::Ready { step, attempt, .. }, Event::Intended { step: of, attempt: nth })
+        (Phase::Ready { step, attempt, sent, .. }, Event::Intended { step: of, attempt: nth })
             if step == of && attempt == nth =>
         {
-            Move::To(Phase::Intended { step: *step, attempt: *attempt, since: at, looks: 0 })
+            Move::To(Phase::Intended { step: *step, attempt: *attempt, sent: *sent, since: at, looks: 0 })
         }
-        (Phase::Intended { step, attempt, since, looks }, Event::Looked { step: of }) if step == of => {
+        (Phase::Intended { step, attempt, sent, since, looks }, Event::Looked { step: of }) if step == of => {
             let looks = looks.saturating_add(1);
-            Move::To(Phase::Intended { step: *step, attempt: *attempt, since: *since, looks })
+            Move::To(Phase::Intended { step: *step, attempt: *attempt, sent: *sent, since: *since, looks })
         }
         (Phase::Intended { step, attempt, since, .. }, Event::Accepted { step: of, handle })
             if step == of =>
@@ -174,10 +176,14 @@ fn in_the_act(phase: &Phase, stamped: &Stamped) -> Move {
             let handle = handle.clone();
             Move::To(Phase::Running { step: *step, attempt: *attempt, handle, since: *since })
         }
-        (Phase::Intended { step, attempt, .. }, Event::Absent { step: of } | Event::NotSent { step: of })
-            if step == of =>
-        {
-            Move::To(Phase::Ready { step: *step, attempt: attempt.saturating_add(1), barred: None })
+        (Phase::Intended { step, attempt, sent, .. }, Event::Absent { step: of }) if step == of => {
+            // No trace of it was found, and a late copy may still come.
+            let (attempt, sent) = (attempt.saturating_add(1), sent.saturating_add(1));
+            Move::To(Phase::Ready { step: *step, attempt, sent, barred: None })
+        }
+        (Phase::Intended { step, attempt, sent, .. }, Event::NotSent { step: of }) if step == of => {
+            let attempt = attempt.saturating_add(1);
+            Move::To(Phase::Ready { step: *step, attempt, sent: *sent, barred: None })
         }
         (
             Phase::Intended { step, .. } | Phase::Running { step, .. } | Phase::Ready { step, .. },
@@ -190,7 +196,9 @@ fn in_the_act(phase: &Phase, stamped: &Stamped) -> Move {
             | Phase::Ready { step, .. }
             | Phase::NeedsHuman { step, .. },
             Event::NextStep { step: next },
-        ) if next.0 == step.0 + 1 => Move::To(Phase::Ready { step: *next, attempt: FIRST, barred: None }),
+        ) if next.0 == step.0 + 1 => {
+            Move::To(Phase::Ready { step: *next, attempt: FIRST, sent: 0, barred: None })
+        }
         (
             Phase::Intended { step, attempt, .. }
             | Phase::Running { step, attempt, .. }
@@ -200,7 +208,8 @@ fn in_the_act(phase: &Phase, stamped: &Stamped) -> Move {
             Move::To(Phase::NeedsHuman { step: *step, attempt: *attempt, why: why.clone(), since: at })
         }
         (Phase::NeedsHuman { step, attempt, .. }, Event::Settled { how: Settlement::LookAgain, .. }) => {
-            Move::To(Phase::Intended { step: *step, attempt: *attempt, since: at, looks: 0 })
+            // Somebody had to be asked because a request may have left.
+            Move::To(Phase::Intended { step: *step, attempt: *attempt, sent: *attempt, since: at, looks: 0 })
         }
         (Phase::NeedsHuman { .. }, Event::Settled { .. }) => Move::Stay,
         (

@@ -96,6 +96,8 @@ impl<'c> Commit<'c> {
         let mut answers = Vec::new();
         if !turn.gates.is_empty() || !turn.standing.is_empty() {
             let mut standing = self.standing()?;
+            // What the turn itself found out, a hold above all, counts before anything passes.
+            turn.standing.iter().for_each(|event| standing.apply(event));
             let mut acts = Rows::new("acts");
             answers = gate::pass(&self.tx, &mut standing, &turn, self.height(), &mut acts)?;
             self.contents.acts = acts.digest();
@@ -103,7 +105,6 @@ impl<'c> Commit<'c> {
             if let Some(case) = gate::without_intent(&turn, &answers) {
                 return Err(Unwritten::NotIntended(case));
             }
-            turn.standing.iter().for_each(|event| standing.apply(event));
             self.put_standing(&standing)?;
         }
         self.events(&turn)?;

@@ -22,7 +22,7 @@ use snapback::case::settings::{
     GuardSettings, MaxBack, Migrations, Mode, ServiceSettings, SharedSettings, VerifyPolicy,
 };
 use snapback::case::signal::{Lag, Signal, SignalState};
-use snapback::case::standing::{Standing, StandingEvent};
+use snapback::case::standing::{Pause, Standing, StandingEvent};
 use snapback::case::step::{Act, Class, Order};
 use snapback::case::turn::{Gated, Turn};
 use snapback::engine::desk::{Arrival, Content, Desk, DeskSettings, SourceScope};
@@ -35,6 +35,8 @@ pub(crate) struct Scenario {
     pub asking: Asking,
     /// So many first replies of the provider are lost.
     pub lost_replies: u32,
+    /// So many first requests surely never leave; with the first of them somebody pauses.
+    pub unsent: u32,
     /// The provider proposes so many acts.
     pub steps: usize,
     /// What a late copy of a request does.
@@ -92,6 +94,7 @@ struct World {
     effects: Vec<String>,
     requests: usize,
     replies_to_lose: u32,
+    never_to_leave: u32,
     cleared: bool,
     roots: usize,
     visited: Vec<&'static str>,
@@ -154,6 +157,7 @@ impl World {
             effects: Vec::new(),
             requests: 0,
             replies_to_lose: scenario.lost_replies,
+            never_to_leave: scenario.unsent,
             cleared: false,
             roots: 0,
             visited: Vec::new(),
@@ -251,6 +255,9 @@ impl World {
         }
         self.point("append")?;
         let mut standing = self.disk.standing.clone();
+        for event in &turn.standing {
+            standing.apply(event);
+        }
         let mut answers = Vec::new();
         for ask in &turn.gates {
             let answer = gate(&standing, ask, turn.at);
@@ -260,9 +267,6 @@ impl World {
             answers.push(answer);
         }
         turn.settle(&answers);
-        for event in &turn.standing {
-            standing.apply(event);
-        }
         self.disk.standing = standing;
         for change in &turn.changes {
             for (_, stamped) in &change.events {
@@ -314,6 +318,12 @@ impl World {
     }
 
     fn begin(&mut self, order: &Order) -> Ending {
+        if self.never_to_leave > 0 {
+            self.never_to_leave -= 1;
+            let pause = Pause { by: "ann".into(), reason: "a storm".into(), at: self.now, everything: false };
+            self.disk.standing.apply(&StandingEvent::Paused(pause));
+            return Ending::NotSent;
+        }
         self.requests += 1;
         if order.act.kind == "switch" && self.serving != "v1" {
             self.effects.push(format!("switch {} -> v1", self.serving));

@@ -139,6 +139,7 @@ enum EventV1 {
     },
     Readied {
         step: StepNo,
+        attempt: Attempt,
         automatic: bool,
     },
     Snoozed {
