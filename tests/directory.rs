@@ -315,6 +315,58 @@ async fn a_target_that_is_gone_is_refused() {
     assert!(matches!(world.begin(&order).await, Err(Trouble::Refused(_))));
 }
 
+/// `/sys` lets nobody write there, the superuser included; so does a root that is mounted read-only.
+#[tokio::test]
+async fn where_nothing_may_be_written_nothing_is_switched() {
+    let world = World::new();
+    let order = world.switch_order().await;
+    symlink("/sys/kernel/notes", world.path("deployments.jsonl")).unwrap();
+    let Err(Trouble::Refused(why)) = world.begin(&order).await else { panic!("it was written all the same") };
+    assert!(why.starts_with("open the log: "), "{why}");
+    assert_eq!(world.current(), "releases/42");
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_for_now_is_waited_out() {
+    let world = World::new();
+    let order = world.switch_order().await;
+    fs::create_dir(world.path("deployments.jsonl")).unwrap();
+    assert!(
+        matches!(world.begin(&order).await, Err(Trouble::Busy { .. })),
+        "surely not done, and not for good"
+    );
+    assert_eq!(world.current(), "releases/42");
+    fs::remove_dir(world.path("deployments.jsonl")).unwrap();
+    world.begin(&order).await.unwrap();
+    assert_eq!(world.current(), "releases/41");
+}
+
+/// A pipe that nobody reads never answers a writer, as a network file system in trouble never does. What hangs is
+/// unclear at its deadline, holds up no other root, and when it wakes after the wire deadline it does nothing.
+#[tokio::test]
+async fn a_file_system_that_hangs_holds_nobody_up_and_acts_no_more_when_it_wakes() {
+    let (world, healthy) = (World::new(), World::new());
+    let order = world.switch_order().await;
+    let pipe = world.path("deployments.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (hung, read) = tokio::join!(
+        world.begin(&order),
+        tokio::time::timeout(std::time::Duration::from_secs(5), healthy.picture()),
+    );
+    let Err(Trouble::Unclear(error)) = hung else { panic!("it answered: {hung:?}") };
+    assert!(error.to_string().contains("10s"), "{error}");
+    assert_eq!(read.unwrap().current, Some("42".into()), "another root waited for it");
+    world.seconds.fetch_add(60, Ordering::SeqCst);
+    // Somebody reads at last: the writer goes on where it hung, a minute late.
+    let reader = fs::OpenOptions::new().read(true).open(&pipe).unwrap();
+    fs::remove_file(&pipe).unwrap();
+    // Who comes next to this root waits until the late one is through.
+    let sighting = world.provider.find(&order).await;
+    assert!(matches!(sighting, Ok(Sighting::Absent)), "{sighting:?}");
+    assert_eq!(world.current(), "releases/42", "it switched after its deadline");
+    drop(reader);
+}
+
 #[tokio::test]
 async fn names_never_lead_out_of_the_releases() {
     let world = World::new();
