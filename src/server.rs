@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin;
 use crate::clock::Clock;
-use crate::config::{Fault, Loaded, Settings};
+use crate::config::{Fault, Loaded, Settings, Severity};
 use crate::engine::desk::{Content, Desk};
 use crate::engine::{Engine, Parts, Reader, Reload, StoreBroken};
 use crate::intake::{self, Intake, IntakeSettings};
@@ -222,10 +222,15 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
 
 /// Why the old configuration is kept: the first fault of the new one, with its place.
 fn kept_for(faults: &[Fault]) -> String {
+    let faults: Vec<&Fault> = faults.iter().filter(|fault| fault.severity == Severity::Fault).collect();
     let first = faults.first().map_or(String::new(), |fault| {
         format!("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message)
     });
-    tracing::error!(faults = faults.len(), first, "the new configuration is faulty; the old one stays");
+    tracing::error!(
+        faults = faults.len(),
+        first,
+        "the new configuration is faulty, and the old one stays: see `snapback check`"
+    );
     first
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use crash_world::{Asking, Run, Scenario, run};
 use snapback::case::command::Command;
+use snapback::case::id::{Duration, Timestamp};
 use snapback::case::phase::Outcome;
 use snapback::case::step::Class;
 
@@ -18,7 +19,7 @@ fn scenarios() -> Vec<Scenario> {
     for asking in [Asking::Nobody, Asking::People] {
         for lost_replies in [0, 1] {
             for (steps, class) in [(1, Class::A), (2, Class::B)] {
-                scenarios.push(Scenario { asking, lost_replies, unsent: 0, steps, class });
+                scenarios.push(Scenario { asking, lost_replies, unsent: 0, flaps: false, steps, class });
             }
         }
     }
@@ -92,7 +93,8 @@ fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {
 #[test]
 fn what_never_left_leaves_the_case_free() {
     for class in [Class::A, Class::B, Class::C] {
-        let scenario = Scenario { asking: Asking::Nobody, lost_replies: 0, unsent: 1, steps: 1, class };
+        let scenario =
+            Scenario { asking: Asking::Nobody, lost_replies: 0, unsent: 1, flaps: false, steps: 1, class };
         let played = run(&scenario, &[]);
         holds(&scenario, &[], &played);
         let told = played.story.join("\n");
@@ -101,15 +103,66 @@ fn what_never_left_leaves_the_case_free() {
     }
 }
 
+/// A resolve stops the countdown at once; firing again begins it anew, announced, and nothing is done before it ended.
+#[test]
+fn firing_again_counts_down_anew() {
+    let scenario = Scenario {
+        asking: Asking::Nobody,
+        lost_replies: 0,
+        unsent: 0,
+        flaps: true,
+        steps: 1,
+        class: Class::B,
+    };
+    let played = run(&scenario, &[]);
+    holds(&scenario, &[], &played);
+    let told = played.story.join("\n");
+    let at = |word: &str| {
+        let lines = played.story.iter().filter(|line| line.ends_with(&format!("Z {word}")));
+        lines.map(|line| line[..20].parse().expect("a moment")).collect::<Vec<Timestamp>>()
+    };
+    assert_eq!(at("countdown_suspended").len(), 1, "{told}");
+    assert_eq!(at("countdown_announced").len(), 2, "it was not announced anew:\n{told}");
+    let (fired, intended) = (at("fired_again")[0], at("intended")[0]);
+    assert!(intended.duration_since(fired) >= Duration::from_secs(30), "no countdown after {fired}:\n{told}");
+}
+
+/// Where the policy says so, silence is a yes to what the row itself asked for: asked once, and then done.
+#[test]
+fn silence_is_a_yes_where_the_policy_says_so() {
+    let asking = Asking::Silence;
+    let scenario = Scenario { asking, lost_replies: 0, unsent: 0, flaps: false, steps: 1, class: Class::B };
+    let played = run(&scenario, &[]);
+    holds(&scenario, &[], &played);
+    let asked = played.story.iter().filter(|line| line.ends_with(" asked")).count();
+    assert_eq!(asked, 1, "{}", played.story.join("\n"));
+}
+
 /// The bug that the written intent prevents is really caught: a provider that forgets our mark shows two effects.
 #[test]
 fn the_judge_sees_a_second_effect() {
-    let mut doubled =
-        run(&Scenario { asking: Asking::Nobody, lost_replies: 0, unsent: 0, steps: 1, class: Class::B }, &[]);
+    let mut doubled = run(
+        &Scenario {
+            asking: Asking::Nobody,
+            lost_replies: 0,
+            unsent: 0,
+            flaps: false,
+            steps: 1,
+            class: Class::B,
+        },
+        &[],
+    );
     doubled.effects.push("switch v2 -> v1".into());
     let caught = std::panic::catch_unwind(|| {
         holds(
-            &Scenario { asking: Asking::Nobody, lost_replies: 0, unsent: 0, steps: 1, class: Class::B },
+            &Scenario {
+                asking: Asking::Nobody,
+                lost_replies: 0,
+                unsent: 0,
+                flaps: false,
+                steps: 1,
+                class: Class::B,
+            },
             &[],
             &doubled,
         );

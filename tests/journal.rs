@@ -203,6 +203,30 @@ fn what_a_turn_itself_found_out_counts_before_its_gate() {
 }
 
 #[test]
+fn a_persons_rollback_passes_a_hold_only_if_it_was_begun_in_sight_of_it() {
+    let store = Store::new();
+    run(async {
+        let opened = store.open();
+        let hold = Hold { reasons: vec!["restored".into()], since: now() };
+        let held = Turn { at: now(), standing: vec![StandingEvent::Held(hold)], ..Turn::default() };
+        opened.journal.append(held).await.expect("written");
+        for (opened_at, passes) in [(now(), false), (now() + Duration::from_secs(1), true)] {
+            let mut turn = intending(1, now());
+            turn.gates[0].by_hand = true;
+            turn.gates[0].automatic = false;
+            turn.gates[0].case_opened_at = opened_at;
+            let gated = opened.journal.append(turn).await.expect("written").gated;
+            assert_eq!(
+                matches!(gated.first(), Some(Gated::Passed(_))),
+                passes,
+                "opened at {opened_at}: {gated:?}"
+            );
+        }
+        opened.journal.close().await;
+    });
+}
+
+#[test]
 fn an_edit_of_the_store_is_found_by_the_audit() {
     let store = Store::new();
     run(async {
@@ -382,6 +406,7 @@ fn asking() -> Turn {
         plan_expires: now() + Duration::from_mins(15),
         automatic: true,
         by_hand: false,
+        case_opened_at: now(),
         rehearsal: false,
         votes_short: None,
         frozen_until: None,

@@ -197,6 +197,8 @@ pub enum Event {
         /// When the act begins.
         until: Timestamp,
     },
+    /// All signals cleared while it ran: it stops, and is announced anew if one fires again.
+    CountdownSuspended,
     /// Somebody voted; whether they may is read next.
     VoteHeard(Vote),
     /// They may, and the vote counts.
@@ -367,6 +369,7 @@ impl Event {
             Event::Asked { .. } => "asked",
             Event::CountdownAnnounced { .. } => "countdown_announced",
             Event::CountdownBegan { .. } => "countdown_began",
+            Event::CountdownSuspended => "countdown_suspended",
             Event::VoteHeard(_) => "vote_heard",
             Event::Voted(_) => "voted",
             Event::VoteRefused { .. } => "vote_refused",

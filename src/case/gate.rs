@@ -24,6 +24,8 @@ pub struct GateAsk {
     pub automatic: bool,
     /// A case that a person began by hand: a hold does not stop it.
     pub by_hand: bool,
+    /// When the case was opened.
+    pub case_opened_at: Timestamp,
     /// A drill: it has its own budget and counts in nobody's.
     pub rehearsal: bool,
     /// What is missing in the votes, where people are asked.
@@ -140,8 +142,9 @@ impl Why {
 /// Later steps of a plan that has begun pass budgets, cooldown, freeze and expiry: half a rollback is worse than
 /// either whole one. Pause with everything and hold stop them all the same.
 pub fn gate(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Why> {
+    // A person's rollback passes a hold only if it was begun in sight of it.
     if let Some(hold) = &standing.hold
-        && !ask.by_hand
+        && !(ask.by_hand && ask.case_opened_at > hold.since)
     {
         return Err(Why::Hold(hold.reasons.join("; ")));
     }

@@ -152,6 +152,7 @@ impl Dossier {
             plan_expires: plan.expires,
             automatic: case.automatic,
             by_hand,
+            case_opened_at: case.opened_at,
             rehearsal: case.origin == super::event::Origin::Drill,
             votes_short,
             frozen_until: self.freeze.as_ref().map(|freeze| freeze.until),
@@ -208,7 +209,7 @@ impl Dossier {
             Phase::AwaitingApproval { until } => Some(*until),
             Phase::Weighing { recheck } => {
                 let window = case.suspect.as_ref().and_then(|suspect| suspect.deployment.finished_at);
-                let ends = window.map(|finished| finished + view.rules.longest_window());
+                let ends = window.map(|finished| finished + view.longest_window());
                 let ends = ends.filter(|at| *at > view.now);
                 [*recheck, case.snoozed_until]
                     .into_iter()

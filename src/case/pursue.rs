@@ -1,6 +1,7 @@
 //! What follows from the state itself, with time and without any new fact: cases open and close, questions expire,
 //! countdowns end, verification is judged. One round; the scribe asks again until nothing more follows.
 
+use super::approval::OnExpiry;
 use super::decide::{Decision, OnResolve, Verdict};
 use super::event::{Event, Origin};
 use super::gate::Follows;
@@ -125,7 +126,9 @@ impl Scribe<'_> {
         let Some(case) = self.dossier.open.as_deref() else { return true };
         let by_signal = case.origin == Origin::Signal && !case.signals.is_empty();
         let on_resolve = case.decision.as_ref().map_or(OnResolve::Suspend, |d| d.terms.on_resolve);
-        if by_signal && case.all_clear && on_resolve != OnResolve::Continue {
+        let acts = case.decision.as_ref().is_some_and(|decision| decision.verdict >= Verdict::Approve);
+        let goes_on = on_resolve == OnResolve::Continue && acts;
+        if by_signal && case.all_clear && !goes_on {
             let settled = !case.signals.keys().any(|key| self.dossier.episodes.contains_key(key));
             if on_resolve == OnResolve::Cancel {
                 self.close(Outcome::Cancelled, "its signals cleared before the act");
@@ -168,7 +171,10 @@ impl Scribe<'_> {
         if let Origin::Person { .. } = case.origin {
             return self.pursue_by_hand();
         }
-        if case.decision.is_some() && (case.all_clear || !self.provider_known()) {
+        let goes_on = case.decision.as_ref().is_some_and(|decision| {
+            decision.terms.on_resolve == OnResolve::Continue && decision.verdict >= Verdict::Approve
+        });
+        if case.decision.is_some() && (case.all_clear && !goes_on || !self.provider_known()) {
             return;
         }
         let told = case.told_plan;
@@ -182,9 +188,22 @@ impl Scribe<'_> {
         let refused = no_plan.is_some_and(|none| none.until.is_none_or(|until| self.view.now < until));
         let wanted = decision.verdict >= Verdict::Approve && decision.stopped.is_none() && !refused;
         if snoozed || !wanted || (told && self.plan_fits(&decision)) {
+            if !snoozed && self.window_is_over() {
+                self.close(
+                    Outcome::LeftAlone,
+                    "the window of the deployment is over, and nothing spoke for more",
+                );
+            }
             return;
         }
         if self.plan_fits(&decision) { self.carry_out(&decision) } else { self.choose(&decision) }
+    }
+
+    /// Nothing that begins from now on may point at the suspect.
+    fn window_is_over(&self) -> bool {
+        let suspect = self.dossier.open.as_deref().and_then(|case| case.suspect.as_ref());
+        let finished = suspect.and_then(|suspect| suspect.deployment.finished_at);
+        finished.is_some_and(|finished| self.view.now >= finished + self.view.longest_window())
     }
 
     /// Whether the provider was asked since this process began, whatever came of it. Before that, what was judged
@@ -200,6 +219,10 @@ impl Scribe<'_> {
         let Some(case) = self.dossier.open.as_deref() else { return };
         let by_signal = case.origin == Origin::Signal;
         let clear = case.all_clear;
+        let terms = case.decision.as_ref().map(|decision| decision.terms.clone()).unwrap_or_default();
+        if self.in_shadow(&terms) {
+            return self.withdraw_into_shadow();
+        }
         if self.view.now >= until {
             return self.expire();
         }
@@ -217,30 +240,49 @@ impl Scribe<'_> {
         let go_on = !case.all_clear || terms.on_resolve == OnResolve::Continue;
         let now = self.view.now;
         match clock {
-            CountdownClock::Untold { .. } | CountdownClock::Counting { .. } if !go_on => {}
+            CountdownClock::Untold { .. } | CountdownClock::Counting { .. } if !go_on => {
+                return self.write(Event::CountdownSuspended);
+            }
             CountdownClock::Suspended if !go_on => return,
             CountdownClock::Untold { latest } if now >= latest => {
                 return self.write(Event::CountdownBegan { until: now + terms.countdown });
             }
+            // Firing again starts it anew, in sight of people.
             CountdownClock::Suspended => {
-                return self.write(Event::CountdownBegan { until: now + terms.countdown });
+                return self.write(Event::CountdownAnnounced { latest: now + super::choose::TOLD_MAX });
             }
             CountdownClock::Untold { .. } | CountdownClock::Counting { .. } => {}
         }
-        if !go_on || !self.provider_known() {
+        if self.in_shadow(&terms) {
+            return self.withdraw_into_shadow();
+        }
+        if !self.provider_known() {
             return;
         }
         let Some(decision) = self.weigh() else { return };
         if decision.stopped.is_some() || decision.verdict < Verdict::Approve {
             return self.withdraw(&decision);
         }
-        if decision.verdict == Verdict::Approve {
+        if decision.verdict == Verdict::Approve && !self.silence_suffices(&decision) {
             return self.ask_people(&weakened(&decision));
         }
         if matches!(clock, CountdownClock::Counting { until } if now >= until) {
             let attempt = self.next_attempt();
             self.write(Event::Readied { step: StepNo(0), attempt, automatic: true });
         }
+    }
+
+    /// People were asked, nobody answered, and the policy takes that for a yes: only where the row itself said approve.
+    fn silence_suffices(&self, decision: &Decision) -> bool {
+        let Some(case) = self.dossier.open.as_deref() else { return false };
+        let by_policy = case.plan.as_ref().is_some_and(|plan| plan.approval.on_expiry == OnExpiry::Rollback);
+        by_policy && decision.terms.row_said_approve && case.clock.asked_at.is_some()
+    }
+
+    /// Somebody switched to shadow while it was under way: it is judged and told from now on, and not done.
+    fn withdraw_into_shadow(&mut self) {
+        let why = "it is in shadow mode now".to_owned();
+        self.write(Event::Withdrawn { why, recheck: Some(self.view.now) });
     }
 
     fn pursue_ready(&mut self, step: StepNo, barred: Option<Barred>) {
@@ -257,6 +299,10 @@ impl Scribe<'_> {
         if before && clear && suspend && case.automatic {
             let recheck = None;
             return self.write(Event::Withdrawn { why: "its signals cleared".into(), recheck });
+        }
+        let terms = case.decision.as_ref().map(|decision| decision.terms.clone()).unwrap_or_default();
+        if before && self.in_shadow(&terms) {
+            return self.withdraw_into_shadow();
         }
         if before && expires.is_some_and(|at| self.view.now >= at) {
             return self.close(Outcome::Expired, "its plan expired before it could begin");

@@ -5,7 +5,7 @@
 use super::command::{Command, Ending, Input};
 use super::dossier::Dossier;
 use super::event::{Event, Stamped};
-use super::id::{CaseId, PolicyName, Timestamp};
+use super::id::{CaseId, Duration, PolicyName, Timestamp};
 use super::live::Live;
 use super::rules::RuleTable;
 use super::settings::{ServiceSettings, SharedSettings, VerifyPolicy};
@@ -37,6 +37,11 @@ impl View<'_> {
     pub fn verify_policy(&self, name: Option<&PolicyName>) -> VerifyPolicy {
         let name = name.unwrap_or(&self.settings.verify);
         self.shared.verify.get(name).copied().unwrap_or_default()
+    }
+
+    /// The longest window of any row; for a batch service at least one run.
+    pub fn longest_window(&self) -> Duration {
+        self.rules.longest_window().max(self.settings.cadence.unwrap_or(Duration::ZERO))
     }
 }
 

@@ -56,6 +56,7 @@ pub fn after(phase: &Phase, stamped: &Stamped) -> Move {
         | Event::Asked { .. }
         | Event::CountdownAnnounced { .. }
         | Event::CountdownBegan { .. }
+        | Event::CountdownSuspended
         | Event::VoteHeard(_)
         | Event::Voted(_)
         | Event::Readied { .. }
@@ -132,6 +133,9 @@ fn before_the_act(phase: &Phase, event: &Event) -> Move {
         ) => Move::To(Phase::AwaitingApproval { until: *until }),
         (Phase::Weighing { .. } | Phase::Countdown { .. }, Event::CountdownAnnounced { latest }) => {
             Move::To(Phase::Countdown { clock: CountdownClock::Untold { latest: *latest } })
+        }
+        (Phase::Countdown { .. }, Event::CountdownSuspended) => {
+            Move::To(Phase::Countdown { clock: CountdownClock::Suspended })
         }
         (Phase::Countdown { .. }, Event::CountdownBegan { until }) => {
             Move::To(Phase::Countdown { clock: CountdownClock::Counting { until: *until } })

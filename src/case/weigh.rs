@@ -110,8 +110,7 @@ impl Scribe<'_> {
     }
 
     fn candidates(&self, earliest: Timestamp) -> Vec<CandidateFacts> {
-        let window =
-            self.view.rules.longest_window().max(self.view.settings.cadence.unwrap_or(Duration::ZERO));
+        let window = self.view.longest_window();
         self.dossier
             .ledger
             .deployments

@@ -223,7 +223,7 @@ fn would_act(case: &Case, at: Timestamp) -> Vec<String> {
 fn asked(case: &Case, at: Timestamp, why: Option<&str>, until: Timestamp) -> Vec<String> {
     let Some(plan) = plan_before(case, at) else { return Vec::new() };
     let groups: Vec<String> = plan.approval.groups().iter().map(|group| group.to_string()).collect();
-    let who = if groups.is_empty() { "nobody is named who may".to_owned() } else { groups.join(", ") };
+    let who = if groups.is_empty() { "nobody is named who".to_owned() } else { groups.join(", ") };
     let mut lines = vec![format!(
         "roll back {}? {who} may say yes, for {}",
         from_to(plan),

@@ -37,6 +37,8 @@ pub(crate) struct Scenario {
     pub lost_replies: u32,
     /// So many first requests surely never leave; with the first of them somebody pauses.
     pub unsent: u32,
+    /// The alert clears 10 s after it was told, and fires again a minute after.
+    pub flaps: bool,
     /// The provider proposes so many acts.
     pub steps: usize,
     /// What a late copy of a request does.
@@ -50,6 +52,8 @@ pub(crate) enum Asking {
     Nobody,
     /// People, who say yes.
     People,
+    /// People, who say nothing; the policy takes silence for a yes.
+    Silence,
 }
 
 /// How a run went.
@@ -206,6 +210,15 @@ impl World {
     }
 
     fn deliver(&mut self, arrivals: &mut Vec<Arrival>) {
+        let moments = [start() + Duration::from_secs(10), start() + Duration::from_secs(60)];
+        let told = self.disk.deliveries.len();
+        if self.scenario.flaps && told <= moments.len() && self.now >= moments[told - 1] {
+            let mut signal = firing(self.now - Duration::from_secs(1), self.now);
+            if told == 1 {
+                signal.state = SignalState::Cleared(self.now);
+            }
+            self.disk.deliveries.push(vec![signal]);
+        }
         let known = usize::try_from(self.disk.cursor).expect("small");
         for (nth, signals) in self.disk.deliveries.iter().enumerate().skip(known) {
             arrivals.push(Arrival::Delivery {
@@ -221,7 +234,8 @@ impl World {
         let Some(case) = desk.service(&service()).and_then(|(dossier, _)| dossier.open.as_deref()) else {
             return;
         };
-        if !matches!(case.phase, Phase::AwaitingApproval { .. })
+        if self.scenario.asking == Asking::Silence
+            || !matches!(case.phase, Phase::AwaitingApproval { .. })
             || !case.votes.is_empty()
             || !case.heard.is_empty()
         {
@@ -438,7 +452,10 @@ fn settings(scenario: Scenario) -> Arc<DeskSettings> {
         quorum: 1,
         expires: Duration::from_mins(15),
         not_the_author: false,
-        on_expiry: OnExpiry::Notify,
+        on_expiry: match scenario.asking {
+            Asking::Nobody | Asking::People => OnExpiry::Notify,
+            Asking::Silence => OnExpiry::Rollback,
+        },
         break_glass: Vec::new(),
     };
     let verify = VerifyPolicy {
@@ -465,7 +482,7 @@ fn settings(scenario: Scenario) -> Arc<DeskSettings> {
     };
     let action = match scenario.asking {
         Asking::Nobody => Verdict::Rollback,
-        Asking::People => Verdict::Approve,
+        Asking::People | Asking::Silence => Verdict::Approve,
     };
     let shared = SharedSettings {
         guards: GuardSettings { episode_settle: Duration::from_secs(60), ..GuardSettings::default() },

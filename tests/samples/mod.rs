@@ -119,6 +119,7 @@ pub(crate) fn events() -> Vec<Event> {
         Event::Asked { why: None, until: now() },
         Event::CountdownAnnounced { latest: now() },
         Event::CountdownBegan { until: now() },
+        Event::CountdownSuspended,
         Event::VoteHeard(vote()),
         Event::Voted(vote()),
         Event::VoteRefused { by: by(), why: why() },

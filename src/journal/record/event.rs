@@ -131,6 +131,7 @@ enum EventV1 {
     CountdownBegan {
         until: Timestamp,
     },
+    CountdownSuspended,
     VoteHeard(Vote),
     Voted(Vote),
     VoteRefused {
