@@ -79,6 +79,8 @@ pub struct Intake {
     room: Arc<Semaphore>,
     /// Requests without the right credential, since the start.
     unproven: AtomicU64,
+    /// Authentic deliveries that nobody could read, since the start.
+    unreadable: AtomicU64,
 }
 
 impl Intake {
@@ -97,6 +99,7 @@ impl Intake {
             clock,
             room: Arc::new(Semaphore::new(room)),
             unproven: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
         }
     }
 
@@ -118,6 +121,14 @@ impl Intake {
             tracing::warn!(%source, count, reason = problem.name(), "refused a request: its sender is not proven");
         }
         problem
+    }
+
+    /// One dead letter more; its sender throws our answer away, so that the log is the only place where it shows.
+    fn note_unreadable(&self, source: &SourceName, why: &str) {
+        let count = self.unreadable.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            tracing::warn!(%source, count, why, "a delivery cannot be read; it is kept as a dead letter");
+        }
     }
 }
 
@@ -154,6 +165,9 @@ async fn hear(
     let body = body.into_inner();
     let key = ContentKey::of(source, &body);
     let delivery = Delivery { received_at, source: source.clone(), key, body, content };
+    if let Some(why) = &unreadable {
+        intake.note_unreadable(source, why);
+    }
     match intake.inbox.receive(delivery).await {
         Ok(Received::New(id)) => Ok(stored(Some(id), unreadable)),
         Ok(Received::Seen) => Ok(stored(None, unreadable)),

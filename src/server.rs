@@ -166,7 +166,8 @@ impl Server {
             ends.send_replace(true);
             ended
         });
-        tracing::info!(listen = %public.1, admin = %admin.1, "snapback serves");
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(listen = %public.1, admin = %admin.1, version, mode = handout.mode(), services = handout.count(), "snapback serves");
 
         let mut stopping = stop.subscribe();
         let mut config_error = None;
@@ -182,6 +183,7 @@ impl Server {
                         // A full channel means that an older reading was not taken yet: wait for it.
                         let _ = to_engine.send(Reload { desk: handout.desk(), rim: handout.rim() }).await;
                         note_configured(&journal, &handout).await;
+                        tracing::info!(digest = %handout.digest(), mode = handout.mode(), services = handout.count(), "the configuration was read again");
                         config_error = None;
                     }
                     Err(faults) => config_error = Some(kept_for(&faults)),

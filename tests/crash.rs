@@ -5,7 +5,7 @@ mod crash_world;
 
 use std::collections::BTreeSet;
 
-use crash_world::{Asking, Run, Scenario, run};
+use crash_world::{Asking, Run, Scenario, refused_picture, run};
 use snapback::case::command::Command;
 use snapback::case::id::{Duration, Timestamp};
 use snapback::case::phase::Outcome;
@@ -125,6 +125,14 @@ fn firing_again_counts_down_anew() {
     assert_eq!(at("countdown_announced").len(), 2, "it was not announced anew:\n{told}");
     let (fired, intended) = (at("fired_again")[0], at("intended")[0]);
     assert!(intended.duration_since(fired) >= Duration::from_secs(30), "no countdown after {fired}:\n{told}");
+}
+
+/// What a refused turn read is read again: the hold that it may have led to is not on disk.
+#[test]
+fn a_refused_turn_does_not_stand_on_what_it_read() {
+    let asking = Asking::Nobody;
+    let scenario = Scenario { asking, lost_replies: 0, unsent: 0, flaps: false, steps: 1, class: Class::B };
+    assert_eq!(refused_picture(&scenario), (true, false));
 }
 
 /// Where the policy says so, silence is a yes to what the row itself asked for: asked once, and then done.

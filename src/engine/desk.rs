@@ -341,8 +341,14 @@ impl Desk {
         errands
     }
 
-    /// The turn was refused: nothing of it happened. Its deliveries are read again from the journal.
+    /// The turn was refused: nothing of it happened. Its deliveries are read again from the journal, and its pictures
+    /// from the provider: what they led to, a hold perhaps, is not on disk.
     pub fn forget(&mut self, turn: Turn) {
+        for service in &self.touched {
+            if let Some(held) = self.held.get_mut(service) {
+                held.live.described_at = None;
+            }
+        }
         self.touched.extend(turn.changes.into_iter().map(|change| change.dossier.service.clone()));
     }
 

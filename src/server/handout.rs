@@ -51,6 +51,16 @@ impl Handout {
         self.settings.digest.clone()
     }
 
+    /// Whether anything acts at all: `shadow` or `live`.
+    pub(super) fn mode(&self) -> &'static str {
+        self.settings.mode.word()
+    }
+
+    /// How many services there are.
+    pub(super) fn count(&self) -> usize {
+        self.settings.services.len()
+    }
+
     pub(super) fn rules_digest(&self) -> Digest {
         self.settings.rules.digest()
     }

@@ -130,6 +130,19 @@ pub(crate) fn run(scenario: &Scenario, stops: &[usize]) -> Run {
     }
 }
 
+/// A desk that reads the provider once, and whose turn with that picture is refused by the disk: whether it took the
+/// picture before, and whether it still stands on it after.
+pub(crate) fn refused_picture(scenario: &Scenario) -> (bool, bool) {
+    let world = World::new(scenario, &[]);
+    let mut desk = Desk::new(Vec::new(), Standing::default(), settings(*scenario), world.now);
+    let read = |desk: &Desk| desk.service(&service()).is_some_and(|(_, live)| live.is_fresh(start()));
+    let picture = Ending::Described(Box::new(world.picture()));
+    let turn = desk.turn(vec![Arrival::Ended(Command::Describe(service()), Box::new(picture))], world.now);
+    let before = read(&desk);
+    desk.forget(turn);
+    (before, read(&desk))
+}
+
 fn needs_human(dossier: &Dossier) -> bool {
     dossier.open.as_deref().is_some_and(|case| matches!(case.phase, Phase::NeedsHuman { .. }))
 }
