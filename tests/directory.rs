@@ -202,6 +202,21 @@ async fn without_a_log_folders_and_the_link_tell() {
     assert!(picture.deployments.iter().all(|deployment| !deployment.our_clock));
 }
 
+/// Whoever deploys unpacks the next release before it goes out: it is no deployment, no suspect and nothing to undo.
+#[tokio::test]
+async fn without_a_log_what_was_only_unpacked_never_went_out() {
+    let world = World::new();
+    fs::create_dir(world.path("releases/43")).unwrap();
+    // Clearly after the switch, whatever the grain of this file system's clock.
+    let switched = fs::symlink_metadata(world.path("current")).unwrap().modified().unwrap();
+    let later = switched + std::time::Duration::from_secs(60);
+    fs::File::open(world.path("releases/43")).unwrap().set_modified(later).unwrap();
+    assert_eq!(history(&world.picture().await), pairs(&[("41", ""), ("42", "")]));
+    world.point_current("releases/43");
+    let picture = world.picture().await;
+    assert_eq!(history(&picture), pairs(&[("41", ""), ("42", ""), ("43", "")]));
+}
+
 #[tokio::test]
 async fn a_switch_by_hand_that_nobody_logged_is_told_by_the_link() {
     let world = World::new().with_log(&LOG);

@@ -83,8 +83,10 @@ fn unlogged(root: &Path, current: &Current, last: Option<&Line>) -> Option<(Line
     }
 }
 
-/// Without a log: each folder went out when it was last changed, and what serves when the link was switched.
+/// Without a log: each folder went out when it was last changed, and what serves when the link was switched. A folder
+/// that is younger than the switch was only unpacked: the link never led to it.
 fn from_folders(root: &Path, current: &Current) -> Result<Vec<Line>, CallError> {
+    let switched_at = link::switched_at(root);
     let releases = root.join("releases");
     let entries = fs::read_dir(&releases).map_err(CallError::io(format!("list {}", releases.display())))?;
     let mut lines: Vec<Line> = entries
@@ -97,8 +99,9 @@ fn from_folders(root: &Path, current: &Current) -> Result<Vec<Line>, CallError> 
             Some(Line { release: ReleaseId::new(name), at, by: None, mark: None })
         })
         .filter(|line| current.release() != Some(&line.release))
+        .filter(|line| switched_at.is_none_or(|at| line.at <= at))
         .collect();
-    lines.sort_by_key(|line| line.at);
+    lines.sort_by(|one, other| (one.at, &one.release).cmp(&(other.at, &other.release)));
     Ok(lines)
 }
 
