@@ -5,7 +5,7 @@ mod crash_world;
 
 use std::collections::BTreeSet;
 
-use crash_world::{Asking, Run, Scenario, refused_picture, run};
+use crash_world::{AUTOMATIC, Asking, Run, Scenario, refused_picture, run};
 use snapback::case::command::Command;
 use snapback::case::id::{Duration, Timestamp};
 use snapback::case::phase::Outcome;
@@ -19,7 +19,7 @@ fn scenarios() -> Vec<Scenario> {
     for asking in [Asking::Nobody, Asking::People] {
         for lost_replies in [0, 1] {
             for (steps, class) in [(1, Class::A), (2, Class::B)] {
-                scenarios.push(Scenario { asking, lost_replies, unsent: 0, flaps: false, steps, class });
+                scenarios.push(Scenario { asking, lost_replies, steps, class, ..AUTOMATIC });
             }
         }
     }
@@ -93,8 +93,7 @@ fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {
 #[test]
 fn what_never_left_leaves_the_case_free() {
     for class in [Class::A, Class::B, Class::C] {
-        let scenario =
-            Scenario { asking: Asking::Nobody, lost_replies: 0, unsent: 1, flaps: false, steps: 1, class };
+        let scenario = Scenario { unsent: 1, class, ..AUTOMATIC };
         let played = run(&scenario, &[]);
         holds(&scenario, &[], &played);
         let told = played.story.join("\n");
@@ -106,14 +105,7 @@ fn what_never_left_leaves_the_case_free() {
 /// A resolve stops the countdown at once; firing again begins it anew, announced, and nothing is done before it ended.
 #[test]
 fn firing_again_counts_down_anew() {
-    let scenario = Scenario {
-        asking: Asking::Nobody,
-        lost_replies: 0,
-        unsent: 0,
-        flaps: true,
-        steps: 1,
-        class: Class::B,
-    };
+    let scenario = Scenario { flaps: true, ..AUTOMATIC };
     let played = run(&scenario, &[]);
     holds(&scenario, &[], &played);
     let told = played.story.join("\n");
@@ -127,11 +119,21 @@ fn firing_again_counts_down_anew() {
     assert!(intended.duration_since(fired) >= Duration::from_secs(30), "no countdown after {fired}:\n{told}");
 }
 
+/// Whoever switches to shadow in the middle of a countdown stops it: from then on it is told and not done, and the case
+/// ends with the window of its deployment.
+#[test]
+fn shadow_stops_a_countdown_and_the_window_ends_the_case() {
+    let scenario = Scenario { to_shadow: true, ..AUTOMATIC };
+    let played = run(&scenario, &[]);
+    let told = played.story.join("\n");
+    assert_eq!((played.requests, played.outcome), (0, Some(Outcome::LeftAlone)), "{told}");
+    assert!(told.contains(" would_act"), "it is not told as what would be done:\n{told}");
+}
+
 /// What a refused turn read is read again: the hold that it may have led to is not on disk.
 #[test]
 fn a_refused_turn_does_not_stand_on_what_it_read() {
-    let asking = Asking::Nobody;
-    let scenario = Scenario { asking, lost_replies: 0, unsent: 0, flaps: false, steps: 1, class: Class::B };
+    let scenario = AUTOMATIC;
     assert_eq!(refused_picture(&scenario), (true, false));
 }
 
@@ -139,7 +141,7 @@ fn a_refused_turn_does_not_stand_on_what_it_read() {
 #[test]
 fn silence_is_a_yes_where_the_policy_says_so() {
     let asking = Asking::Silence;
-    let scenario = Scenario { asking, lost_replies: 0, unsent: 0, flaps: false, steps: 1, class: Class::B };
+    let scenario = Scenario { asking, ..AUTOMATIC };
     let played = run(&scenario, &[]);
     holds(&scenario, &[], &played);
     let asked = played.story.iter().filter(|line| line.ends_with(" asked")).count();
@@ -149,31 +151,10 @@ fn silence_is_a_yes_where_the_policy_says_so() {
 /// The bug that the written intent prevents is really caught: a provider that forgets our mark shows two effects.
 #[test]
 fn the_judge_sees_a_second_effect() {
-    let mut doubled = run(
-        &Scenario {
-            asking: Asking::Nobody,
-            lost_replies: 0,
-            unsent: 0,
-            flaps: false,
-            steps: 1,
-            class: Class::B,
-        },
-        &[],
-    );
+    let mut doubled = run(&AUTOMATIC, &[]);
     doubled.effects.push("switch v2 -> v1".into());
     let caught = std::panic::catch_unwind(|| {
-        holds(
-            &Scenario {
-                asking: Asking::Nobody,
-                lost_replies: 0,
-                unsent: 0,
-                flaps: false,
-                steps: 1,
-                class: Class::B,
-            },
-            &[],
-            &doubled,
-        );
+        holds(&AUTOMATIC, &[], &doubled);
     });
     assert!(caught.is_err());
 }

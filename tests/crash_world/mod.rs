@@ -39,11 +39,24 @@ pub(crate) struct Scenario {
     pub unsent: u32,
     /// The alert clears 10 s after it was told, and fires again a minute after.
     pub flaps: bool,
+    /// Somebody switches to shadow 10 s after the alert was told, while the countdown runs.
+    pub to_shadow: bool,
     /// The provider proposes so many acts.
     pub steps: usize,
     /// What a late copy of a request does.
     pub class: Class,
 }
+
+/// One step, done by itself, and nothing in its way.
+pub(crate) const AUTOMATIC: Scenario = Scenario {
+    asking: Asking::Nobody,
+    lost_replies: 0,
+    unsent: 0,
+    flaps: false,
+    to_shadow: false,
+    steps: 1,
+    class: Class::B,
+};
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +147,7 @@ pub(crate) fn run(scenario: &Scenario, stops: &[usize]) -> Run {
 /// picture before, and whether it still stands on it after.
 pub(crate) fn refused_picture(scenario: &Scenario) -> (bool, bool) {
     let world = World::new(scenario, &[]);
-    let mut desk = Desk::new(Vec::new(), Standing::default(), settings(*scenario), world.now);
+    let mut desk = Desk::new(Vec::new(), Standing::default(), settings(*scenario, Mode::Live), world.now);
     let read = |desk: &Desk| desk.service(&service()).is_some_and(|(_, live)| live.is_fresh(start()));
     let picture = Ending::Described(Box::new(world.picture()));
     let turn = desk.turn(vec![Arrival::Ended(Command::Describe(service()), Box::new(picture))], world.now);
@@ -198,11 +211,18 @@ impl World {
     /// One life of the process.
     fn live(&mut self, steps: &mut usize) -> Result<(), Stopped> {
         let dossiers = self.disk.dossiers.values().cloned().collect();
-        let mut desk = Desk::new(dossiers, self.disk.standing.clone(), settings(self.scenario), self.now);
+        let mut desk =
+            Desk::new(dossiers, self.disk.standing.clone(), settings(self.scenario, Mode::Live), self.now);
+        let mut mode = Mode::Live;
         let mut arrivals = vec![Arrival::To(service(), Box::new(Input::Restarted))];
         loop {
             *steps += 1;
             assert!(*steps < STEPS_MAX, "the run hangs:\n{}", self.story.join("\n"));
+            if self.scenario.to_shadow && mode == Mode::Live && self.now >= start() + Duration::from_secs(10)
+            {
+                mode = Mode::Shadow;
+                desk.reload(settings(self.scenario, mode), self.now);
+            }
             self.deliver(&mut arrivals);
             self.people(&desk, &mut arrivals);
             let turn = desk.turn(std::mem::take(&mut arrivals), self.now);
@@ -212,7 +232,9 @@ impl World {
                 arrivals.extend(self.carry_out(errand)?);
             }
             if arrivals.is_empty() && !self.clear_when_healthy() {
-                if (desk.is_idle() && self.cleared) || desk.dossiers().any(needs_human) {
+                if (desk.is_idle() && (self.cleared || mode == Mode::Shadow))
+                    || desk.dossiers().any(needs_human)
+                {
                     return Ok(());
                 }
                 let wake = desk.wake_at().unwrap_or(self.now + Duration::from_secs(1));
@@ -458,7 +480,7 @@ fn firing(started_at: Timestamp, received_at: Timestamp) -> Signal {
     }
 }
 
-fn settings(scenario: Scenario) -> Arc<DeskSettings> {
+fn settings(scenario: Scenario, mode: Mode) -> Arc<DeskSettings> {
     let policy = ApprovalPolicy {
         name: "default".into(),
         from: vec![vec!["sre".into()]],
@@ -480,7 +502,7 @@ fn settings(scenario: Scenario) -> Arc<DeskSettings> {
         id: service(),
         provider: "pretend".into(),
         tier: None,
-        mode: Mode::Live,
+        mode,
         soak: Duration::from_mins(30),
         inherit_good: true,
         migrations: Migrations::Marked,
