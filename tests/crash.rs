@@ -130,6 +130,16 @@ fn shadow_stops_a_countdown_and_the_window_ends_the_case() {
     assert!(told.contains(" would_act"), "it is not told as what would be done:\n{told}");
 }
 
+/// An outage that is longer than a plan lives: nothing lapsed acts, and what still fires is planned anew.
+#[test]
+fn after_a_long_outage_what_still_fires_is_planned_anew() {
+    let scenario = Scenario { away_s: 20 * 60, ..AUTOMATIC };
+    let calm = run(&scenario, &[]);
+    for stop in 0..calm.visited.len() {
+        holds(&scenario, &[stop], &run(&scenario, &[stop]));
+    }
+}
+
 /// What a refused turn read is read again: the hold that it may have led to is not on disk.
 #[test]
 fn a_refused_turn_does_not_stand_on_what_it_read() {

@@ -172,7 +172,15 @@ impl Scribe<'_> {
     pub(super) fn restarted(&mut self) {
         let Some(open) = self.dossier.open.as_deref() else { return };
         if matches!(open.phase, Phase::Countdown { .. }) {
-            self.write(Event::CountdownAnnounced { latest: self.view.now + super::choose::TOLD_MAX });
+            let latest = self.view.now + super::choose::TOLD_MAX;
+            let countdown =
+                open.decision.as_ref().map(|decision| decision.terms.countdown).unwrap_or_default();
+            if open.plan.as_ref().is_some_and(|plan| plan.expires <= latest + countdown) {
+                let why = "its plan grew too old while Snapback was away".to_owned();
+                self.write(Event::Withdrawn { why, recheck: Some(self.view.now) });
+            } else {
+                self.write(Event::CountdownAnnounced { latest });
+            }
         }
         let Some(open) = self.dossier.open.as_deref() else { return };
         if matches!(open.phase, Phase::Ready { .. }) && open.phase.is_before_the_act() && open.automatic {

@@ -239,7 +239,10 @@ impl Dossier {
             Phase::Verifying(verifying) => {
                 let signals: Vec<_> = case.signals.values().collect();
                 let target_served_at = view.live.described_at;
-                match judge(verifying, &Evidence { signals: &signals, target_served_at, now: view.now }) {
+                let listening_since = view.live.since;
+                let evidence =
+                    Evidence { signals: &signals, target_served_at, listening_since, now: view.now };
+                match judge(verifying, &evidence) {
                     Judgement::Wait(until) => Some(until),
                     Judgement::Recovered | Judgement::NotRecovered(_) | Judgement::Unverified(_) => {
                         Some(view.now)

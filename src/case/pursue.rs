@@ -369,7 +369,12 @@ impl Scribe<'_> {
             let now = live.current.as_ref().map_or("nothing".to_owned(), ReleaseId::to_string);
             return self.supersede(&format!("{now} serves now: somebody acted during verification"));
         }
-        let evidence = Evidence { signals: &signals, target_served_at: read, now: self.view.now };
+        let evidence = Evidence {
+            signals: &signals,
+            target_served_at: read,
+            listening_since: live.since,
+            now: self.view.now,
+        };
         match judge(verifying, &evidence) {
             Judgement::Wait(_) => {}
             Judgement::Recovered if verifying.adopted => self.close(Outcome::Adopted, "the signals cleared"),

@@ -11,6 +11,8 @@ pub struct Evidence<'a> {
     pub signals: &'a [&'a CaseSignal],
     /// The provider was read after the act, and the target served: the moment of the last such reading.
     pub target_served_at: Option<Timestamp>,
+    /// When this process began to listen: what was told before may not have been heard.
+    pub listening_since: Timestamp,
     /// The present.
     pub now: Timestamp,
 }
@@ -55,7 +57,8 @@ pub fn judge(verifying: &Verifying, evidence: &Evidence<'_>) -> Judgement {
         }
     }
     // A signal told as firing after the deadline is positive evidence; silence is not, so it gets a last chance.
-    let last_word = deadline + policy.clear_for;
+    // Nobody is called silent over a time in which we did not listen.
+    let last_word = (deadline + policy.clear_for).max(evidence.listening_since + policy.within);
     let still =
         evidence.signals.iter().find(|signal| signal.cleared_at.is_none() && signal.heard_at >= deadline);
     if let Some(signal) = still {
@@ -119,7 +122,12 @@ mod tests {
         let signals: Vec<&CaseSignal> = signals.iter().collect();
         judge(
             &verifying,
-            &Evidence { signals: &signals, target_served_at: Some(at(served_at)), now: at(now) },
+            &Evidence {
+                signals: &signals,
+                target_served_at: Some(at(served_at)),
+                listening_since: at(-3600),
+                now: at(now),
+            },
         )
     }
 

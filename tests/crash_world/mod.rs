@@ -41,6 +41,8 @@ pub(crate) struct Scenario {
     pub flaps: bool,
     /// Somebody switches to shadow 10 s after the alert was told, while the countdown runs.
     pub to_shadow: bool,
+    /// A process that was stopped is started again after so many seconds.
+    pub away_s: i64,
     /// The provider proposes so many acts.
     pub steps: usize,
     /// What a late copy of a request does.
@@ -54,6 +56,7 @@ pub(crate) const AUTOMATIC: Scenario = Scenario {
     unsent: 0,
     flaps: false,
     to_shadow: false,
+    away_s: 3,
     steps: 1,
     class: Class::B,
 };
@@ -128,7 +131,7 @@ pub(crate) fn run(scenario: &Scenario, stops: &[usize]) -> Run {
     let mut steps = 0;
     while world.live(&mut steps).is_err() {
         world.story.push("-- stopped, and started again".into());
-        world.now += Duration::from_secs(3);
+        world.now += Duration::from_secs(scenario.away_s);
     }
     let dossier = world.disk.dossiers.values().next();
     Run {
