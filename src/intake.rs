@@ -165,11 +165,13 @@ async fn hear(
     let body = body.into_inner();
     let key = ContentKey::of(source, &body);
     let delivery = Delivery { received_at, source: source.clone(), key, body, content };
-    if let Some(why) = &unreadable {
-        intake.note_unreadable(source, why);
-    }
     match intake.inbox.receive(delivery).await {
-        Ok(Received::New(id)) => Ok(stored(Some(id), unreadable)),
+        Ok(Received::New(id)) => {
+            if let Some(why) = &unreadable {
+                intake.note_unreadable(source, why);
+            }
+            Ok(stored(Some(id), unreadable))
+        }
         Ok(Received::Seen) => Ok(stored(None, unreadable)),
         Err(NotStored::Overloaded) => Err(Problem::Overloaded),
         // The journal logs why, once and where it happens.

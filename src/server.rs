@@ -167,7 +167,8 @@ impl Server {
             ended
         });
         let version = env!("CARGO_PKG_VERSION");
-        tracing::info!(listen = %public.1, admin = %admin.1, version, mode = handout.mode(), services = handout.count(), "snapback serves");
+        let (mode, services) = (handout.mode(), handout.count());
+        tracing::info!(listen = %public.1, admin = %admin.1, version, mode, services, "snapback serves");
 
         let mut stopping = stop.subscribe();
         let mut config_error = None;
@@ -183,7 +184,8 @@ impl Server {
                         // A full channel means that an older reading was not taken yet: wait for it.
                         let _ = to_engine.send(Reload { desk: handout.desk(), rim: handout.rim() }).await;
                         note_configured(&journal, &handout).await;
-                        tracing::info!(digest = %handout.digest(), mode = handout.mode(), services = handout.count(), "the configuration was read again");
+                        let (digest, mode, services) = (handout.digest(), handout.mode(), handout.count());
+                        tracing::info!(%digest, mode, services, "the configuration was read again");
                         config_error = None;
                     }
                     Err(faults) => config_error = Some(kept_for(&faults)),

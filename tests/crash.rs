@@ -1,5 +1,6 @@
 //! The desk with a pretend disk and a pretend provider, stopped before and after every write and every call: exactly
-//! one effect, and the same ending. Judged by the provider's own log, not by our memory.
+//! one effect, and the same ending. Judged by the provider's own log, not by our memory. Beside them the stories of
+//! that world that need no stop: what never left, what flaps, what nobody answers.
 
 mod crash_world;
 
@@ -128,6 +129,24 @@ fn shadow_stops_a_countdown_and_the_window_ends_the_case() {
     let told = played.story.join("\n");
     assert_eq!((played.requests, played.outcome), (0, Some(Outcome::LeftAlone)), "{told}");
     assert!(told.contains(" would_act"), "it is not told as what would be done:\n{told}");
+}
+
+/// Where the row goes on whatever the signals do, a resolve stops no countdown.
+#[test]
+fn a_row_that_continues_is_not_stopped_by_a_resolve() {
+    let scenario = Scenario { flaps: true, goes_on: true, ..AUTOMATIC };
+    let played = run(&scenario, &[]);
+    holds(&scenario, &[], &played);
+    let told = played.story.join("\n");
+    assert!(told.contains("09:00:30Z intended"), "the countdown did not go on:\n{told}");
+    assert!(!told.contains("countdown_suspended"), "{told}");
+}
+
+/// A signal that began within the window may wait for its row beyond the window's end.
+#[test]
+fn a_row_that_still_waits_outlives_the_window() {
+    let scenario = Scenario { waits: true, ..AUTOMATIC };
+    holds(&scenario, &[], &run(&scenario, &[]));
 }
 
 /// An outage that is longer than a plan lives: nothing lapsed acts, and what still fires is planned anew.

@@ -30,7 +30,7 @@ const SERVICES: usize = 50;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
 const WARM: Duration = Duration::from_millis(500);
-/// As the issue of the disk's own speed is put: this many bodies for each sync.
+/// So many bodies for each sync: what one commit holds at 64 connections.
 const FLOOR_BATCH: usize = 64;
 
 pub(crate) fn measure() -> Result<Vec<Figure>, Fault> {

@@ -33,7 +33,7 @@ pub(crate) fn measure() -> Result<Vec<Figure>, Fault> {
             "rss_after_100k_mb",
             flooded,
             format!(
-                "after {} alerts were accepted and decided, {} refused",
+                "after {} different alerts over {SERVICES} services were accepted and decided, {} refused",
                 outcome.accepted, outcome.refused
             ),
         )

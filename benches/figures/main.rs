@@ -97,6 +97,9 @@ fn measure(as_json: bool, only: &[String]) -> Result<(), Fault> {
         ("footprint", footprint::measure),
         ("acceptance", acceptance::measure),
     ];
+    if let Some(unknown) = only.iter().find(|one| parts.iter().all(|(name, _)| name != one)) {
+        return Err(format!("there is no part {unknown}: judging, footprint or acceptance").into());
+    }
     for (_, part) in parts.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|one| one == name)) {
         say(part()?);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::approval::{ApprovalPolicy, OnExpiry, PersonVote, Vote};
 use super::command::Ending;
-use super::decide::{Decision, Terms, Verdict};
+use super::decide::{Decision, Verdict};
 use super::deployment::Owner;
 use super::event::{Event, Origin};
 use super::id::{Attempt, CaseId, Digest, Duration, ReleaseId, StepNo};
@@ -136,15 +136,16 @@ impl Scribe<'_> {
 
     /// Whether a case that no person began is only judged and told: the strictest of its own mode, the service's and the
     /// row's wins.
-    pub(super) fn in_shadow(&self, terms: &Terms) -> bool {
+    pub(super) fn in_shadow(&self) -> bool {
         let Some(case) = self.dossier.open.as_deref() else { return false };
         let by_person = matches!(case.origin, super::event::Origin::Person { .. });
-        !by_person && case.mode.min(self.view.settings.mode).min(terms.mode) == Mode::Shadow
+        let row = case.decision.as_ref().map_or(Mode::Live, |decision| decision.terms.mode);
+        !by_person && case.mode.min(self.view.settings.mode).min(row) == Mode::Shadow
     }
 
     /// Goes from a plan to what the verdict says: told in shadow, asked, or counted down.
     pub(super) fn carry_out(&mut self, decision: &Decision) {
-        if self.in_shadow(&decision.terms) {
+        if self.in_shadow() {
             return self.write(Event::WouldAct { recheck: decision.recheck });
         }
         if decision.verdict == Verdict::Rollback {

@@ -12,7 +12,7 @@ use super::scribe::Scribe;
 use super::settings::Mode;
 use super::signal::EpisodeKey;
 use super::step::Doer;
-use super::story::CaseSignal;
+use super::story::{Case, CaseSignal};
 use super::transition::step_of;
 use super::verify::{Evidence, Judgement, clear_since, judge};
 use super::words;
@@ -126,9 +126,7 @@ impl Scribe<'_> {
         let Some(case) = self.dossier.open.as_deref() else { return true };
         let by_signal = case.origin == Origin::Signal && !case.signals.is_empty();
         let on_resolve = case.decision.as_ref().map_or(OnResolve::Suspend, |d| d.terms.on_resolve);
-        let acts = case.decision.as_ref().is_some_and(|decision| decision.verdict >= Verdict::Approve);
-        let goes_on = on_resolve == OnResolve::Continue && acts;
-        if by_signal && case.all_clear && !goes_on {
+        if by_signal && case.all_clear && !goes_on_when_clear(case) {
             let settled = !case.signals.keys().any(|key| self.dossier.episodes.contains_key(key));
             if on_resolve == OnResolve::Cancel {
                 self.close(Outcome::Cancelled, "its signals cleared before the act");
@@ -171,10 +169,8 @@ impl Scribe<'_> {
         if let Origin::Person { .. } = case.origin {
             return self.pursue_by_hand();
         }
-        let goes_on = case.decision.as_ref().is_some_and(|decision| {
-            decision.terms.on_resolve == OnResolve::Continue && decision.verdict >= Verdict::Approve
-        });
-        if case.decision.is_some() && (case.all_clear && !goes_on || !self.provider_known()) {
+        let stands = case.all_clear && !goes_on_when_clear(case);
+        if case.decision.is_some() && (stands || !self.provider_known()) {
             return;
         }
         let told = case.told_plan;
@@ -188,7 +184,9 @@ impl Scribe<'_> {
         let refused = no_plan.is_some_and(|none| none.until.is_none_or(|until| self.view.now < until));
         let wanted = decision.verdict >= Verdict::Approve && decision.stopped.is_none() && !refused;
         if snoozed || !wanted || (told && self.plan_fits(&decision)) {
-            if !snoozed && self.window_is_over() {
+            // A row that may still hold began in time; its moment comes first.
+            let awaited = decision.recheck.is_some_and(|at| self.view.now < at);
+            if !snoozed && !awaited && self.window_is_over() {
                 self.close(
                     Outcome::LeftAlone,
                     "the window of the deployment is over, and nothing spoke for more",
@@ -219,8 +217,7 @@ impl Scribe<'_> {
         let Some(case) = self.dossier.open.as_deref() else { return };
         let by_signal = case.origin == Origin::Signal;
         let clear = case.all_clear;
-        let terms = case.decision.as_ref().map(|decision| decision.terms.clone()).unwrap_or_default();
-        if self.in_shadow(&terms) {
+        if self.in_shadow() {
             return self.withdraw_into_shadow();
         }
         if self.view.now >= until {
@@ -253,7 +250,7 @@ impl Scribe<'_> {
             }
             CountdownClock::Untold { .. } | CountdownClock::Counting { .. } => {}
         }
-        if self.in_shadow(&terms) {
+        if self.in_shadow() {
             return self.withdraw_into_shadow();
         }
         if !self.provider_known() {
@@ -300,8 +297,7 @@ impl Scribe<'_> {
             let recheck = None;
             return self.write(Event::Withdrawn { why: "its signals cleared".into(), recheck });
         }
-        let terms = case.decision.as_ref().map(|decision| decision.terms.clone()).unwrap_or_default();
-        if before && self.in_shadow(&terms) {
+        if before && self.in_shadow() {
             return self.withdraw_into_shadow();
         }
         if before && expires.is_some_and(|at| self.view.now >= at) {
@@ -461,6 +457,13 @@ pub(super) fn weakened(decision: &Decision) -> String {
     let weakest = decision.guards.iter().filter(|guard| guard.outcome.ceiling() < decision.proposed);
     let reasons: Vec<&str> = weakest.map(|guard| guard.reason.as_str()).collect();
     if reasons.is_empty() { "the facts no longer call for it".to_owned() } else { reasons.join("; ") }
+}
+
+/// The row says that an act goes on although all signals cleared, and there is an act to go on with.
+fn goes_on_when_clear(case: &Case) -> bool {
+    case.decision.as_ref().is_some_and(|decision| {
+        decision.terms.on_resolve == OnResolve::Continue && decision.verdict >= Verdict::Approve
+    })
 }
 
 fn nobody_to_blame(decision: &Decision) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use snapback::case::approval::{ApprovalPolicy, OnExpiry, PersonVote, Roster};
 use snapback::case::command::{Ask, Command, Ending, Input, Progress, Wish};
-use snapback::case::decide::Verdict;
+use snapback::case::decide::{OnResolve, Verdict};
 use snapback::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture,
 };
@@ -41,6 +41,10 @@ pub(crate) struct Scenario {
     pub flaps: bool,
     /// Somebody switches to shadow 10 s after the alert was told, while the countdown runs.
     pub to_shadow: bool,
+    /// The row says `on_resolve = "continue"`.
+    pub goes_on: bool,
+    /// The row waits 90 s before it holds, and its window is over after 30 s.
+    pub waits: bool,
     /// A process that was stopped is started again after so many seconds.
     pub away_s: i64,
     /// The provider proposes so many acts.
@@ -56,6 +60,8 @@ pub(crate) const AUTOMATIC: Scenario = Scenario {
     unsent: 0,
     flaps: false,
     to_shadow: false,
+    goes_on: false,
+    waits: false,
     away_s: 3,
     steps: 1,
     class: Class::B,
@@ -522,6 +528,14 @@ fn settings(scenario: Scenario, mode: Mode) -> Arc<DeskSettings> {
         Asking::Nobody => Verdict::Rollback,
         Asking::People | Asking::Silence => Verdict::Approve,
     };
+    let mut row = Rule::new("any".into(), action);
+    if scenario.goes_on {
+        row.on_resolve = OnResolve::Continue;
+    }
+    if scenario.waits {
+        row.firing_for = Some(Duration::from_secs(90));
+        row.window = Duration::from_secs(150);
+    }
     let shared = SharedSettings {
         guards: GuardSettings { episode_settle: Duration::from_secs(60), ..GuardSettings::default() },
         approvals: BTreeMap::from([("default".into(), Arc::new(policy))]),
@@ -532,7 +546,7 @@ fn settings(scenario: Scenario, mode: Mode) -> Arc<DeskSettings> {
     Arc::new(DeskSettings {
         services: BTreeMap::from([(service.id.clone(), Arc::new(service))]),
         shared: Arc::new(shared),
-        rules: Arc::new(RuleTable::new(vec![Rule::new("any".into(), action)], BTreeMap::new())),
+        rules: Arc::new(RuleTable::new(vec![row], BTreeMap::new())),
         atlas: Atlas::new(vec![entry], Equivalents::default()),
         sources: BTreeMap::from([("prometheus".into(), scope)]),
     })
