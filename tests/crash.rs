@@ -155,8 +155,37 @@ fn after_a_long_outage_what_still_fires_is_planned_anew() {
     let scenario = Scenario { away_s: 20 * 60, ..AUTOMATIC };
     let calm = run(&scenario, &[]);
     for stop in 0..calm.visited.len() {
-        holds(&scenario, &[stop], &run(&scenario, &[stop]));
+        let played = run(&scenario, &[stop]);
+        holds(&scenario, &[stop], &played);
+        let told = played.story.join("\n");
+        let place = |what: &str| played.story.iter().position(|line| line.ends_with(what));
+        let (stopped, again) = (place("started again"), place(" told again"));
+        if let (Some(stopped), Some(again), Some(acts)) = (stopped, again, place(" intended")) {
+            assert!(acts < stopped || again < acts, "it acted on a word from before the outage:\n{told}");
+        }
     }
+}
+
+/// After an outage longer than a signal stays fresh, nothing is begun on a word from before it: the alert may have
+/// ended meanwhile, and nobody was there to hear it.
+#[test]
+fn after_a_long_outage_nothing_is_begun_before_the_alert_is_told_again() {
+    let scenario = Scenario { away_s: 20 * 60, tells_again: false, ..AUTOMATIC };
+    let calm = run(&scenario, &[]);
+    let mut left = 0;
+    for stop in 0..calm.visited.len() {
+        let played = run(&scenario, &[stop]);
+        let told = played.story.join("\n");
+        let place = |what: &str| played.story.iter().position(|line| line.ends_with(what));
+        let begun_before = place(" intended") < place("started again");
+        if place(" intended").is_some() {
+            assert!(begun_before, "it acted on a word from before the outage:\n{told}");
+        } else {
+            assert_eq!((played.requests, played.outcome), (0, Some(Outcome::LeftAlone)), "{told}");
+            left += 1;
+        }
+    }
+    assert!(left > 0, "no stop lay before the act");
 }
 
 /// What a refused turn read is read again: the hold that it may have led to is not on disk.

@@ -10,6 +10,7 @@ use snapback::case::brief::{Brief, TargetFacts};
 use snapback::case::decide::{Decision, Verdict, decide};
 use snapback::case::deployment::{ChangeKind, DeploymentOrigin};
 use snapback::case::guard::{GuardName, GuardOutcome, judge};
+use snapback::case::id::Duration;
 use snapback::case::release::{MigrationMarks, RollbackMark};
 use snapback::case::rules::{Rule, RuleTable};
 use snapback::case::settings::Migrations;
@@ -140,6 +141,16 @@ fn other_rows() -> Vec<(GuardName, GuardOutcome, &'static str, Change)> {
         (G::Stale, O::Notify, "a second beyond it", |b| b.signals[0].opened_at = at(300 + 901)),
         (G::Stale, O::Pass, "the source says that it still fires", |b| {
             b.signals[0].opened_at = at(300 + 3600);
+            b.signals[0].confirmed = true;
+        }),
+        (G::Stale, O::Pass, "unheard since we began, exactly at the limit", |b| {
+            b.signals[0].unheard = Some(Duration::from_mins(15));
+        }),
+        (G::Stale, O::Notify, "unheard since we began, a second beyond it", |b| {
+            b.signals[0].unheard = Some(Duration::from_secs(901));
+        }),
+        (G::Stale, O::Pass, "unheard for an hour, and the source says that it still fires", |b| {
+            b.signals[0].unheard = Some(Duration::from_hours(1));
             b.signals[0].confirmed = true;
         }),
         (G::Stale, O::Pass, "a fresh one stands beside it", |b| {

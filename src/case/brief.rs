@@ -70,6 +70,9 @@ pub struct BriefSignal {
     pub firing: bool,
     /// The source, when asked, said that it still fires; lifts staleness.
     pub confirmed: bool,
+    /// It was not told as firing since this process began to listen: how long before that it was told last. What
+    /// its sender said in between was perhaps not heard. `None`: told since.
+    pub unheard: Option<Duration>,
     /// Episodes of this name on this service in the 24 h before this one.
     pub episodes_day: u32,
     /// Deployments that a person cleared of this signal.

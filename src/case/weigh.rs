@@ -104,9 +104,15 @@ impl Scribe<'_> {
             opened_at: episode.opened_at,
             firing: episode.is_firing(),
             confirmed: false,
+            unheard: self.unheard(episode.heard_at),
             episodes_day: self.episodes_in_the_day_before(key, episode.started_at),
             exonerated: episode.exonerated.clone(),
         })
+    }
+
+    fn unheard(&self, heard_at: Timestamp) -> Option<Duration> {
+        let before = self.view.live.since.duration_since(heard_at);
+        before.is_positive().then_some(before)
     }
 
     fn candidates(&self, earliest: Timestamp) -> Vec<CandidateFacts> {

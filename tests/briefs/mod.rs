@@ -35,6 +35,7 @@ pub(crate) fn calm() -> Brief {
             opened_at: at(305),
             firing: true,
             confirmed: false,
+            unheard: None,
             episodes_day: 0,
             exonerated: Vec::new(),
         }],

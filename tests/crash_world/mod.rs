@@ -47,6 +47,8 @@ pub(crate) struct Scenario {
     pub waits: bool,
     /// A process that was stopped is started again after so many seconds.
     pub away_s: i64,
+    /// The sender tells a firing alert again, a minute after the process was started again.
+    pub tells_again: bool,
     /// The provider proposes so many acts.
     pub steps: usize,
     /// What a late copy of a request does.
@@ -63,6 +65,7 @@ pub(crate) const AUTOMATIC: Scenario = Scenario {
     goes_on: false,
     waits: false,
     away_s: 3,
+    tells_again: true,
     steps: 1,
     class: Class::B,
 };
@@ -125,6 +128,8 @@ struct World {
     roots: usize,
     visited: Vec<&'static str>,
     stops: VecDeque<usize>,
+    /// When the process was started again, until its alert was told again.
+    woke: Option<Timestamp>,
     story: Vec<String>,
 }
 
@@ -138,6 +143,7 @@ pub(crate) fn run(scenario: &Scenario, stops: &[usize]) -> Run {
     while world.live(&mut steps).is_err() {
         world.story.push("-- stopped, and started again".into());
         world.now += Duration::from_secs(scenario.away_s);
+        world.woke = scenario.tells_again.then_some(world.now);
     }
     let dossier = world.disk.dossiers.values().next();
     Run {
@@ -201,6 +207,7 @@ impl World {
             roots: 0,
             visited: Vec::new(),
             stops: stops.iter().copied().collect(),
+            woke: None,
             story: Vec::new(),
         }
     }
@@ -241,7 +248,7 @@ impl World {
                 arrivals.extend(self.carry_out(errand)?);
             }
             if arrivals.is_empty() && !self.clear_when_healthy() {
-                if (desk.is_idle() && (self.cleared || mode == Mode::Shadow))
+                if (desk.is_idle() && (self.cleared || mode == Mode::Shadow || !self.scenario.tells_again))
                     || desk.dossiers().any(needs_human)
                 {
                     return Ok(());
@@ -262,6 +269,12 @@ impl World {
                 signal.state = SignalState::Cleared(self.now);
             }
             self.disk.deliveries.push(vec![signal]);
+        }
+        let due = |woke: &Timestamp| self.now >= *woke + Duration::from_secs(60);
+        if self.serving == "v2" && !self.scenario.flaps && self.woke.as_ref().is_some_and(due) {
+            self.woke = None;
+            self.story.push(format!("{} told again", self.now));
+            self.disk.deliveries.push(vec![firing(start() - Duration::from_secs(5), self.now)]);
         }
         let known = usize::try_from(self.disk.cursor).expect("small");
         for (nth, signals) in self.disk.deliveries.iter().enumerate().skip(known) {

@@ -73,7 +73,14 @@ impl<'a> Evidence<'a> {
     }
 
     fn is_stale(&self, signal: &BriefSignal) -> bool {
-        !signal.confirmed && signal.opened_at.duration_since(signal.started_at) > self.stale_after()
+        !signal.confirmed && self.age(signal) > self.stale_after()
+    }
+
+    /// How old a signal is as evidence: its age when it arrived, or, where nothing was told of it since Snapback began
+    /// to listen, the silence before that; the longer of both.
+    fn age(&self, signal: &BriefSignal) -> Duration {
+        let at_arrival = signal.opened_at.duration_since(signal.started_at);
+        at_arrival.max(signal.unheard.unwrap_or(Duration::ZERO))
     }
 
     fn is_chronic(&self, signal: &BriefSignal) -> bool {
@@ -83,9 +90,17 @@ impl<'a> Evidence<'a> {
     pub(super) fn stale(&self) -> Finding {
         match self.best.filter(|signal| self.is_stale(signal)) {
             Some(signal) => {
-                let age = whole_seconds(signal.opened_at.duration_since(signal.started_at));
-                let limit = self.stale_after();
-                let why = format!("{} was {age:#} old when it arrived, more than {limit:#}", signal.name);
+                let (name, limit) = (&signal.name, self.stale_after());
+                let age = whole_seconds(self.age(signal));
+                let why = match signal.unheard {
+                    Some(unheard) if unheard > limit => format!(
+                        "{name} was told last {age:#} before Snapback began again, more than {limit:#}, and nobody \
+                         has said since that it still fires"
+                    ),
+                    Some(_) | None => {
+                        format!("{name} was {age:#} old when it arrived, more than {limit:#}")
+                    }
+                };
                 at_most(GuardOutcome::Notify, why)
             }
             None => pass("the signal was fresh when it arrived, or is known to fire still"),

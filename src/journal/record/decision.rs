@@ -225,6 +225,8 @@ struct BriefSignalV1 {
     opened_at: Timestamp,
     firing: bool,
     confirmed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unheard: Option<Duration>,
     episodes_day: u32,
     exonerated: Vec<DeploymentId>,
 }
