@@ -4,6 +4,7 @@
 
 mod access;
 mod cursor;
+mod events;
 mod problem;
 pub mod shapes;
 
@@ -31,6 +32,7 @@ use crate::case::story::Case;
 use crate::journal::reader::{CaseFilter, ReadError, Reader};
 
 pub use access::{Access, Token, host_of_url};
+pub use events::{EventShape, Written};
 pub use problem::Problem;
 
 use cursor::Cursor;
@@ -78,6 +80,8 @@ pub struct View {
     pub readiness: Readiness,
     /// How many wait for a decision.
     pub undecided: Undecided,
+    /// How far the store is written.
+    pub written: Written,
     /// What time it is.
     pub now: Now,
 }
@@ -94,6 +98,10 @@ pub fn router(view: View) -> Router {
         .route("/v1/deployments", read_only(get(deployments)))
         .route("/v1/rules", read_only(get(rules)))
         .route("/v1/state", read_only(get(state)))
+        .route(
+            "/v1/events",
+            read_only(get(async |State(view): Shared, headers| events::stream(view, &headers))),
+        )
         .fallback(async || Problem::NoRoute)
         .layer(middleware::from_fn_with_state(view.access.clone(), access::admit));
     Router::new()

@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 use crate::case::command::{Command, Ending, Input};
 use crate::case::id::{DeliveryId, ServiceId, Timestamp};
-use crate::case::turn::Turn;
+use crate::case::turn::{Disposition, Turn};
 use crate::clock::{Clock, sleep};
 use crate::engine::desk::{Arrival, Content, Desk, DeskSettings};
 use crate::engine::errand::Errands;
@@ -77,6 +77,8 @@ pub struct Engine {
     broken: bool,
     /// Deliveries beyond the cursor may lie on disk without having been handed over.
     catch_up: bool,
+    /// Signals that led to no service, since the start.
+    unheeded: u64,
 }
 
 impl Engine {
@@ -92,6 +94,7 @@ impl Engine {
             running: BTreeMap::new(),
             cursor,
             catch_up: true,
+            unheeded: 0,
             broken: false,
         }
     }
@@ -218,10 +221,34 @@ impl Engine {
         let touched = Turn { at: turn.at, changes: turn.changes.clone(), ..Turn::default() };
         match self.parts.journal.append(turn).await {
             Ok(committed) => {
+                self.note_unheeded(&committed.turn);
                 let errands = self.desk.commit(committed.turn, committed.gated);
                 self.start(errands);
             }
             Err(error) => self.refused(touched, &error).await,
+        }
+    }
+
+    /// Signals that lead to no service are recorded; their senders hear nothing of it, so that the log is where it
+    /// shows, each time that their number has doubled.
+    fn note_unheeded(&mut self, turn: &Turn) {
+        for disposition in turn.dispositions.iter().flat_map(|(_, dispositions)| dispositions) {
+            let why = match disposition {
+                Disposition::Unmapped(why) | Disposition::TooMany(why) => why.clone(),
+                Disposition::OutOfScope(service) => format!("its source may not speak about {service}"),
+                Disposition::Taken(_)
+                | Disposition::Repeated(_)
+                | Disposition::Idle(_)
+                | Disposition::Dead(_) => continue,
+            };
+            self.unheeded += 1;
+            if self.unheeded.is_power_of_two() {
+                tracing::warn!(
+                    count = self.unheeded,
+                    why,
+                    "a signal leads to no service; it is recorded, and nothing follows"
+                );
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::case::dossier::Dossier;
 use crate::case::id::{CaseId, DeliveryId, Digest, Duration, ServiceId, SourceName, Timestamp};
@@ -130,6 +130,7 @@ pub struct Journal {
     jobs: mpsc::Sender<Job>,
     reader: Reader,
     health: Arc<Mutex<Health>>,
+    written: watch::Receiver<u64>,
     threads: Arc<Threads>,
 }
 
@@ -240,6 +241,11 @@ impl Journal {
         self.read(move |reader| reader.deliveries(after, limit)).await
     }
 
+    /// The number of the last event on disk, told again whenever there are more.
+    pub fn written(&self) -> watch::Receiver<u64> {
+        self.written.clone()
+    }
+
     /// Whether the store can be written.
     pub fn health(&self) -> Health {
         if self.jobs.is_closed() {
@@ -298,6 +304,7 @@ fn start(desk: Desk<'_>, reader: Reader, lock: std::fs::File) -> Result<Journal,
     let (stop_keeper, stopped) = std::sync::mpsc::channel();
     let health = Arc::new(Mutex::new(Health::Fine));
     let height = place.head.height;
+    let (to_written, written) = watch::channel(place.event);
     let writer = Writer {
         connection,
         place,
@@ -308,6 +315,7 @@ fn start(desk: Desk<'_>, reader: Reader, lock: std::fs::File) -> Result<Journal,
         witness,
         signer,
         health: Arc::clone(&health),
+        written: to_written,
         keep: settings.keep,
         newest: now,
         signed: (height, 0),
@@ -327,7 +335,7 @@ fn start(desk: Desk<'_>, reader: Reader, lock: std::fs::File) -> Result<Journal,
         })
         .map_err(file)?;
     let stop = Stop { writer: stop_writer, keeper: stop_keeper, threads: [keeper, writing] };
-    Ok(Journal { jobs, reader, health, threads: Arc::new(Threads { stop: Mutex::new(Some(stop)) }) })
+    Ok(Journal { jobs, reader, health, written, threads: Arc::new(Threads { stop: Mutex::new(Some(stop)) }) })
 }
 
 /// A moment as it is stored: nanoseconds since 1970; beyond 2262 the last that fits.

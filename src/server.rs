@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin;
+use crate::case::dossier::Dossier;
 use crate::clock::Clock;
 use crate::config::{Fault, Loaded, Settings, Severity};
 use crate::engine::desk::{Content, Desk};
@@ -125,6 +126,7 @@ impl Server {
         note_start(&journal, &handout).await?;
         let dossiers = journal.dossiers().await?;
         let cursor = journal.cursor().await?;
+        note_taken_up(&dossiers);
         let desk = Desk::new(dossiers, journal.standing().await?, handout.desk(), Clock.now());
 
         let (to_intake, intake_settings) = watch::channel(Arc::new(handout.intake()));
@@ -144,6 +146,7 @@ impl Server {
             access,
             readiness: readiness(&journal),
             undecided: Arc::new(move || inbox.undecided()),
+            written: admin::Written { last: journal.written(), stop: stop.subscribe() },
             now: now(),
         };
         let reading = tokio::spawn(intake::serve(admin.0, admin::router(view), limits, stop.subscribe()));
@@ -178,7 +181,9 @@ impl Server {
                 () = async { let _ = stopping.wait_for(|stop| *stop).await; } => break,
                 Some(loaded) = loads.recv() => match loaded.for_serving() {
                     Ok(settings) => {
-                        handout.take(settings);
+                        for key in handout.take(settings) {
+                            tracing::warn!(key, "changed, and taken only at a new start: it stays as it is until then");
+                        }
                         to_intake.send_replace(Arc::new(handout.intake()));
                         to_access.send_replace(Arc::new(handout.access()));
                         // A full channel means that an older reading was not taken yet: wait for it.
@@ -245,6 +250,13 @@ async fn note_start(journal: &Journal, handout: &Handout) -> Result<(), AppendEr
     journal.note(Clock.now(), AuditNote::Configured { digest: handout.digest() }).await?;
     let text = handout.rules_text();
     journal.store_rules(Clock.now(), handout.rules_digest(), text).await
+}
+
+/// The cases that were open when the process ended, and go on.
+fn note_taken_up(dossiers: &[Dossier]) {
+    for case in dossiers.iter().filter_map(|dossier| dossier.open.as_deref()) {
+        tracing::info!(case.id = %case.id, phase = case.phase.word(), "an open case goes on");
+    }
 }
 
 async fn note_configured(journal: &Journal, handout: &Handout) {

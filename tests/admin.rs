@@ -11,12 +11,13 @@ use axum::extract::ConnectInfo;
 use http_body_util::BodyExt;
 use hyper::{Request, StatusCode};
 use serde_json::Value;
-use snapback::admin::{Access, Status, Token, View, router};
+use snapback::admin::{Access, Status, Token, View, Written, router};
 use snapback::case::command::{Command, Ending, Input};
 use snapback::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture,
 };
 use snapback::case::dossier::Dossier;
+use snapback::case::event::{Event, Stamped};
 use snapback::case::id::{DeploymentId, Duration, ReleaseId, ServiceId, SignalName, Timestamp};
 use snapback::case::live::Live;
 use snapback::case::phase::Phase;
@@ -56,6 +57,7 @@ struct World {
     access: watch::Sender<Arc<Access>>,
     status: watch::Sender<Arc<Status>>,
     journal: Journal,
+    stop: watch::Sender<bool>,
     settings: Settings,
     _folder: tempfile::TempDir,
 }
@@ -81,15 +83,18 @@ impl World {
         let (status, told) = watch::channel(Arc::new(status));
         let (access, allowed) = watch::channel(Arc::new(Access::default()));
         let inbox = opened.inbox;
+        let (stop, stopped) = watch::channel(false);
         let router = router(View {
             reader: opened.journal.reader(),
             status: told,
             access: allowed,
             readiness: Arc::new(|| Ok(())),
             undecided: Arc::new(move || inbox.undecided()),
+            written: Written { last: opened.journal.written(), stop: stopped },
             now: Arc::new(now),
         });
-        let world = World { router, access, status, journal: opened.journal, settings, _folder: folder };
+        let world =
+            World { router, access, status, journal: opened.journal, stop, settings, _folder: folder };
         world.raise().await;
         world
     }
@@ -129,11 +134,16 @@ impl World {
         self.store(dossier, events).await;
     }
 
-    async fn store(
-        &self,
-        dossier: Dossier,
-        events: Vec<(Option<snapback::case::id::CaseId>, snapback::case::event::Stamped)>,
-    ) {
+    /// One fact more: somebody freezes the service.
+    async fn freeze(&self) {
+        let event = Event::Frozen { by: "alice".into(), reason: "a test".into(), until: at("10:00:00") };
+        let mut dossier = self.journal.dossiers().await.expect("stored").remove(0);
+        let stamped = Stamped { at: now(), event };
+        dossier.apply(&stamped).expect("legal");
+        self.store(dossier, vec![(None, stamped)]).await;
+    }
+
+    async fn store(&self, dossier: Dossier, events: Vec<(Option<snapback::case::id::CaseId>, Stamped)>) {
         let change = Change { dossier: dossier.into(), events, departed: Vec::new() };
         let turn = Turn { at: now(), changes: vec![change], ..Turn::default() };
         self.journal.append(turn).await.expect("stored");
@@ -393,6 +403,66 @@ async fn health_is_told_to_everybody() {
         let (status, _) = world.ask(Request::get(path).header("host", "10.0.0.1"), "10.0.0.7:50000").await;
         assert_eq!(status, StatusCode::OK, "{path}");
     }
+}
+
+/// A reader of the event stream, who waits for what it expects and says what did not come.
+struct Follower(Body);
+
+impl Follower {
+    async fn begin(world: &World, after: Option<&str>) -> Follower {
+        let peer: SocketAddr = "127.0.0.1:50000".parse().expect("an address");
+        let mut request = Request::get("/v1/events").header("host", "127.0.0.1:8081");
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        let request = request.extension(ConnectInfo(peer)).body(Body::empty()).expect("a request");
+        let answer = world.router.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Follower(answer.into_body())
+    }
+
+    /// The next event: its number and what it says. `None`: the stream ended.
+    async fn next(&mut self) -> Option<(u64, Value)> {
+        let frame = tokio::time::timeout(std::time::Duration::from_secs(20), self.0.frame());
+        let bytes =
+            frame.await.expect("an event or the end within 20 s")?.expect("a frame").into_data().ok()?;
+        let text = String::from_utf8(bytes.to_vec()).expect("text");
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let number =
+            field("id:").and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no number: {text}"));
+        Some((number, serde_json::from_str(field("data:").expect("data")).expect("JSON")))
+    }
+}
+
+#[tokio::test]
+async fn events_are_told_as_they_happen_and_none_is_missed() {
+    let world = World::new().await;
+    let mut from_the_start = Follower::begin(&world, Some("0")).await;
+    let mut from_now = Follower::begin(&world, None).await;
+    let first = from_the_start.next().await.expect("an event");
+    assert_eq!((first.0, &first.1["kind"]), (1, &"ledger_refreshed".into()));
+    let mut seen = vec![first];
+    while seen.last().is_some_and(|(_, event)| event["kind"] != "would_act") {
+        seen.push(from_the_start.next().await.expect("more events"));
+    }
+    let opened = seen.iter().find(|(_, event)| event["kind"] == "opened").expect("a case opened");
+    assert_eq!(opened.1["case"], "checkout@production.1");
+    assert_eq!(opened.1["service"], "checkout@production");
+    assert!(seen.windows(2).all(|two| two[0].0 + 1 == two[1].0), "a gap in the numbers: {seen:?}");
+
+    world.freeze().await;
+    let (number, event) = from_now.next().await.expect("what happens now");
+    assert_eq!((number, &event["kind"]), (seen.len() as u64 + 1, &"frozen".into()));
+    let back =
+        Follower::begin(&world, Some(&seen.len().to_string())).await.next().await.expect("what was missed");
+    assert_eq!(back, (number, event));
+
+    world.stop.send_replace(true);
+    while from_now.next().await.is_some() {}
+    let asked = Request::get("/v1/events").header("host", "127.0.0.1:8081").header("last-event-id", "x");
+    let (status, refused) = world.ask(asked, "127.0.0.1:50000").await;
+    assert_eq!((status, &refused["type"]), (StatusCode::BAD_REQUEST, &problem("query")));
 }
 
 /// Runs the program against a world that listens; gives its exit code and what it printed.

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,6 +18,7 @@ struct Running {
     child: Child,
     admin: String,
     listen: String,
+    log: Arc<Mutex<String>>,
 }
 
 impl Running {
@@ -45,9 +47,15 @@ impl Running {
             addresses = address("listen").zip(address("admin"));
         }
         let (listen, admin) = addresses.expect("its addresses");
-        // What it says later is read and dropped, so that it never waits for us.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Running { folder, child, admin, listen }
+        // What it says later is read as it comes, so that it never waits for us.
+        let said = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                kept.lock().expect("the log").push_str(&format!("{line}\n"));
+            }
+        });
+        Running { folder, child, admin, listen, log: said }
     }
 
     fn write(&self, text: &str) {
@@ -72,6 +80,15 @@ impl Running {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// Waits for a line of the log with all of these words.
+    fn wait_for_line(&self, words: &[&str]) {
+        let said = |words: &[&str]| {
+            let log = self.log.lock().expect("the log");
+            log.lines().any(|line| words.iter().all(|word| line.contains(word)))
+        };
+        self.wait(&format!("a line of the log with {words:?}"), "/v1/state", |_| said(words));
     }
 
     /// Looks again until it is so, or the deadline says what was missing.
@@ -140,14 +157,37 @@ fn a_provider_that_cannot_be_read_shows_in_readiness() {
     assert_eq!(told["ready"]["now"], false, "{told:#}");
 }
 
+#[test]
+fn what_is_taken_only_at_a_new_start_is_said() {
+    let running = Running::start();
+    running.wait("the first configuration", "/v1/state", |state| state["mode"] == "shadow");
+    let moved = config("live").replace("sqlite:snapback.db", "sqlite:elsewhere.db");
+    running.write(&moved.replace("listen = \"127.0.0.1:0\"", "listen = \"127.0.0.1:1\""));
+    running.wait("the rest to be taken", "/v1/state", |state| state["mode"] == "live");
+    running.wait_for_line(&["server.listen", "only at a new start"]);
+    running.wait_for_line(&["\"store\"", "only at a new start"]);
+}
+
+#[test]
+fn a_signal_that_leads_nowhere_shows_in_the_log() {
+    let running = Running::start();
+    tell(&running, "nobody");
+    running.wait_for_line(&["leads to no service"]);
+}
+
 fn hide(root: &Path) {
     std::fs::rename(root, root.with_extension("gone")).expect("hidden");
 }
 
-/// One alert, as Alertmanager posts it.
 fn tell_of_trouble(running: &Running) {
+    tell(running, "checkout");
+}
+
+/// One alert about this service, as Alertmanager posts it.
+fn tell(running: &Running, service: &str) {
     let listen = &running.listen;
-    let body = r#"{"version":"4","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"A","service":"checkout","environment":"production"},"annotations":{},"startsAt":"2026-03-02T09:00:00Z","endsAt":"0001-01-01T00:00:00Z","fingerprint":"f1"}],"groupLabels":{},"commonLabels":{},"commonAnnotations":{},"receiver":"s","externalURL":"","groupKey":"{}:{}"}"#;
+    let body = r#"{"version":"4","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"A","service":"checkout","environment":"production"},"annotations":{},"startsAt":"2026-03-02T09:00:00Z","endsAt":"0001-01-01T00:00:00Z","fingerprint":"f1"}],"groupLabels":{},"commonLabels":{},"commonAnnotations":{},"receiver":"s","externalURL":"","groupKey":"{}:{}"}"#
+        .replace("checkout", service);
     let mut stream = TcpStream::connect(listen).expect("it listens");
     write!(
         stream,

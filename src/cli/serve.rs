@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use clap::{Args, ValueEnum};
 use snapback::clock::Clock;
-use snapback::config::{Settings, Watch, load, render};
+use snapback::config::{Settings, Severity, Watch, load, render};
 use snapback::report::Voice;
 use snapback::report::log::{Colour, Log};
 use snapback::server::Server;
@@ -63,6 +63,10 @@ async fn serve(
     settings: Settings,
 ) -> Result<Finished, Failure> {
     let started_at = Clock.now();
+    for warning in first.faults.iter().filter(|fault| fault.severity == Severity::Warning) {
+        let place = format!("{}:{}:{}", warning.file, warning.line, warning.column);
+        tracing::warn!(place, remedy = warning.remedy, "{}", warning.message);
+    }
     let server = Server::new(settings, voice()).await.map_err(|error| {
         Failure::failed(error.to_string(), "see `snapback check`, and who else uses the address or the store")
     })?;

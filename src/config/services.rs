@@ -361,6 +361,13 @@ fn depends_on(draft: &Draft<'_>, ids: &[ServiceId]) -> Vec<ServiceId> {
             depends_on.push(id);
         }
     }
+    if !depends_on.is_empty() {
+        page.warning(
+            draft.table.key_span("depends_on"),
+            "suspects among the services that a service depends on are not built yet",
+            "it may stay: until then only the service's own deployments are its suspects",
+        );
+    }
     depends_on
 }
 

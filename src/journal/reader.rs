@@ -80,6 +80,21 @@ pub struct StoredDelivery {
     pub body: Bytes,
 }
 
+/// An event as it is stored, without what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its number; they are given in order and without gaps.
+    pub number: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened, in a word; `standing` where it is about all services.
+    pub kind: String,
+    /// The service, if it is about one.
+    pub service: Option<ServiceId>,
+    /// The case, if it is in one.
+    pub case: Option<CaseId>,
+}
+
 impl Reader {
     /// Opens a store to read it, whether or not a server writes it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Reader, OpenError> {
@@ -180,6 +195,29 @@ impl Reader {
         let bodies =
             self.all("SELECT body FROM events WHERE case_id = ?1 ORDER BY seq", [case.as_str()], text)?;
         Ok(bodies.iter().map(|body| record::read(body)).collect::<Result<_, _>>()?)
+    }
+
+    /// What happened after this event, in order; at most `limit`.
+    pub fn events_after(&self, number: u64, limit: u32) -> Result<Vec<StoredEvent>, ReadError> {
+        let sql = "SELECT seq, at, service, case_id, body FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+        let rows = self.all(sql, (number, limit), |row| {
+            let (service, case): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+            let event = StoredEvent {
+                number: row.get(0)?,
+                at: row.get(1).map(moment)?,
+                kind: "standing".to_owned(),
+                service: service.as_deref().and_then(ServiceId::parse),
+                case: case.map(CaseId::new),
+            };
+            Ok((event, row.get::<_, String>(4)?))
+        })?;
+        let told = rows.into_iter().map(|(mut event, body)| {
+            if event.service.is_some() {
+                event.kind = record::read::<Stamped>(&body)?.event.word().to_owned();
+            }
+            Ok(event)
+        });
+        told.collect()
     }
 
     /// Events by number, as they are stored: number and text.

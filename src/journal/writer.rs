@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::audit::{AuditNote, SIGNED_ENTRIES, SIGNED_SECONDS, Signer};
 use super::commit::{Commit, Unwritten};
@@ -46,6 +46,8 @@ pub(super) struct Writer {
     pub(super) witness: Witness,
     pub(super) signer: Signer,
     pub(super) health: Arc<Mutex<Health>>,
+    /// Tells the number of the last event on disk.
+    pub(super) written: watch::Sender<u64>,
     pub(super) keep: Duration,
     /// The newest moment that anything came with: what is old is judged by it.
     pub(super) newest: Timestamp,
@@ -167,6 +169,8 @@ impl Writer {
         let done = finish(commit, newest)?;
         self.newest = newest;
         self.place.take_over(done);
+        let event = self.place.event;
+        self.written.send_if_modified(|told| std::mem::replace(told, event) != event);
         Ok((wrote, first))
     }
 

@@ -1,6 +1,7 @@
 //! The handout: from the configuration to what each room is told. Nobody else sees the whole.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -28,9 +29,32 @@ pub(super) fn store(settings: &Settings) -> StoreSettings {
     StoreSettings { path: settings.store.path.clone(), keep: settings.store.keep_deliveries, max_bytes: None }
 }
 
+/// What is taken once, when the process starts.
+struct AtStart {
+    listen: SocketAddr,
+    admin: SocketAddr,
+    trusted_proxies: Vec<config::Network>,
+    limits: config::LimitSettings,
+    store: config::StoreSettings,
+}
+
+impl AtStart {
+    fn of(settings: &Settings) -> AtStart {
+        let server = &settings.server;
+        AtStart {
+            listen: server.listen,
+            admin: server.admin,
+            trusted_proxies: server.trusted_proxies.clone(),
+            limits: settings.limits.clone(),
+            store: settings.store.clone(),
+        }
+    }
+}
+
 /// The configuration in force, and what lives through its changes.
 pub(super) struct Handout {
     settings: Settings,
+    at_start: AtStart,
     voice: Arc<Voice>,
     /// One provider for all services: it knows which root is being worked on.
     directory: Arc<Provider>,
@@ -39,12 +63,22 @@ pub(super) struct Handout {
 impl Handout {
     pub(super) fn new(settings: Settings, voice: Arc<Voice>) -> Handout {
         let directory = Arc::new(Provider::Directory(Directory::new(Arc::new(|| Clock.now()))));
-        Handout { settings, voice, directory }
+        Handout { at_start: AtStart::of(&settings), settings, voice, directory }
     }
 
-    /// Takes new settings. Addresses and the store stay as they were at the start.
-    pub(super) fn take(&mut self, settings: Settings) {
+    /// Takes new settings. Addresses, limits of the listeners and the store stay as they were at the start: gives the
+    /// keys among them that say something else now.
+    pub(super) fn take(&mut self, settings: Settings) -> Vec<&'static str> {
+        let (was, is) = (&self.at_start, AtStart::of(&settings));
+        let changed = [
+            ("server.listen", was.listen != is.listen),
+            ("server.admin", was.admin != is.admin),
+            ("server.trusted_proxies", was.trusted_proxies != is.trusted_proxies),
+            ("limits", was.limits != is.limits),
+            ("store", was.store != is.store),
+        ];
         self.settings = settings;
+        changed.iter().filter(|(_, changed)| *changed).map(|(key, _)| *key).collect()
     }
 
     pub(super) fn digest(&self) -> Digest {
