@@ -52,6 +52,7 @@ mod carry;
 mod choose;
 mod hear;
 mod pursue;
+mod question;
 mod refresh;
 mod weigh;
 

@@ -5,6 +5,7 @@
 //! `begin` takes effect at most once for a permit; `find` tells, after a lost answer, whether it did; `watch` follows
 //! what began. Only `begin` changes anything that serves.
 
+pub mod codedeploy;
 pub mod directory;
 
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use crate::case::command::Progress;
 use crate::case::deployment::Picture;
 use crate::case::id::{Handle, ReleaseId, ServiceId, Timestamp};
 use crate::case::permit::Permit;
-use crate::case::step::{Act, Order};
+use crate::case::plan::Proposal;
+use crate::case::step::Order;
 use crate::outbound::Trouble;
 
 /// Tells what time it is. Handed in, so that a provider reads the same clock as whoever counts its deadlines.
@@ -24,6 +26,8 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub enum Provider {
     /// Releases side by side in a directory.
     Directory(directory::Directory),
+    /// AWS CodeDeploy.
+    CodeDeploy(codedeploy::CodeDeploy),
 }
 
 /// A service as its provider knows it.
@@ -40,6 +44,13 @@ pub struct Target {
 pub enum Site {
     /// In a directory.
     Directory(directory::Site),
+    /// In a deployment group.
+    CodeDeploy(codedeploy::Site),
+}
+
+/// For a provider that is asked about a service of another one.
+fn of_another_kind(of: &Target) -> Trouble {
+    Trouble::Refused(format!("{} lives at a provider of another kind", of.service))
 }
 
 /// What a search for work under our mark finds.
@@ -62,13 +73,23 @@ pub struct Finding {
     pub remedy: String,
 }
 
+/// Something that a provider shows of work that went wrong, for people: a text with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exhibit {
+    /// What it is, in a few words.
+    pub name: String,
+    /// What it says; foreign text.
+    pub text: String,
+}
+
 /// What every provider can do. Dispatched by [`Provider`], never by a pointer.
 pub(crate) trait Deployer {
     async fn describe(&self, of: &Target, since: Timestamp) -> Result<Picture, Trouble>;
-    async fn propose(&self, of: &Target, from: &ReleaseId, to: &ReleaseId) -> Result<Vec<Act>, Trouble>;
+    async fn propose(&self, of: &Target, from: &ReleaseId, to: &ReleaseId) -> Result<Proposal, Trouble>;
     async fn find(&self, order: &Order) -> Result<Sighting, Trouble>;
     async fn begin(&self, permit: Permit) -> Result<Handle, Trouble>;
     async fn watch(&self, handle: &Handle) -> Result<Progress, Trouble>;
+    async fn evidence(&self, handle: &Handle) -> Result<Vec<Exhibit>, Trouble>;
     async fn check(&self, of: &Target) -> Vec<Finding>;
 }
 
@@ -77,6 +98,7 @@ macro_rules! dispatch {
     ($provider:expr, $method:ident($($argument:expr),*)) => {
         match $provider {
             Provider::Directory(provider) => provider.$method($($argument),*).await,
+            Provider::CodeDeploy(provider) => provider.$method($($argument),*).await,
         }
     };
 }
@@ -94,7 +116,7 @@ impl Provider {
     ///
     /// # Errors
     /// `Refused` when no way leads there; why.
-    pub async fn propose(&self, of: &Target, from: &ReleaseId, to: &ReleaseId) -> Result<Vec<Act>, Trouble> {
+    pub async fn propose(&self, of: &Target, from: &ReleaseId, to: &ReleaseId) -> Result<Proposal, Trouble> {
         dispatch!(self, propose(of, from, to))
     }
 
@@ -121,6 +143,14 @@ impl Provider {
     /// `Unclear` when it cannot be read; `Refused` for a receipt that is not this provider's.
     pub async fn watch(&self, handle: &Handle) -> Result<Progress, Trouble> {
         dispatch!(self, watch(handle))
+    }
+
+    /// What the provider shows of work that failed or hangs. Reads only.
+    ///
+    /// # Errors
+    /// `Unclear` when it cannot be read.
+    pub async fn evidence(&self, handle: &Handle) -> Result<Vec<Exhibit>, Trouble> {
+        dispatch!(self, evidence(handle))
     }
 
     /// Looks whether everything is in reach and allowed that a rollback would need. Reads only; nothing found is well.

@@ -9,8 +9,10 @@ use crate::case::id::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
     /// It surely was not done. The same attempt may go again until its permit's wire deadline.
-    #[error("not now")]
+    #[error("not now: {why}")]
     Busy {
+        /// Why.
+        why: String,
         /// Not before so long, where the other side says.
         after: Option<Duration>,
     },
@@ -44,6 +46,14 @@ pub enum CallError {
         doing: String,
         /// The deadline.
         within: Duration,
+    },
+    /// What came back is no answer, or none that says what became of the call.
+    #[error("{doing}: {said}")]
+    Answer {
+        /// What was done, to what.
+        doing: String,
+        /// What came back, or did not.
+        said: String,
     },
     /// The work ended without an answer: the process is stopping, or the work itself has a fault.
     #[error("{doing}: ended without an answer")]

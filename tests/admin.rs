@@ -21,6 +21,7 @@ use snapback::case::event::{Event, Stamped};
 use snapback::case::id::{DeploymentId, Duration, ReleaseId, ServiceId, SignalName, Timestamp};
 use snapback::case::live::Live;
 use snapback::case::phase::Phase;
+use snapback::case::plan::Proposal;
 use snapback::case::release::Release;
 use snapback::case::scribe::View as Sight;
 use snapback::case::signal::{Labels, Lag, Signal, SignalState};
@@ -130,7 +131,10 @@ impl World {
             class: Class::B,
             says: "switch the link to 41".into(),
         };
-        take(&mut dossier, &Input::Ended(Command::Propose(choice), Ending::Proposed(vec![act])));
+        take(
+            &mut dossier,
+            &Input::Ended(Command::Propose(choice), Ending::Proposed(Proposal::of(vec![act]))),
+        );
         self.store(dossier, events).await;
     }
 

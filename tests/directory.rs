@@ -97,7 +97,7 @@ impl World {
     }
 
     async fn acts(&self, to: &str) -> Result<Vec<Act>, Trouble> {
-        self.provider.propose(&self.target(), &"42".into(), &to.into()).await
+        Ok(self.provider.propose(&self.target(), &"42".into(), &to.into()).await?.acts)
     }
 
     async fn switch_order(&self) -> Order {
@@ -135,6 +135,7 @@ impl World {
                 match self.provider.watch(handle).await.unwrap() {
                     Progress::Running(_) => tokio::task::yield_now().await,
                     progress @ (Progress::Serving(_)
+                    | Progress::Done(_)
                     | Progress::Failed(_)
                     | Progress::NeedsHuman { .. }
                     | Progress::Superseded(_)) => return progress,

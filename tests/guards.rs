@@ -282,6 +282,7 @@ fn table() -> Vec<(GuardName, GuardOutcome, Change)> {
         (G::OlderThanSuspect, O::Notify, |b| b.candidates[0].started_at = at(320)),
         (G::OwnRollback, O::Notify, |b| b.candidates[0].origin = DeploymentOrigin::Ours("snapback/1".into())),
         (G::AlreadyRolledBack, O::Notify, |b| b.facts.suspect_rolled_back = true),
+        (G::AlreadyRolledBack, O::Approve, |b| b.facts.bad_release_back = Some("rolled back".into())),
         (G::NewerDeployment, O::Notify, |b| b.facts.newer_deployment = Some("d-v3".into())),
         (G::OwnedElsewhere, O::Notify, |b| b.facts.owned_by = Some("Argo CD".into())),
         (G::NotUndoable, O::Notify, |b| b.candidates[0].kind = ChangeKind::Flag),

@@ -77,9 +77,9 @@ impl Roster {
         groups.iter().any(|group| self.members.get(group).is_some_and(|members| members.contains(person)))
     }
 
-    /// Whether it is fresh enough to grant anything.
+    /// Whether it is fresh enough to grant anything. One from the future, before the clock went back, is of no age.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        now.duration_since(self.at) <= ROSTER_AGE_MAX
+        self.at <= now && now.duration_since(self.at) <= ROSTER_AGE_MAX
     }
 }
 

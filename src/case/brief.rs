@@ -152,6 +152,8 @@ pub struct GuardFacts {
     pub last_act_at: Option<Timestamp>,
     /// This suspect was already rolled back once.
     pub suspect_rolled_back: bool,
+    /// The suspect's release is held for bad or locked, and somebody put it out again; why it is.
+    pub bad_release_back: Option<String>,
     /// What serves now.
     pub current: Option<ReleaseId>,
     /// Somebody else began a deployment after the suspect.

@@ -80,6 +80,10 @@ impl Scribe<'_> {
     fn watched(&mut self, step: StepNo, ending: &Ending) {
         match ending {
             Ending::Progress(Progress::Serving(release)) => self.served(step, release),
+            Ending::Progress(Progress::Done(says)) => {
+                self.write(Event::StepDone { step, says: says.clone() });
+                self.advance(step);
+            }
             Ending::Progress(Progress::Failed(why)) | Ending::Refused(why) => self.step_failed(step, why),
             Ending::Progress(Progress::NeedsHuman { why, url }) => {
                 let why = url.as_ref().map_or_else(|| why.clone(), |url| format!("{why}: {url}"));
@@ -171,6 +175,12 @@ impl Scribe<'_> {
     /// The process began again. Nothing that lapsed meanwhile acts: a countdown starts anew, in sight of people.
     pub(super) fn restarted(&mut self) {
         let Some(open) = self.dossier.open.as_deref() else { return };
+        let made_later = |plan: &super::plan::Plan| plan.expires > self.view.now + plan.approval.expires;
+        let waits = !matches!(open.phase, Phase::Weighing { .. }) && open.phase.is_before_the_act();
+        if waits && open.plan.as_ref().is_some_and(|plan| made_later(plan)) {
+            let why = "the clock went back, and its plan would live too long".to_owned();
+            return self.write(Event::Withdrawn { why, recheck: Some(self.view.now) });
+        }
         if matches!(open.phase, Phase::Countdown { .. }) {
             let latest = self.view.now + super::choose::TOLD_MAX;
             let countdown =

@@ -11,19 +11,17 @@ use super::event::{Event, Origin};
 use super::id::{Attempt, CaseId, Digest, Duration, ReleaseId, StepNo};
 use super::ledger::Page;
 use super::phase::{Outcome, Phase};
-use super::plan::{Choice, Plan, Undone, lock_step};
-use super::pursue::weakened;
+use super::plan::{Choice, Plan, Proposal, Undone, lock_step};
+use super::question::weakened;
 use super::scribe::Scribe;
 use super::settings::{Migrations, Mode};
-use super::step::{Act, Doer, OnFailure, Step};
+use super::step::{Doer, OnFailure, Step};
 use super::weigh::undone;
 
 /// The provider has so long to propose its acts; reads only.
 const PROPOSE_MAX: Duration = Duration::from_secs(30);
 /// The countdown starts at the latest so long after it was announced, told by the second voice (product §9).
 pub(super) const TOLD_MAX: Duration = Duration::from_secs(15);
-/// One act of a provider may take so long from intent to end; every provider's own waits are shorter.
-const ACT_MAX: Duration = Duration::from_mins(30);
 
 impl Scribe<'_> {
     /// Asks the provider for the acts that a decision calls for.
@@ -67,8 +65,8 @@ impl Scribe<'_> {
             return;
         }
         match ending {
-            Ending::Proposed(acts) => {
-                if let Some(plan) = self.plan(choice, acts) {
+            Ending::Proposed(proposal) => {
+                if let Some(plan) = self.plan(choice, proposal) {
                     self.write(Event::Planned(Arc::new(plan)));
                 }
             }
@@ -78,7 +76,7 @@ impl Scribe<'_> {
         }
     }
 
-    fn plan(&self, choice: &Choice, acts: &[Act]) -> Option<Plan> {
+    fn plan(&self, choice: &Choice, proposal: &Proposal) -> Option<Plan> {
         let case = self.dossier.open.as_deref()?;
         let ledger = &self.dossier.ledger;
         let (from, to) = (ledger.page(&choice.from)?, ledger.page(&choice.to)?);
@@ -88,10 +86,10 @@ impl Scribe<'_> {
             None => vec![undone_page(from)],
         };
         let approval = self.policy(case.decision.as_deref());
-        let acts = acts.iter().map(|act| Step {
+        let acts = proposal.acts.iter().map(|act| Step {
             doer: Doer::Provider(choice.service.clone()),
             act: act.clone(),
-            deadline: ACT_MAX,
+            deadline: proposal.within,
             on_failure: OnFailure::Stop,
         });
         let settings = self.view.settings;
@@ -107,8 +105,8 @@ impl Scribe<'_> {
             to_grade: to.grade,
             steps,
             undone: taken,
-            fast: false,
-            expected_time: None,
+            fast: proposal.fast,
+            expected_time: proposal.expected_time,
             expires: self.view.now + approval.expires,
             approval,
             digest: Digest::new(""),

@@ -7,9 +7,8 @@ use super::event::Settlement;
 use super::id::{
     CaseId, Duration, GroupName, Handle, NoteNo, PersonId, Place, ReleaseId, ServiceId, StepNo, Timestamp,
 };
-use super::plan::Choice;
+use super::plan::{Choice, Proposal};
 use super::signal::Signal;
-use super::step::Act;
 
 /// What the rim is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +71,7 @@ pub enum Ending {
     /// Describe: the picture.
     Described(Box<Picture>),
     /// Propose: the acts.
-    Proposed(Vec<Act>),
+    Proposed(Proposal),
     /// Propose, or begin: the provider will not; why.
     Refused(String),
     /// Roll call: who is there.
@@ -102,6 +101,8 @@ pub enum Progress {
     Running(String),
     /// Done; this release serves.
     Serving(ReleaseId),
+    /// Done, and what serves is for a later step to change; what was done.
+    Done(String),
     /// Failed, definitely; why.
     Failed(String),
     /// A person has to do something there.

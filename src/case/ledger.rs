@@ -89,6 +89,8 @@ pub struct Target<'a> {
     pub releases_back: u32,
     /// Its last deployment before the suspect.
     pub deployed_at: Option<Timestamp>,
+    /// Somebody went back from it, and nobody has put it out since.
+    pub left: bool,
 }
 
 impl Ledger {
@@ -210,7 +212,9 @@ impl Ledger {
     pub fn target(&self, suspect: &Deployment, rules: TargetRules, now: Timestamp) -> Option<Target<'_>> {
         let before = self.releases_before(suspect);
         let sound = |target: &Target<'_>| {
-            target.page.grade != Grade::Bad && target.page.release.artifact_exists != Some(false)
+            target.page.grade != Grade::Bad
+                && !target.left
+                && target.page.release.artifact_exists != Some(false)
         };
         let within = |target: &Target<'_>| {
             target.releases_back <= rules.max_back.releases
@@ -243,9 +247,21 @@ impl Ledger {
                 proven: false,
                 releases_back,
                 deployed_at: Some(deployment.started_at),
+                left: self.was_left(deployment),
             });
         }
         found
+    }
+
+    /// Whether the next deployment after this one went back from it.
+    fn was_left(&self, deployment: &Deployment) -> bool {
+        let after = self.deployments.iter().filter(|later| {
+            later.started_at > deployment.started_at && later.status == DeploymentStatus::Finished
+        });
+        let next = after.min_by_key(|later| later.started_at);
+        next.is_some_and(|next| {
+            next.release != deployment.release && next.origin != DeploymentOrigin::Ordinary
+        })
     }
 
     /// Every release that going back to `target` takes away, newest first.

@@ -66,7 +66,8 @@ impl Live {
 
     /// Whether the picture is young enough to act on.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        self.described_since(now.checked_sub(PICTURE_FRESH).unwrap_or(Timestamp::MIN))
+        self.described_at.is_some_and(|at| at <= now)
+            && self.described_since(now.checked_sub(PICTURE_FRESH).unwrap_or(Timestamp::MIN))
     }
 
     /// Whether the provider was read at or after this moment.

@@ -9,6 +9,7 @@ use super::id::{Duration, GroupName, StepNo, Timestamp};
 use super::live::PICTURE_FRESH;
 use super::phase::{CountdownClock, Phase};
 use super::plan::Plan;
+use super::pursue::{given_up_at, window_ends};
 use super::scribe::View;
 use super::signal::EpisodeStanding;
 use super::step::{Doer, Order};
@@ -165,11 +166,16 @@ impl Dossier {
         })
     }
 
-    /// Before the first act the suspect must serve, or be going out; after it the target may serve already.
+    /// Before the first act the suspect must serve, or be going out; after it the target may serve already, or the
+    /// suspect was stopped and nobody has put anything out since.
     fn serves_as_expected(&self, plan: &Plan, step: StepNo, view: &View<'_>) -> bool {
         let serving = view.live.current.as_ref();
         let going_out = plan.suspect.as_ref() == view.live.in_flight.as_ref() && plan.suspect.is_some();
-        serving == Some(&plan.from.id) || going_out || (step != StepNo(0) && serving == Some(&plan.to.id))
+        let newest = || self.ledger.deployments.last().map(|deployment| &deployment.id);
+        let begun = step != StepNo(0)
+            && (serving == Some(&plan.to.id)
+                || (plan.suspect.is_some() && newest() == plan.suspect.as_ref()));
+        serving == Some(&plan.from.id) || going_out || begun
     }
 
     /// The order in which a step travels.
@@ -208,9 +214,7 @@ impl Dossier {
             Phase::Gathering { until } | Phase::Planning { until, .. } => Some(*until),
             Phase::AwaitingApproval { until } => Some(*until),
             Phase::Weighing { recheck } => {
-                let window = case.suspect.as_ref().and_then(|suspect| suspect.deployment.finished_at);
-                let ends = window.map(|finished| finished + view.longest_window());
-                let ends = ends.filter(|at| *at > view.now);
+                let ends = window_ends(case, view).filter(|at| *at > view.now);
                 [*recheck, case.snoozed_until]
                     .into_iter()
                     .flatten()
@@ -234,7 +238,9 @@ impl Dossier {
                 }
             }
             Phase::Intended { step, since, .. } | Phase::Running { step, since, .. } => {
-                case.plan.as_ref().and_then(|plan| plan.step(*step)).map(|step| *since + step.deadline)
+                let running = matches!(case.phase, Phase::Running { .. });
+                let step = case.plan.as_ref().and_then(|plan| plan.step(*step));
+                step.map(|step| given_up_at(step.deadline, *since, running))
             }
             Phase::Verifying(verifying) => {
                 let signals: Vec<_> = case.signals.values().collect();

@@ -25,6 +25,29 @@ pub struct Choice {
     pub to: ReleaseId,
 }
 
+/// What a provider proposes for a choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// What is done there, in order; pinned in full.
+    pub acts: Vec<Act>,
+    /// Each act may take so long from its intent to its end; then a person is asked.
+    pub within: Duration,
+    /// The old fleet is still alive, so that going back is a switch; else a redeploy.
+    pub fast: bool,
+    /// How long it usually takes, where the provider's history tells.
+    pub expected_time: Option<Duration>,
+}
+
+impl Proposal {
+    /// Acts that end soon, and of which nothing more is known.
+    pub fn of(acts: Vec<Act>) -> Proposal {
+        Proposal { acts, within: ACT_MAX, fast: false, expected_time: None }
+    }
+}
+
+/// An act may take so long where its provider says nothing else.
+const ACT_MAX: Duration = Duration::from_mins(30);
+
 /// A plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {

@@ -1,14 +1,13 @@
 //! What follows from the state itself, with time and without any new fact: cases open and close, questions expire,
 //! countdowns end, verification is judged. One round; the scribe asks again until nothing more follows.
 
-use super::approval::OnExpiry;
 use super::decide::{Decision, OnResolve, Verdict};
 use super::event::{Event, Origin};
 use super::gate::Follows;
 use super::id::{CaseId, Duration, ReleaseId, StepNo, Timestamp};
-use super::phase::{Barred, CountdownClock, Outcome, Phase, Verifying};
+use super::phase::{Barred, Outcome, Phase, Verifying};
 use super::refresh::Moved;
-use super::scribe::Scribe;
+use super::scribe::{Scribe, View};
 use super::settings::Mode;
 use super::signal::EpisodeKey;
 use super::step::Doer;
@@ -176,6 +175,10 @@ impl Scribe<'_> {
         let told = case.told_plan;
         let snoozed = case.snoozed_until.is_some_and(|until| self.view.now < until);
         let Some(decision) = self.weigh() else { return };
+        // What was deployed is not known: that nobody is to blame would be a guess, as long as it can still matter.
+        if decision.suspect.is_none() && decision.brief.facts.ledger_incomplete && !self.window_is_over() {
+            return;
+        }
         if decision.suspect.is_none() {
             let why = nobody_to_blame(&decision);
             return self.close(Outcome::LeftAlone, &why);
@@ -199,87 +202,14 @@ impl Scribe<'_> {
 
     /// Nothing that begins from now on may point at the suspect.
     fn window_is_over(&self) -> bool {
-        let suspect = self.dossier.open.as_deref().and_then(|case| case.suspect.as_ref());
-        let finished = suspect.and_then(|suspect| suspect.deployment.finished_at);
-        finished.is_some_and(|finished| self.view.now >= finished + self.view.longest_window())
+        let ends = self.dossier.open.as_deref().and_then(|case| window_ends(case, self.view));
+        ends.is_some_and(|ends| self.view.now >= ends)
     }
 
     /// Whether the provider was asked since this process began, whatever came of it. Before that, what was judged
     /// stands: nothing is weaker only because Snapback began again.
-    fn provider_known(&self) -> bool {
+    pub(super) fn provider_known(&self) -> bool {
         self.view.live.described_at.is_some() || self.view.live.trouble.is_some()
-    }
-
-    fn pursue_question(&mut self, until: Timestamp) {
-        if self.count_votes() {
-            return;
-        }
-        let Some(case) = self.dossier.open.as_deref() else { return };
-        let by_signal = case.origin == Origin::Signal;
-        let clear = case.all_clear;
-        if self.in_shadow() {
-            return self.withdraw_into_shadow();
-        }
-        if self.view.now >= until {
-            return self.expire();
-        }
-        if by_signal && !clear && self.provider_known() {
-            let Some(decision) = self.weigh() else { return };
-            if decision.verdict < Verdict::Approve || decision.stopped.is_some() {
-                self.withdraw(&decision);
-            }
-        }
-    }
-
-    fn pursue_countdown(&mut self, clock: CountdownClock) {
-        let Some(case) = self.dossier.open.as_deref() else { return };
-        let terms = case.decision.as_ref().map(|decision| decision.terms.clone()).unwrap_or_default();
-        let go_on = !case.all_clear || terms.on_resolve == OnResolve::Continue;
-        let now = self.view.now;
-        match clock {
-            CountdownClock::Untold { .. } | CountdownClock::Counting { .. } if !go_on => {
-                return self.write(Event::CountdownSuspended);
-            }
-            CountdownClock::Suspended if !go_on => return,
-            CountdownClock::Untold { latest } if now >= latest => {
-                return self.write(Event::CountdownBegan { until: now + terms.countdown });
-            }
-            // Firing again starts it anew, in sight of people.
-            CountdownClock::Suspended => {
-                return self.write(Event::CountdownAnnounced { latest: now + super::choose::TOLD_MAX });
-            }
-            CountdownClock::Untold { .. } | CountdownClock::Counting { .. } => {}
-        }
-        if self.in_shadow() {
-            return self.withdraw_into_shadow();
-        }
-        if !self.provider_known() {
-            return;
-        }
-        let Some(decision) = self.weigh() else { return };
-        if decision.stopped.is_some() || decision.verdict < Verdict::Approve {
-            return self.withdraw(&decision);
-        }
-        if decision.verdict == Verdict::Approve && !self.silence_suffices(&decision) {
-            return self.ask_people(&weakened(&decision));
-        }
-        if matches!(clock, CountdownClock::Counting { until } if now >= until) {
-            let attempt = self.next_attempt();
-            self.write(Event::Readied { step: StepNo(0), attempt, automatic: true });
-        }
-    }
-
-    /// People were asked, nobody answered, and the policy takes that for a yes: only where the row itself said approve.
-    fn silence_suffices(&self, decision: &Decision) -> bool {
-        let Some(case) = self.dossier.open.as_deref() else { return false };
-        let by_policy = case.plan.as_ref().is_some_and(|plan| plan.approval.on_expiry == OnExpiry::Rollback);
-        by_policy && decision.terms.row_said_approve && case.clock.asked_at.is_some()
-    }
-
-    /// Somebody switched to shadow while it was under way: it is judged and told from now on, and not done.
-    fn withdraw_into_shadow(&mut self) {
-        let why = "it is in shadow mode now".to_owned();
-        self.write(Event::Withdrawn { why, recheck: Some(self.view.now) });
     }
 
     fn pursue_ready(&mut self, step: StepNo, barred: Option<Barred>) {
@@ -335,8 +265,7 @@ impl Scribe<'_> {
         let Some(case) = self.dossier.open.as_deref() else { return };
         let running = matches!(case.phase, Phase::Running { .. });
         let Some(planned) = case.plan.as_ref().and_then(|plan| plan.step(step)) else { return };
-        let end = since + planned.deadline + if running { Duration::ZERO } else { UNKNOWN_MAX };
-        if self.view.now < end {
+        if self.view.now < given_up_at(planned.deadline, since, running) {
             return;
         }
         let why = if running {
@@ -424,11 +353,6 @@ impl Scribe<'_> {
         self.write(Event::Closed { outcome, why: why.to_owned() });
     }
 
-    pub(super) fn withdraw(&mut self, decision: &Decision) {
-        let why = decision.stopped.clone().unwrap_or_else(|| weakened(decision));
-        self.write(Event::Withdrawn { why, recheck: decision.recheck });
-    }
-
     /// Closed cases that have nothing left to tell leave the dossier.
     fn dismiss_told(&mut self) {
         let told: Vec<CaseId> = self
@@ -452,11 +376,19 @@ impl Scribe<'_> {
     }
 }
 
-/// Why a decision asks for less than its row did, in a sentence.
-pub(super) fn weakened(decision: &Decision) -> String {
-    let weakest = decision.guards.iter().filter(|guard| guard.outcome.ceiling() < decision.proposed);
-    let reasons: Vec<&str> = weakest.map(|guard| guard.reason.as_str()).collect();
-    if reasons.is_empty() { "the facts no longer call for it".to_owned() } else { reasons.join("; ") }
+/// When the window of the suspect ends, if it finished going out; without a suspect, the window of whatever may have been
+/// deployed before the case opened.
+pub(super) fn window_ends(case: &Case, view: &View<'_>) -> Option<Timestamp> {
+    let began = match &case.suspect {
+        Some(suspect) => suspect.deployment.finished_at?,
+        None => case.opened_at,
+    };
+    Some(began + view.longest_window())
+}
+
+/// When a step is a person's: work at its deadline, a request of unknown effect so much later.
+pub(super) fn given_up_at(deadline: Duration, since: Timestamp, running: bool) -> Timestamp {
+    since + deadline + if running { Duration::ZERO } else { UNKNOWN_MAX }
 }
 
 /// The row says that an act goes on although all signals cleared, and there is an act to go on with.

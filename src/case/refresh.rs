@@ -169,6 +169,10 @@ impl Scribe<'_> {
             return None;
         }
         let newer = self.dossier.ledger.last_deployment_of(serving)?;
+        // While it is on its way nobody knows whether it will get there.
+        if newer.is_going_out() {
+            return None;
+        }
         // Our own rollback is told by its own case.
         if newer.started_at <= suspect.started_at || matches!(newer.origin, DeploymentOrigin::Ours(_)) {
             return None;

@@ -149,6 +149,7 @@ impl Scribe<'_> {
                 .filter(|until| *until > now),
             last_act_at: standing.last_act(service).map(|act| act.at),
             suspect_rolled_back: false,
+            bad_release_back: None,
             current: self.dossier.ledger.current.clone(),
             newer_deployment: self
                 .dossier
@@ -211,8 +212,10 @@ impl Scribe<'_> {
                 )
             })
             .map(|past| format!("case {} of this deployment ended as {}", past.case, past.outcome.word()));
-        let change =
-            self.dossier.ledger.page(&deployment.release).and_then(|page| page.release.change.clone());
+        let page = self.dossier.ledger.page(&deployment.release);
+        let barred = page.filter(|page| page.lock.is_some() || page.grade == Grade::Bad);
+        brief.facts.bad_release_back = barred.map(|page| page.why.clone());
+        let change = page.and_then(|page| page.release.change.clone());
         if let Some(change) = change {
             brief.facts.change_elsewhere =
                 standing.others_of_change(&change, &brief.service, ONE_CHANGE_WITHIN, now);

@@ -56,7 +56,7 @@ fn tell(case: &Case) -> impl Iterator<Item = (&Stamped, Vec<String>)> {
     case.events.iter().filter_map(move |stamped| match &stamped.event {
         Event::Weighed(decision) => {
             let lines = say(case, stamped, spoken);
-            let silent = decision.verdict == Verdict::Ignore && !spoken;
+            let silent = decision.verdict == Verdict::Ignore && !spoken && !knows_nothing(decision);
             let same = last
                 .as_ref()
                 .is_some_and(|(earlier, said)| same_to_people(earlier, decision) || *said == lines);
@@ -84,6 +84,11 @@ fn tell(case: &Case) -> impl Iterator<Item = (&Stamped, Vec<String>)> {
             (spoken && !lines.is_empty()).then_some((stamped, lines))
         }
     })
+}
+
+/// Nothing is known of what was deployed, so that nobody can say who is to blame: people are told at least that.
+fn knows_nothing(decision: &Decision) -> bool {
+    decision.suspect.is_none() && decision.brief.facts.ledger_incomplete
 }
 
 /// Whether people learn nothing new from the second decision.
@@ -171,6 +176,11 @@ fn weighed(case: &Case, service: &ServiceId, decision: &Decision, spoken: bool) 
     let mut names: Vec<&str> = brief.signals.iter().map(|signal| signal.name.as_str()).collect();
     names.dedup();
     let signals = names.join(", ");
+    if knows_nothing(decision) {
+        return vec![format!(
+            "{service}: {signals} fires, and the provider cannot be read: what was deployed is not known, and nothing is done"
+        )];
+    }
     let Some(suspect) = brief.suspect_facts() else {
         return vec![format!("{service}: {signals} fires, and no deployment is to blame")];
     };

@@ -17,7 +17,7 @@ use snapback::case::id::{ServiceId, SourceName, Timestamp};
 use snapback::case::live::Live;
 use snapback::case::map::{Atlas, AtlasEntry, Mapped};
 use snapback::case::phase::Phase;
-use snapback::case::plan::Plan;
+use snapback::case::plan::{Plan, Proposal};
 use snapback::case::scribe::View;
 use snapback::case::signal::{Signal, SignalState};
 use snapback::case::standing::Standing;
@@ -268,7 +268,7 @@ fn preview(dossier: &mut Dossier, view: &View<'_>, provider: &str) -> Option<Arc
             choice.to, choice.from
         ),
     };
-    let proposed = Input::Ended(Command::Propose(choice), Ending::Proposed(vec![act]));
+    let proposed = Input::Ended(Command::Propose(choice), Ending::Proposed(Proposal::of(vec![act])));
     let written = dossier.take(&proposed, view);
     written
         .events

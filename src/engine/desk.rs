@@ -92,6 +92,10 @@ pub struct Desk {
     settings: Arc<DeskSettings>,
     running: BTreeSet<Command>,
     latest: Timestamp,
+    /// The moment of the last turn.
+    last: Timestamp,
+    /// The clock went back, and has not caught up until then.
+    behind_until: Option<Timestamp>,
     /// Services whose wake time may have changed since it was last computed.
     touched: BTreeSet<ServiceId>,
     wakes: BTreeMap<ServiceId, Timestamp>,
@@ -111,6 +115,8 @@ impl Desk {
             settings: settings.clone(),
             running: BTreeSet::new(),
             latest: now,
+            last: now,
+            behind_until: None,
             touched: BTreeSet::new(),
             wakes: BTreeMap::new(),
         };
@@ -170,9 +176,8 @@ impl Desk {
 
     /// Many arrivals become one turn. Nothing is true before it is committed.
     pub fn turn(&mut self, arrivals: Vec<Arrival>, now: Timestamp) -> Turn {
-        let clock_behind_until = (now < self.latest - CLOCK_BACK_MAX).then_some(self.latest);
-        self.latest = self.latest.max(now);
         let mut draft = Draft { now, changes: BTreeMap::new(), turn: Turn { at: now, ..Turn::default() } };
+        let clock_behind_until = self.look_at_the_clock(&mut draft);
         for arrival in arrivals {
             self.arrive(arrival, &mut draft);
         }
@@ -188,6 +193,26 @@ impl Desk {
             .filter(|change| !change.events.is_empty() || asking.contains(&change.dossier.service))
             .collect();
         turn
+    }
+
+    /// A clock that went back makes everything young again that this process read before: it is read anew, and what
+    /// waits begins anew, as after a restart. Until the clock has caught up nothing passes the gate.
+    fn look_at_the_clock(&mut self, draft: &mut Draft) -> Option<Timestamp> {
+        let now = draft.now;
+        let went_back = now < self.last - CLOCK_BACK_MAX;
+        self.last = now;
+        if went_back {
+            self.behind_until = self.behind_until.max(Some(self.latest));
+            for held in self.held.values_mut() {
+                held.live = Live::new(now);
+            }
+            for service in self.services() {
+                self.take(&service, &Input::Restarted, draft);
+            }
+        }
+        self.latest = self.latest.max(now);
+        self.behind_until = self.behind_until.filter(|until| now < *until);
+        self.behind_until
     }
 
     fn arrive(&mut self, arrival: Arrival, draft: &mut Draft) {

@@ -77,9 +77,9 @@ async fn propose(rim: &Rim, choice: &Choice) -> Ending {
     let mut pace = Pace::after_trouble();
     loop {
         match provider.propose(target, &choice.from, &choice.to).await {
-            Ok(acts) => return Ending::Proposed(acts),
+            Ok(proposal) => return Ending::Proposed(proposal),
             Err(Trouble::Refused(why) | Trouble::Moved(why)) => return Ending::Refused(why),
-            Err(Trouble::Busy { after }) => sleep(pace.wait(after.map(|wait| wait.unsigned_abs()))).await,
+            Err(Trouble::Busy { after, .. }) => sleep(pace.wait(after.map(|wait| wait.unsigned_abs()))).await,
             Err(Trouble::Unclear(_)) => sleep(pace.wait(None)).await,
         }
     }
@@ -98,7 +98,7 @@ async fn begin(rim: &Rim, permit: Permit) -> Ending {
         Ok(handle) => Ending::Accepted(handle),
         Err(Trouble::Refused(why)) => Ending::Refused(why),
         Err(Trouble::Moved(what)) => Ending::Moved(what),
-        Err(Trouble::Busy { after }) => {
+        Err(Trouble::Busy { after, .. }) => {
             // Surely not sent. The gate is asked again, not sooner than the other side wishes.
             let wished = after.map_or(std::time::Duration::from_secs(1), |wait| wait.unsigned_abs());
             pause_until(&rim.clock, deadline, wished).await;
@@ -126,7 +126,7 @@ async fn find(rim: &Rim, order: &Order) -> Ending {
                 pause_until(&rim.clock, until, std::time::Duration::from_secs(60)).await;
             }
             Err(Trouble::Moved(what)) => return Ending::Moved(what),
-            Err(Trouble::Busy { after }) => sleep(pace.wait(after.map(|wait| wait.unsigned_abs()))).await,
+            Err(Trouble::Busy { after, .. }) => sleep(pace.wait(after.map(|wait| wait.unsigned_abs()))).await,
             Err(Trouble::Refused(_) | Trouble::Unclear(_)) => {}
         }
     }

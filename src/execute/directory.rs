@@ -22,11 +22,12 @@ use self::link::Current;
 use self::log::Line;
 use self::restart::{Restart, Restarts, Standing};
 use self::work::{Doing, Receipt, ReceiptAct, Work};
-use super::{Clock, Deployer, Finding, Sighting, Target};
+use super::{Clock, Deployer, Exhibit, Finding, Sighting, Target};
 use crate::case::command::Progress;
 use crate::case::deployment::Picture;
 use crate::case::id::{Duration, Handle, ReleaseId, ServiceId, Timestamp};
 use crate::case::permit::Permit;
+use crate::case::plan::Proposal;
 use crate::case::step::{Act, Class, Order};
 use crate::outbound::{CallError, Trouble};
 
@@ -63,6 +64,13 @@ impl Directory {
         Directory { clock, roots: Mutex::default(), restarts: Arc::default() }
     }
 
+    fn site(of: &Target) -> Result<&Site, Trouble> {
+        match &of.site {
+            super::Site::Directory(site) => Ok(site),
+            super::Site::CodeDeploy(_) => Err(super::of_another_kind(of)),
+        }
+    }
+
     /// Does blocking work on a root, when nobody else is at it, within the deadline.
     async fn at<T: Send + 'static>(
         &self,
@@ -76,7 +84,8 @@ impl Directory {
             roots.entry(root.to_owned()).or_default().clone()
         };
         let Ok(alone) = tokio::time::timeout(DEADLINE, root_lock.lock_owned()).await else {
-            return Err(Trouble::Busy { after: None });
+            let why = format!("{} is being worked on", root.display());
+            return Err(Trouble::Busy { why, after: None });
         };
         let job = tokio::task::spawn_blocking(move || {
             // Held by the work itself: whoever looks after a lost answer looks after the work has ended.
@@ -97,13 +106,13 @@ impl Directory {
 
 impl Deployer for Directory {
     async fn describe(&self, of: &Target, since: Timestamp) -> Result<Picture, Trouble> {
-        let super::Site::Directory(site) = &of.site;
+        let site = Directory::site(of)?;
         let (root, service, now) = (site.root.clone(), of.service.clone(), (self.clock)());
         self.at(&site.root, "look at", move || Ok(history::describe(&root, &service, since, now)?)).await
     }
 
-    async fn propose(&self, of: &Target, _from: &ReleaseId, to: &ReleaseId) -> Result<Vec<Act>, Trouble> {
-        let super::Site::Directory(site) = &of.site;
+    async fn propose(&self, of: &Target, _from: &ReleaseId, to: &ReleaseId) -> Result<Proposal, Trouble> {
+        let site = Directory::site(of)?;
         let (site, service, to) = (site.clone(), of.service.clone(), to.clone());
         self.at(&site.root.clone(), "look at", move || propose(&site, &service, &to)).await
     }
@@ -144,15 +153,22 @@ impl Deployer for Directory {
         self.at(&root, "watch", move || watch(&receipt, now)).await
     }
 
+    /// A switch leaves nothing behind that its log and the restart's own end do not tell.
+    async fn evidence(&self, _handle: &Handle) -> Result<Vec<Exhibit>, Trouble> {
+        Ok(Vec::new())
+    }
+
     async fn check(&self, of: &Target) -> Vec<Finding> {
-        let super::Site::Directory(site) = &of.site;
-        let site = site.clone();
+        let site = match Directory::site(of) {
+            Ok(site) => site.clone(),
+            Err(trouble) => return vec![check::finding(trouble.to_string(), "see `snapback check`")],
+        };
         let looked = self.at(&site.root.clone(), "check", move || Ok(check::check(&site))).await;
         looked.unwrap_or_else(|trouble| vec![check::finding(trouble.to_string(), "look at the file system")])
     }
 }
 
-fn propose(site: &Site, service: &ServiceId, to: &ReleaseId) -> Result<Vec<Act>, Trouble> {
+fn propose(site: &Site, service: &ServiceId, to: &ReleaseId) -> Result<Proposal, Trouble> {
     if !link::exists(&site.root, to)? {
         return Err(Trouble::Refused(format!("release {to} is not in {}/releases", site.root.display())));
     }
@@ -165,7 +181,7 @@ fn propose(site: &Site, service: &ServiceId, to: &ReleaseId) -> Result<Vec<Act>,
         class: Class::B,
         says: format!("switch {root}/current to releases/{to}"),
     };
-    let Some(argv) = &site.restart else { return Ok(vec![switch]) };
+    let Some(argv) = &site.restart else { return Ok(Proposal { fast: true, ..Proposal::of(vec![switch]) }) };
     let pinned = serde_json::Value::from(argv.clone()).to_string();
     let restart = Act {
         kind: "restart".into(),
@@ -177,7 +193,7 @@ fn propose(site: &Site, service: &ServiceId, to: &ReleaseId) -> Result<Vec<Act>,
         class: Class::B,
         says: format!("run {pinned} so that {service} takes it up"),
     };
-    Ok(vec![switch, restart])
+    Ok(Proposal { fast: true, ..Proposal::of(vec![switch, restart]) })
 }
 
 /// Switches the link, once. Everything that can be refused is refused before the one rename.
@@ -204,7 +220,7 @@ fn switch(work: &Work, permit: &Permit, clock: &Clock) -> Result<Handle, Trouble
     if clock() > permit.wire_deadline() {
         prepared.cancel();
         log::renounce(root, &work.sign);
-        return Err(Trouble::Busy { after: None });
+        return Err(too_late());
     }
     prepared.commit().map_err(CallError::io(format!("switch {}/current", root.display())))?;
     if let Err(error) = log::append(root, &line) {
@@ -223,8 +239,12 @@ fn not_done(doing: &'static str) -> impl FnOnce(io::Error) -> Trouble {
             return Trouble::Refused(format!("{doing}: {error}"));
         }
         tracing::warn!(%error, doing, "not done");
-        Trouble::Busy { after: None }
+        Trouble::Busy { why: format!("{doing}: {error}"), after: None }
     }
+}
+
+fn too_late() -> Trouble {
+    Trouble::Busy { why: "its permit ran out before it could leave".into(), after: None }
 }
 
 /// Writes the line of a switch that was announced and took effect, if it is not written yet.
@@ -278,7 +298,7 @@ fn begin_restart(
         Standing::Begun { .. } | Standing::Unbegun => {}
     }
     if clock() > permit.wire_deadline() {
-        return Err(Trouble::Busy { after: None });
+        return Err(too_late());
     }
     restarts.begin(restart, clock).map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound {

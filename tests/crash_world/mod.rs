@@ -16,6 +16,7 @@ use snapback::case::id::{DeliveryId, Duration, Handle, Mark, PersonId, ReleaseId
 use snapback::case::map::{Atlas, AtlasEntry, Equivalents};
 use snapback::case::permit::Permit;
 use snapback::case::phase::{Outcome, Phase};
+use snapback::case::plan::Proposal;
 use snapback::case::release::Release;
 use snapback::case::rules::{Rule, RuleTable};
 use snapback::case::settings::{
@@ -367,7 +368,7 @@ impl World {
         self.point(command.crash_point())?;
         let ending = match errand {
             Errand::Describe(_) => Ending::Described(Box::new(self.picture())),
-            Errand::Propose(_) => Ending::Proposed(self.acts()),
+            Errand::Propose(_) => Ending::Proposed(Proposal::of(self.acts())),
             Errand::RollCall(_, groups) => {
                 let members =
                     groups.into_iter().map(|group| (group, [PersonId::new("ann")].into())).collect();

@@ -18,6 +18,7 @@ use snapback::case::id::{
 use snapback::case::map::{Atlas, AtlasEntry, Equivalents};
 use snapback::case::permit::Permit;
 use snapback::case::phase::Outcome;
+use snapback::case::plan::Proposal;
 use snapback::case::release::Release;
 use snapback::case::rules::{Rule, RuleTable};
 use snapback::case::settings::{
@@ -264,7 +265,7 @@ impl World {
             Errand::Propose(choice) => {
                 let provider = self.provider_of(&choice.service);
                 match provider.proposes {
-                    Reads::Answers => Ending::Proposed(vec![provider.act(&choice.to)]),
+                    Reads::Answers => Ending::Proposed(Proposal::of(vec![provider.act(&choice.to)])),
                     Reads::Fails => Ending::Refused("it cannot be undone".into()),
                     Reads::Never => return None,
                 }

@@ -97,6 +97,11 @@ pub(super) fn own_rollback(brief: &Brief, suspect: Option<&CandidateFacts>) -> F
         Some(suspect) if is_ours(suspect) => {
             at_most(GuardOutcome::Notify, "the suspect is our own rollback: it is never undone by itself")
         }
+        // A provider that was told to stop goes back by itself, and nothing in it says who told it to.
+        Some(suspect) if suspect.origin == DeploymentOrigin::Rollback => at_most(
+            GuardOutcome::Notify,
+            "the suspect is itself a rollback, perhaps ours: it is never undone by itself",
+        ),
         Some(_) => pass("the suspect is not our own rollback"),
         None if brief.candidates.iter().any(|candidate| candidate.is_current && is_ours(candidate)) => {
             at_most(GuardOutcome::Notify, "what serves is our own rollback: it is never undone by itself")
@@ -108,6 +113,10 @@ pub(super) fn own_rollback(brief: &Brief, suspect: Option<&CandidateFacts>) -> F
 pub(super) fn already_rolled_back(brief: &Brief) -> Finding {
     if brief.facts.suspect_rolled_back {
         return at_most(GuardOutcome::Notify, "this deployment was rolled back once already");
+    }
+    if let Some(why) = &brief.facts.bad_release_back {
+        let why = format!("this release is held for bad ({why}), and somebody put it out again");
+        return at_most(GuardOutcome::Approve, why);
     }
     pass("this deployment was not rolled back before")
 }

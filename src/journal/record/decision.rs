@@ -274,6 +274,8 @@ struct GuardFactsV1 {
     frozen_until: Option<Timestamp>,
     last_act_at: Option<Timestamp>,
     suspect_rolled_back: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bad_release_back: Option<String>,
     current: Option<ReleaseId>,
     newer_deployment: Option<DeploymentId>,
     owned_by: Option<String>,

@@ -1,0 +1,161 @@
+//! Sends the one request of a permit. What can be refused is refused by reading, before anything leaves.
+
+use aws_sdk_codedeploy::types::{
+    AlarmConfiguration, AutoRollbackConfiguration, DeploymentInfo, DeploymentStatus, FileExistsBehavior,
+};
+
+use super::account::code;
+use super::group::{Group, is_over, is_release, succeeded};
+use super::work::{Create, Doing, Work};
+use super::{CodeDeploy, description};
+use crate::case::id::{Duration, Handle};
+use crate::case::permit::Permit;
+use crate::case::step::Order;
+use crate::outbound::{CallError, Trouble};
+
+/// Before an act the deployments of so long are read; the group's last ones always are.
+const LATELY: Duration = Duration::from_hours(24);
+
+impl CodeDeploy {
+    pub(super) async fn send(&self, work: &Work, permit: Permit) -> Result<Handle, Trouble> {
+        match &work.act {
+            Doing::Stop { deployment, back } => self.stop(work, deployment, *back, permit).await,
+            Doing::Create(create) => self.create_once(work, create, permit).await,
+        }
+    }
+
+    fn still_in_time(&self, permit: &Permit) -> Result<(), Trouble> {
+        if self.now() < permit.wire_deadline() {
+            return Ok(());
+        }
+        Err(Trouble::Busy { why: "its permit ran out before it could leave".into(), after: None })
+    }
+
+    async fn stop(&self, work: &Work, id: &str, back: bool, permit: Permit) -> Result<Handle, Trouble> {
+        let suspect = self.deployment(id).await?;
+        if succeeded(&suspect) {
+            return Err(Trouble::Moved(format!("deployment {id} finished before it could be stopped")));
+        }
+        if is_over(&suspect) {
+            return work.handle(id);
+        }
+        self.still_in_time(&permit)?;
+        let clients = self.account.clients().await;
+        let doing = format!("stop deployment {id}");
+        let asked = clients.codedeploy.stop_deployment().deployment_id(id).auto_rollback_enabled(back);
+        match asked.send().await {
+            // `Pending` and `Succeeded` both mean that it was taken; how it ends is watched.
+            Ok(answer) if answer.status().is_some() => work.handle(id),
+            Ok(_) => Err(CallError::Answer { doing, said: "the answer has no status".into() }.into()),
+            Err(error) if code(&error) == Some("DeploymentAlreadyCompletedException") => {
+                let suspect = self.deployment(id).await?;
+                if succeeded(&suspect) {
+                    return Err(Trouble::Moved(format!(
+                        "deployment {id} finished before it could be stopped"
+                    )));
+                }
+                work.handle(id)
+            }
+            Err(error) => Err(self.account.sorted(&doing, error).await),
+        }
+    }
+
+    async fn create_once(&self, work: &Work, create: &Create, permit: Permit) -> Result<Handle, Trouble> {
+        let group = self.group(&work.site, self.now().checked_sub(LATELY).unwrap_or(self.now())).await?;
+        if let Some(handle) = self.may_create(work, create, permit.order(), &group).await? {
+            return Ok(handle);
+        }
+        self.still_in_time(&permit)?;
+        let clients = self.account.clients().await;
+        let doing =
+            format!("create a deployment of {} in {}/{}", work.to, work.site.application, work.site.group);
+        let machines = create.on_machines;
+        let asked = clients
+            .codedeploy
+            .create_deployment()
+            .application_name(&work.site.application)
+            .deployment_group_name(&work.site.group)
+            .revision(create.revision.location())
+            .description(description::of(permit.order()))
+            .set_deployment_config_name(create.config.clone())
+            // A rollback that fails must not lead to what succeeded last: that is the bad release.
+            .auto_rollback_configuration(AutoRollbackConfiguration::builder().enabled(false).build())
+            .set_override_alarm_configuration(
+                create.mute_alarms.then(|| AlarmConfiguration::builder().enabled(false).build()),
+            )
+            // These scripts are those of the release that leaves; a broken one must not bar the way.
+            .set_ignore_application_stop_failures(machines.then_some(true))
+            .set_update_outdated_instances_only(machines.then_some(false))
+            .set_file_exists_behavior(create.file_exists.as_deref().map(FileExistsBehavior::from));
+        match asked.send().await {
+            Ok(answer) => match answer.deployment_id() {
+                Some(id) if id.starts_with("d-") => work.handle(id),
+                Some(_) | None => {
+                    Err(CallError::Answer { doing, said: "the answer names no deployment".into() }.into())
+                }
+            },
+            // Another one is under way; by its type, because its words have changed before. This one surely is not.
+            Err(error) if code(&error) == Some("DeploymentLimitExceededException") => {
+                self.blocked(work, permit.order()).await
+            }
+            Err(error) => Err(self.account.sorted(&doing, error).await),
+        }
+    }
+
+    /// Whether a deployment may be created now. A receipt: there is nothing left to do.
+    async fn may_create(
+        &self,
+        work: &Work,
+        create: &Create,
+        order: &Order,
+        group: &Group,
+    ) -> Result<Option<Handle>, Trouble> {
+        if let Some(other) = group.under_way() {
+            return self.in_the_way(work, order, other).map(Some);
+        }
+        let serving = self.serving(&work.site, group).await?.release;
+        if serving.as_ref() == Some(&work.to) {
+            let id = group.last_successful().and_then(DeploymentInfo::deployment_id).unwrap_or_default();
+            return work.handle(id).map(Some);
+        }
+        if serving.as_ref() == Some(&order.expected) || stopped_last(group, create.after.as_deref()) {
+            return Ok(None);
+        }
+        Err(Trouble::Moved(
+            serving.map_or("nothing that CodeDeploy knows".to_owned(), |release| release.to_string()),
+        ))
+    }
+
+    async fn blocked(&self, work: &Work, order: &Order) -> Result<Handle, Trouble> {
+        let group = self.group(&work.site, self.now().checked_sub(LATELY).unwrap_or(self.now())).await?;
+        match group.under_way() {
+            Some(other) => self.in_the_way(work, order, other),
+            None => Err(Trouble::Busy { why: "another deployment was under way".into(), after: None }),
+        }
+    }
+
+    /// What is under way is ours already, or somebody else's, which comes first.
+    fn in_the_way(&self, work: &Work, order: &Order, other: &DeploymentInfo) -> Result<Handle, Trouble> {
+        let id = other.deployment_id().unwrap_or_default();
+        if description::mark(other.description()).as_ref() == Some(&order.mark) {
+            return work.handle(id);
+        }
+        if is_release(other) {
+            return Err(Trouble::Moved(format!("deployment {id}, which somebody began meanwhile")));
+        }
+        Err(Trouble::Busy {
+            why: format!("deployment {id} puts the same release on new machines"),
+            after: None,
+        })
+    }
+}
+
+/// The step before stopped this deployment, and nobody has put anything out since.
+pub(super) fn stopped_last(group: &Group, after: Option<&str>) -> bool {
+    let newest = group.releases().next_back();
+    newest.is_some_and(|newest| {
+        after.is_some()
+            && newest.deployment_id() == after
+            && matches!(newest.status(), Some(DeploymentStatus::Stopped | DeploymentStatus::Failed))
+    })
+}

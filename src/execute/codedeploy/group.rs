@@ -1,0 +1,256 @@
+//! A deployment group as CodeDeploy tells it: its settings and its deployments, oldest first. The order of its lists is
+//! not documented, so everything is sorted here by the time of its creation.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_codedeploy::primitives::DateTime;
+use aws_sdk_codedeploy::types::{
+    ComputePlatform, DeploymentCreator, DeploymentGroupInfo, DeploymentInfo, DeploymentMode,
+    DeploymentStatus, TimeRange,
+};
+
+use super::{CodeDeploy, Site};
+use crate::case::id::{Duration, Timestamp};
+use crate::outbound::{CallError, Trouble};
+
+/// `BatchGetDeployments` takes so many ids (the service model; old guides say 100).
+const BATCH: usize = 25;
+/// Deployments of one group that are looked at: some thirty a day for a month.
+const DEPLOYMENTS_MAX: usize = 1000;
+/// Deployments that are remembered over all groups, some 2 kB each.
+const KNOWN_MAX: usize = 5000;
+/// A deployment that ended so long ago does not change any more: even its rollback has begun, or never will.
+const SETTLED: Duration = Duration::from_hours(1);
+
+/// Deployments that do not change any more.
+pub(super) type Known = Arc<Mutex<BTreeMap<String, Arc<DeploymentInfo>>>>;
+
+/// A group with what was read of it.
+pub(super) struct Group {
+    pub(super) info: DeploymentGroupInfo,
+    /// Oldest first.
+    pub(super) deployments: Vec<Arc<DeploymentInfo>>,
+}
+
+/// What a group deploys to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Platform {
+    /// EC2 and machines of one's own.
+    Server,
+    /// ECS, blue/green by CodeDeploy.
+    Ecs,
+    /// Lambda.
+    Lambda,
+}
+
+impl Platform {
+    /// CodeDeploy's own word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Platform::Server => "Server",
+            Platform::Ecs => "ECS",
+            Platform::Lambda => "Lambda",
+        }
+    }
+}
+
+impl Group {
+    pub(super) fn platform(&self) -> Platform {
+        match self.info.compute_platform() {
+            Some(ComputePlatform::Ecs) => Platform::Ecs,
+            Some(ComputePlatform::Lambda) => Platform::Lambda,
+            _ => Platform::Server,
+        }
+    }
+
+    /// What is still on its way, whoever began it. There is at most one in a group.
+    pub(super) fn under_way(&self) -> Option<&DeploymentInfo> {
+        self.deployments.iter().rev().map(AsRef::as_ref).find(|deployment| !is_over(deployment))
+    }
+
+    /// The deployments that put a release out, oldest first.
+    pub(super) fn releases(&self) -> impl DoubleEndedIterator<Item = &DeploymentInfo> {
+        self.deployments.iter().map(AsRef::as_ref).filter(|deployment| is_release(deployment))
+    }
+
+    /// The last one that succeeded: what CodeDeploy itself would go back to.
+    pub(super) fn last_successful(&self) -> Option<&DeploymentInfo> {
+        let named = self.info.last_successful_deployment().and_then(|last| last.deployment_id());
+        let by_name =
+            |deployment: &&Arc<DeploymentInfo>| named.is_some() && deployment.deployment_id() == named;
+        let found = self.deployments.iter().find(by_name);
+        let newest = || self.deployments.iter().rev().find(|deployment| succeeded(deployment));
+        found.or_else(newest).map(AsRef::as_ref)
+    }
+
+    /// Who manages the group from outside, if anybody: its deployments must be undone there.
+    pub(super) fn owner(&self) -> Option<String> {
+        let newest = self.releases().next_back()?;
+        let by_stack = matches!(
+            newest.creator(),
+            Some(DeploymentCreator::CloudFormation | DeploymentCreator::CloudFormationRollback)
+        );
+        let id = newest.deployment_id().unwrap_or_default();
+        match newest.external_id() {
+            Some(external) => Some(format!("CloudFormation ({external}, which made deployment {id})")),
+            None if by_stack => Some(format!("CloudFormation (which made deployment {id})")),
+            None => None,
+        }
+    }
+}
+
+/// Whether nothing more will happen in a deployment. A status that is not known yet is taken for one under way.
+pub(super) fn is_over(deployment: &DeploymentInfo) -> bool {
+    matches!(
+        deployment.status(),
+        Some(DeploymentStatus::Succeeded | DeploymentStatus::Failed | DeploymentStatus::Stopped)
+    )
+}
+
+/// Whether it went out whole.
+pub(super) fn succeeded(deployment: &DeploymentInfo) -> bool {
+    deployment.status() == Some(&DeploymentStatus::Succeeded)
+}
+
+/// Whether a deployment puts a release out. Autoscaling and updates of outdated instances put the same revision on new
+/// machines, a restart puts nothing out: counted, they would shift what was before by one.
+pub(super) fn is_release(deployment: &DeploymentInfo) -> bool {
+    let by_machine = matches!(
+        deployment.creator(),
+        Some(
+            DeploymentCreator::Autoscaling
+                | DeploymentCreator::AutoscalingTermination
+                | DeploymentCreator::CodeDeploy
+                | DeploymentCreator::CodeDeployAutoUpdate
+        )
+    );
+    !by_machine && deployment.deployment_mode() != Some(&DeploymentMode::Restart)
+}
+
+/// A moment of AWS's as one of ours.
+pub(super) fn moment(at: Option<&DateTime>) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(at?.as_nanos()).ok()
+}
+
+fn date(at: Timestamp) -> DateTime {
+    DateTime::from_secs(at.as_second())
+}
+
+impl CodeDeploy {
+    /// Reads a group with its deployments since that moment, its last ones in any case.
+    pub(super) async fn group(&self, site: &Site, since: Timestamp) -> Result<Group, Trouble> {
+        let clients = self.account.clients().await;
+        let doing = format!("read the deployment group {} of {}", site.group, site.application);
+        let answer = clients
+            .codedeploy
+            .get_deployment_group()
+            .application_name(&site.application)
+            .deployment_group_name(&site.group)
+            .send()
+            .await;
+        let info = match answer {
+            Ok(answer) => answer.deployment_group_info,
+            Err(error) => return Err(self.account.sorted(&doing, error).await),
+        };
+        let info = info.ok_or_else(|| empty(&doing))?;
+        let mut ids = self.ids(site, since).await?;
+        let last = [info.last_successful_deployment(), info.last_attempted_deployment()];
+        ids.extend(last.into_iter().flatten().filter_map(|last| last.deployment_id().map(str::to_owned)));
+        ids.sort_unstable();
+        ids.dedup();
+        let mut deployments = self.deployments(ids).await?;
+        deployments.sort_by_key(|deployment| moment(deployment.create_time()));
+        Ok(Group { info, deployments })
+    }
+
+    /// The ids of a group's deployments since that moment.
+    async fn ids(&self, site: &Site, since: Timestamp) -> Result<Vec<String>, Trouble> {
+        let clients = self.account.clients().await;
+        let doing = format!("list the deployments of {}/{}", site.application, site.group);
+        let mut pages = clients
+            .codedeploy
+            .list_deployments()
+            .application_name(&site.application)
+            .deployment_group_name(&site.group)
+            .create_time_range(TimeRange::builder().start(date(since)).build())
+            .into_paginator()
+            .items()
+            .send();
+        let mut ids = Vec::new();
+        while let Some(id) = pages.next().await {
+            match id {
+                Ok(id) => ids.push(id),
+                Err(error) => return Err(self.account.sorted(&doing, error).await),
+            }
+            if ids.len() == DEPLOYMENTS_MAX {
+                break;
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Reads deployments, those that do not change any more only once.
+    async fn deployments(&self, ids: Vec<String>) -> Result<Vec<Arc<DeploymentInfo>>, Trouble> {
+        let mut found = Vec::with_capacity(ids.len());
+        let mut unknown = Vec::new();
+        {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            for id in ids {
+                match known.get(&id) {
+                    Some(deployment) => found.push(deployment.clone()),
+                    None => unknown.push(id),
+                }
+            }
+        }
+        for batch in unknown.chunks(BATCH) {
+            found.extend(self.batch(batch).await?);
+        }
+        self.remember(&found);
+        Ok(found)
+    }
+
+    async fn batch(&self, ids: &[String]) -> Result<Vec<Arc<DeploymentInfo>>, Trouble> {
+        let clients = self.account.clients().await;
+        let doing = "read deployments";
+        let asked = clients.codedeploy.batch_get_deployments().set_deployment_ids(Some(ids.to_vec()));
+        match asked.send().await {
+            Ok(answer) => Ok(answer.deployments_info.unwrap_or_default().into_iter().map(Arc::new).collect()),
+            Err(error) => Err(self.account.sorted(doing, error).await),
+        }
+    }
+
+    fn remember(&self, found: &[Arc<DeploymentInfo>]) {
+        let now = self.now();
+        let settled = |deployment: &DeploymentInfo| {
+            is_over(deployment)
+                && moment(deployment.complete_time()).is_some_and(|ended| ended + SETTLED <= now)
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() + found.len() > KNOWN_MAX {
+            known.clear();
+        }
+        for deployment in found.iter().filter(|deployment| settled(deployment)) {
+            if let Some(id) = deployment.deployment_id() {
+                known.insert(id.to_owned(), deployment.clone());
+            }
+        }
+    }
+
+    /// One deployment, as it stands now.
+    pub(super) async fn deployment(&self, id: &str) -> Result<DeploymentInfo, Trouble> {
+        let clients = self.account.clients().await;
+        let doing = format!("read deployment {id}");
+        let info = match clients.codedeploy.get_deployment().deployment_id(id).send().await {
+            Ok(answer) => answer.deployment_info.ok_or_else(|| empty(&doing))?,
+            Err(error) => return Err(self.account.sorted(&doing, error).await),
+        };
+        if info.deployment_id() == Some(id) { Ok(info) } else { Err(empty(&doing)) }
+    }
+}
+
+/// An answer that speaks of something else, or of nothing.
+pub(super) fn empty(doing: &str) -> Trouble {
+    let said = "the answer does not hold what was asked for".to_owned();
+    CallError::Answer { doing: doing.to_owned(), said }.into()
+}
