@@ -13,6 +13,7 @@ mod guards;
 mod later;
 mod length;
 mod people;
+mod providers;
 mod quote;
 mod read;
 mod render;
@@ -27,11 +28,12 @@ mod times;
 mod watch;
 
 pub use fault::{Fault, Severity, SourceText};
+pub use providers::{CodeDeploySettings, CodeDeploySite, DirectorySite, ProviderSettings, SiteSettings};
 pub use render::{Style, json, render};
 pub use schema::{SchemaOf, schema};
 pub use secret::{Secret, SecretOrigin};
 pub use server::{LimitSettings, Network, Role, ServerSettings, StoreSettings, TokenSettings};
-pub use services::{DirectorySite, ServiceEntry};
+pub use services::ServiceEntry;
 pub use sources::{Credential, SourceSettings};
 pub use watch::{Watch, WatchError};
 
@@ -77,6 +79,8 @@ pub struct Settings {
     pub shared: SharedSettings,
     /// Who may tell us that something is wrong.
     pub sources: Vec<SourceSettings>,
+    /// The providers by name.
+    pub providers: BTreeMap<String, ProviderSettings>,
     /// What is deployed and rolled back as one, in the order of the file.
     pub services: Vec<ServiceEntry>,
     /// The digest over the text of all files.
@@ -315,7 +319,7 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let verify = guards::verify(root);
     let times = times::times(root);
     let guards = guards::guards(root, &times);
-    let providers = services::providers(root);
+    let providers = providers::providers(root);
     let drafts = services::drafts(root);
     let names = services::Names { mode, providers: &providers, approvals: &approvals, verify: &verify };
     let services = services::services(&drafts, &names);
@@ -367,6 +371,10 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
         groups,
         shared: SharedSettings { guards, approvals, verify },
         sources,
+        providers: providers
+            .into_iter()
+            .filter_map(|(name, (_, settings))| Some((name, settings?)))
+            .collect(),
         services,
         digest: Digest::new(""),
     }

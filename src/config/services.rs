@@ -1,15 +1,13 @@
-//! `[providers.NAME]` and `[[service]]`: what is deployed and rolled back as one, through whom, and where it lives.
+//! `[[service]]`: what is deployed and rolled back as one. Leaves to `providers` through whom, and where it lives there.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use super::conditions;
 use super::fault::{Severity, quoted};
-use super::later;
 use super::people::Approvals;
+use super::providers::{Providers, SiteSettings, provider, target};
 use super::read::{At, Page, Table};
-use super::server::public_url;
 use super::sources::known_service;
 use super::spell;
 use crate::case::id::{Duration, PolicyName, ServiceId};
@@ -24,80 +22,9 @@ pub struct ServiceEntry {
     /// The name of its provider, `[providers.NAME]`.
     pub provider: String,
     /// Where it lives there.
-    pub site: DirectorySite,
+    pub site: SiteSettings,
     /// Alertmanager matchers that name it where labels do not, all of which must hold.
     pub matchers: Vec<Matcher>,
-}
-
-/// Where a service of kind `directory` lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirectorySite {
-    /// The folder that holds `releases/` and `current`.
-    pub root: PathBuf,
-    /// The command that makes the switched release serve, where the link alone does not.
-    pub restart: Option<Vec<String>>,
-}
-
-/// The kinds of providers that the contract names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProviderKind {
-    Directory,
-    CodeDeploy,
-    Kubernetes,
-    ArgoCd,
-    Helm,
-    GithubActions,
-    Spinnaker,
-    Command,
-    Http,
-}
-
-const KINDS: [(&str, ProviderKind); 9] = [
-    ("directory", ProviderKind::Directory),
-    ("codedeploy", ProviderKind::CodeDeploy),
-    ("kubernetes", ProviderKind::Kubernetes),
-    ("argocd", ProviderKind::ArgoCd),
-    ("helm", ProviderKind::Helm),
-    ("github-actions", ProviderKind::GithubActions),
-    ("spinnaker", ProviderKind::Spinnaker),
-    ("command", ProviderKind::Command),
-    ("http", ProviderKind::Http),
-];
-
-/// The providers by name; of unknown kind where the kind is faulty.
-pub(super) type Providers = BTreeMap<String, Option<ProviderKind>>;
-
-/// Reads `[providers.NAME]`.
-pub(super) fn providers(root: &Table<'_>) -> Providers {
-    let mut providers = Providers::new();
-    for (name, table) in root.named_tables("providers") {
-        let kind = table.word("kind", &KINDS).map(|kind| kind.value);
-        if !table.has("kind") {
-            table.missing("kind", "write kind = \"directory\"");
-        }
-        let word = KINDS.iter().find(|(_, known)| Some(*known) == kind).map_or("", |(word, _)| *word);
-        match kind {
-            Some(ProviderKind::Directory) => {}
-            Some(ProviderKind::CodeDeploy) => {
-                table.text("region");
-                if let Some(url) = table.text("endpoint_url") {
-                    public_url(table.page(), &url);
-                }
-                table.length("quarantine");
-            }
-            // Nothing says yet what keys the others have.
-            Some(_) | None => table.leave_unchecked(),
-        }
-        if !matches!(kind, Some(ProviderKind::Directory) | None) {
-            table.page().not_built(
-                table.key_span("kind"),
-                &format!("providers of kind {word}"),
-                "use kind = \"directory\", or leave this provider and its services out",
-            );
-        }
-        providers.insert(name.value.to_owned(), kind);
-    }
-    providers
 }
 
 /// What a service may refer to.
@@ -172,35 +99,52 @@ pub(super) fn drafts<'a>(root: &Table<'a>) -> Vec<Draft<'a>> {
 /// Reads what the drafts say.
 pub(super) fn services(drafts: &[Draft<'_>], names: &Names<'_>) -> Vec<ServiceEntry> {
     let ids: Vec<ServiceId> = drafts.iter().map(|draft| draft.id.clone()).collect();
-    let mut roots: Vec<(PathBuf, &Draft<'_>)> = Vec::new();
+    let mut sites: Vec<(String, SiteSettings, &Draft<'_>)> = Vec::new();
     let mut services = Vec::new();
     for draft in drafts {
         let entry = service(draft, names, &ids);
         if let Some(entry) = entry {
-            one_root_each(draft, &entry, &mut roots);
+            one_site_each(draft, &entry, &mut sites);
             services.push(entry);
         }
     }
     services
 }
 
-/// Two services on one folder would switch each other's link.
-fn one_root_each<'d, 'a>(
+/// Two services at one place would take each other's releases back.
+fn one_site_each<'d, 'a>(
     draft: &'d Draft<'a>,
     entry: &ServiceEntry,
-    roots: &mut Vec<(PathBuf, &'d Draft<'a>)>,
+    sites: &mut Vec<(String, SiteSettings, &'d Draft<'a>)>,
 ) {
     let page = draft.table.page();
-    if let Some((_, twin)) = roots.iter().find(|(root, _)| *root == entry.site.root) {
+    let same = |(provider, site, _): &&(String, SiteSettings, &Draft<'_>)| match (site, &entry.site) {
+        (SiteSettings::Directory(one), SiteSettings::Directory(other)) => one.root == other.root,
+        (SiteSettings::CodeDeploy(one), SiteSettings::CodeDeploy(other)) => {
+            *provider == entry.provider
+                && (&one.application, &one.group) == (&other.application, &other.group)
+        }
+        (SiteSettings::Directory(_), SiteSettings::CodeDeploy(_))
+        | (SiteSettings::CodeDeploy(_), SiteSettings::Directory(_)) => false,
+    };
+    if let Some((_, site, twin)) = sites.iter().find(same) {
+        let (place, remedy) = match site {
+            SiteSettings::Directory(_) => {
+                ("folder", "give each service its own `root`: one link serves one release")
+            }
+            SiteSettings::CodeDeploy(_) => {
+                ("deployment group", "give each service its own group, or keep one of them")
+            }
+        };
         page.witnessed(
             Severity::Fault,
             draft.table.key_span("target"),
-            format!("{} and {} live in one folder", draft.id, twin.id),
-            "give each service its own `root`: one link serves one release",
+            format!("{} and {} live in one {place}", draft.id, twin.id),
+            remedy,
             format!("{} at {}", twin.id, page.place(&twin.table.key_span("target"))),
         );
     }
-    roots.push((entry.site.root.clone(), draft));
+    sites.push((entry.provider.clone(), entry.site.clone(), draft));
 }
 
 fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<ServiceEntry> {
@@ -210,11 +154,15 @@ fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<Se
         "migrations",
         &[("none", Migrations::None), ("marked", Migrations::Marked), ("unknown", Migrations::Unknown)],
     );
-    let provider = provider(table, names);
-    let site = target(table, provider.as_ref().and_then(|(_, kind)| *kind));
+    let (provider, kind) = provider(table, names.providers).unzip();
+    let site = target(table, kind.flatten());
     let core = ServiceSettings {
         id: draft.id.clone(),
-        provider: provider.as_ref().map(|(name, _)| format!("directory {name}")).unwrap_or_default(),
+        provider: provider
+            .as_ref()
+            .zip(kind.flatten())
+            .map(|(name, kind)| format!("{} {name}", kind.word()))
+            .unwrap_or_default(),
         tier: table.text("tier").map(|tier| tier.value.to_owned()),
         mode: mode.map_or(Mode::Live, |mode| mode.value).min(names.mode),
         soak: table.some_length("soak").map_or(Duration::from_mins(30), |soak| soak.value),
@@ -231,24 +179,7 @@ fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<Se
     };
     unbuilt(table, ids);
     let matchers = conditions::matchers(table, "match").into_iter().map(|(_, matcher)| matcher).collect();
-    let (provider, _) = provider?;
-    Some(ServiceEntry { core, provider, site: site?, matchers })
-}
-
-/// The provider's name and kind.
-fn provider(table: &Table<'_>, names: &Names<'_>) -> Option<(String, Option<ProviderKind>)> {
-    let Some(name) = table.text("provider") else {
-        if !table.has("provider") {
-            table.missing("provider", "name one of [providers.NAME]");
-        }
-        return None;
-    };
-    if let Some(kind) = names.providers.get(name.value) {
-        return Some((name.value.to_owned(), *kind));
-    }
-    let known = names.providers.keys().map(String::as_str);
-    unknown_name(table.page(), &name, "provider", "providers", known);
-    None
+    Some(ServiceEntry { core, provider: provider?, site: site?, matchers })
 }
 
 /// Notes a name that nothing bears.
@@ -281,60 +212,6 @@ fn policy<'n>(
         unknown_name(table.page(), &name, "policy", section, known.into_iter());
     }
     PolicyName::new(name.value)
-}
-
-/// `target`, in the shape of the provider's kind.
-fn target(table: &Table<'_>, kind: Option<ProviderKind>) -> Option<DirectorySite> {
-    let Some(target) = table.table("target") else {
-        if !table.has("target") {
-            table.missing("target", "write target = { root = \"/srv/NAME\" }");
-        }
-        return None;
-    };
-    let needed: &[&'static str] = match kind {
-        None => {
-            target.leave_unchecked();
-            return None;
-        }
-        Some(ProviderKind::Directory) => return directory(&target),
-        Some(ProviderKind::CodeDeploy) => &["application", "deployment_group"],
-        Some(ProviderKind::Kubernetes) => {
-            for workload in ["deployment", "statefulset", "daemonset", "rollout"] {
-                target.text(workload);
-            }
-            &["namespace"]
-        }
-        Some(ProviderKind::ArgoCd) => &["application"],
-        Some(ProviderKind::Helm) => &["namespace", "release"],
-        Some(ProviderKind::GithubActions) => &["repository", "workflow", "ref"],
-        Some(ProviderKind::Spinnaker) => &["application", "pipeline"],
-        Some(ProviderKind::Command) => {
-            later::argv(&target);
-            &[]
-        }
-        Some(ProviderKind::Http) => &["url"],
-    };
-    for key in needed {
-        if target.text(key).is_none() && !target.has(key) {
-            target.missing(key, format!("write {key} = \"…\""));
-        }
-    }
-    None
-}
-
-/// `{ root, restart }`.
-fn directory(target: &Table<'_>) -> Option<DirectorySite> {
-    let root = target.text("root");
-    let restart = target.item("restart").and_then(|item| later::words(target, "restart", item));
-    if !target.has("root") {
-        target.missing("root", "write root = \"/srv/NAME\", the folder of releases/ and current");
-    }
-    let root = root?;
-    if root.value.is_empty() {
-        target.page().fault(root.span, "`root` is empty", "write the folder of releases/ and current");
-        return None;
-    }
-    Some(DirectorySite { root: target.page().path(root.value), restart })
 }
 
 fn max_back(table: &Table<'_>) -> MaxBack {

@@ -22,6 +22,9 @@ use crate::report::rollcall::Rollcall;
 /// A provider's history is read so far back: longer than any service's `max_back` age by default, and bounded.
 const HISTORY: crate::case::id::Duration = crate::case::id::Duration::from_hours(30 * 24);
 
+/// A failure is told in so many characters: a reason, and the ends of a few logs.
+const EVIDENCE_MAX: usize = 2000;
+
 /// Everything that errands reach.
 pub struct Rim {
     /// Providers and places of the services.
@@ -140,11 +143,30 @@ async fn watch(rim: &Rim, order: &Order, handle: &Handle) -> Ending {
     loop {
         match provider.watch(handle).await {
             Ok(Progress::Running(_)) | Err(Trouble::Busy { .. } | Trouble::Unclear(_)) => {}
+            Ok(Progress::Failed(why)) => {
+                return Ending::Progress(Progress::Failed(with_evidence(provider, order, handle, why).await));
+            }
             Ok(progress) => return Ending::Progress(progress),
             Err(Trouble::Moved(what)) => return Ending::Moved(what),
             Err(Trouble::Refused(why)) => return Ending::Refused(why),
         }
         sleep(pace.wait(None)).await;
+    }
+}
+
+/// Why work failed, with what the provider shows of it, where it can be read: people need it beside the failure.
+async fn with_evidence(provider: &Provider, order: &Order, handle: &Handle, why: String) -> String {
+    match provider.evidence(handle).await {
+        Ok(exhibits) => {
+            let shown: Vec<String> =
+                exhibits.iter().map(|exhibit| format!("{}: {}", exhibit.name, exhibit.text)).collect();
+            let text = std::iter::once(why).chain(shown).collect::<Vec<_>>().join("; ");
+            text.chars().take(EVIDENCE_MAX).collect()
+        }
+        Err(trouble) => {
+            tracing::warn!(case.id = %order.case, error = %trouble, "what the provider shows of the failure cannot be read");
+            why
+        }
     }
 }
 

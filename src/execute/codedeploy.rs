@@ -95,11 +95,6 @@ impl CodeDeploy {
         }
     }
 
-    /// What it was made with.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     fn now(&self) -> Timestamp {
         (self.clock)()
     }

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::engine::desk::{DeskSettings, SourceScope};
 use crate::engine::rim::Rim;
+use crate::execute::codedeploy::{self, CodeDeploy};
 use crate::execute::directory::{self, Directory};
 use crate::execute::{Provider, Site, Target};
 use crate::intake::{Credential, IntakeSettings, Limits, Secret, SourceKind, SourceSettings, Subnet};
@@ -56,14 +57,33 @@ pub(super) struct Handout {
     settings: Settings,
     at_start: AtStart,
     voice: Arc<Voice>,
-    /// One provider for all services: it knows which root is being worked on.
+    /// The providers by name. One whose settings stay lives through a reload: it knows what is being worked on.
+    providers: BTreeMap<String, (config::ProviderSettings, Arc<Provider>)>,
+    /// One for all directories: it knows which root is being worked on.
     directory: Arc<Provider>,
 }
 
 impl Handout {
     pub(super) fn new(settings: Settings, voice: Arc<Voice>) -> Handout {
         let directory = Arc::new(Provider::Directory(Directory::new(Arc::new(|| Clock.now()))));
-        Handout { at_start: AtStart::of(&settings), settings, voice, directory }
+        let at_start = AtStart::of(&settings);
+        let mut handout = Handout { at_start, settings, voice, providers: BTreeMap::new(), directory };
+        handout.make_providers();
+        handout
+    }
+
+    /// Makes the providers that the settings name, and keeps those that are the same as before.
+    fn make_providers(&mut self) {
+        let mut before = std::mem::take(&mut self.providers);
+        for (name, settings) in &self.settings.providers {
+            let kept =
+                before.remove(name).filter(|(known, _)| known == settings).map(|(_, provider)| provider);
+            let provider = kept.unwrap_or_else(|| match settings {
+                config::ProviderSettings::Directory => self.directory.clone(),
+                config::ProviderSettings::CodeDeploy(settings) => Arc::new(codedeploy(settings)),
+            });
+            self.providers.insert(name.clone(), (settings.clone(), provider));
+        }
     }
 
     /// Takes new settings. Addresses, limits of the listeners and the store stay as they were at the start: gives the
@@ -78,6 +98,7 @@ impl Handout {
             ("store", was.store != is.store),
         ];
         self.settings = settings;
+        self.make_providers();
         changed.iter().filter(|(_, changed)| *changed).map(|(key, _)| *key).collect()
     }
 
@@ -130,14 +151,10 @@ impl Handout {
     }
 
     pub(super) fn rim(&self) -> Arc<Rim> {
-        let services = self.settings.services.iter().map(|entry| {
-            let site = Site::Directory(directory::Site {
-                root: entry.site.root.clone(),
-                restart: entry.site.restart.clone(),
-                restart_timeout: RESTART_TIMEOUT,
-            });
-            let target = Target { service: entry.core.id.clone(), site };
-            (entry.core.id.clone(), (self.directory.clone(), target))
+        let services = self.settings.services.iter().filter_map(|entry| {
+            let (_, provider) = self.providers.get(&entry.provider)?;
+            let target = Target { service: entry.core.id.clone(), site: site(&entry.site) };
+            Some((entry.core.id.clone(), (provider.clone(), target)))
         });
         Arc::new(Rim {
             services: services.collect(),
@@ -193,6 +210,30 @@ impl Handout {
             tokens: tokens.collect(),
             public_host: self.settings.server.public_url.as_deref().and_then(host_of_url),
         }
+    }
+}
+
+fn codedeploy(settings: &config::CodeDeploySettings) -> Provider {
+    let settings = codedeploy::Settings {
+        region: settings.region.clone(),
+        endpoint_url: settings.endpoint_url.clone(),
+        quarantine: settings.quarantine,
+    };
+    Provider::CodeDeploy(CodeDeploy::new(settings, Arc::new(|| Clock.now())))
+}
+
+fn site(site: &config::SiteSettings) -> Site {
+    match site {
+        config::SiteSettings::Directory(site) => Site::Directory(directory::Site {
+            root: site.root.clone(),
+            restart: site.restart.clone(),
+            restart_timeout: RESTART_TIMEOUT,
+        }),
+        config::SiteSettings::CodeDeploy(site) => Site::CodeDeploy(codedeploy::Site {
+            application: site.application.clone(),
+            group: site.group.clone(),
+            rollback_config: site.rollback_config.clone(),
+        }),
     }
 }
 

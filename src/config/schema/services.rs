@@ -71,13 +71,14 @@ struct Heartbeat {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Provider {
-    /// Its kind; `directory` is built.
+    /// Its kind; `directory` and `codedeploy` are built.
     kind: ProviderKind,
-    /// CodeDeploy's region. Not built yet.
+    /// CodeDeploy: the region of its groups.
     region: Option<String>,
-    /// Another address of CodeDeploy. Not built yet.
+    /// CodeDeploy: another address than AWS's own.
     endpoint_url: Option<String>,
-    /// After a lost reply, how long "not there" is no proof. Not built yet.
+    /// CodeDeploy: after a lost reply, how long "not there" is no proof. Default 60s; shorter only with an `endpoint_url`
+    /// on this machine.
     quarantine: Option<Length>,
 }
 
@@ -173,8 +174,8 @@ struct Drills {
     dry_run: Option<bool>,
 }
 
-/// Where a service lives. For a provider of kind `directory`: `root` and `restart`; the other keys are those of the
-/// providers to come.
+/// Where a service lives. For a provider of kind `directory`: `root` and `restart`; of kind `codedeploy`: `application`,
+/// `deployment_group` and `rollback_config`; the other keys are those of the providers to come.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Target {
@@ -186,6 +187,8 @@ struct Target {
     application: Option<String>,
     /// CodeDeploy.
     deployment_group: Option<String>,
+    /// CodeDeploy: the deployment configuration of a rollback, where the group's own would be too slow.
+    rollback_config: Option<String>,
     /// Kubernetes, Helm.
     namespace: Option<String>,
     /// Kubernetes.
