@@ -27,7 +27,7 @@ pub enum Provider {
     /// Releases side by side in a directory.
     Directory(directory::Directory),
     /// AWS CodeDeploy.
-    CodeDeploy(codedeploy::CodeDeploy),
+    CodeDeploy(Box<codedeploy::CodeDeploy>),
 }
 
 /// A service as its provider knows it.

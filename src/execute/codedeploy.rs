@@ -26,6 +26,8 @@ mod work;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use secrecy::SecretString;
+
 use super::{Clock, Deployer, Exhibit, Finding, Sighting, Target};
 use crate::case::command::Progress;
 use crate::case::deployment::Picture;
@@ -50,6 +52,20 @@ pub struct Settings {
     pub endpoint_url: Option<String>,
     /// How long after a request's last moment "not there" is no proof that it never took effect.
     pub quarantine: Duration,
+}
+
+/// Whose rights are used.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// Those of the surroundings: environment, shared files, container or instance role.
+    Surroundings,
+    /// These.
+    Given {
+        /// The access key's id.
+        id: String,
+        /// The secret key.
+        secret: SecretString,
+    },
 }
 
 /// A deployment group.
@@ -84,9 +100,9 @@ impl std::fmt::Debug for CodeDeploy {
 
 impl CodeDeploy {
     /// A provider by this clock, which must be the one that permits are written by.
-    pub fn new(settings: Settings, clock: Clock) -> CodeDeploy {
+    pub fn new(settings: Settings, credentials: Credentials, clock: Clock) -> CodeDeploy {
         CodeDeploy {
-            account: Account::new(&settings),
+            account: Account::new(&settings, credentials),
             settings,
             clock,
             known: Arc::new(Mutex::new(BTreeMap::new())),

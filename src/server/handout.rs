@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::engine::desk::{DeskSettings, SourceScope};
 use crate::engine::rim::Rim;
-use crate::execute::codedeploy::{self, CodeDeploy};
+use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
 use crate::execute::directory::{self, Directory};
 use crate::execute::{Provider, Site, Target};
 use crate::intake::{Credential, IntakeSettings, Limits, Secret, SourceKind, SourceSettings, Subnet};
@@ -219,7 +219,11 @@ fn codedeploy(settings: &config::CodeDeploySettings) -> Provider {
         endpoint_url: settings.endpoint_url.clone(),
         quarantine: settings.quarantine,
     };
-    Provider::CodeDeploy(CodeDeploy::new(settings, Arc::new(|| Clock.now())))
+    Provider::CodeDeploy(Box::new(CodeDeploy::new(
+        settings,
+        Credentials::Surroundings,
+        Arc::new(|| Clock.now()),
+    )))
 }
 
 fn site(site: &config::SiteSettings) -> Site {

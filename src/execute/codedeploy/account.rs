@@ -11,9 +11,10 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_codedeploy::config::http::HttpResponse;
 use aws_sdk_codedeploy::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 
-use super::Settings;
+use super::{Credentials, Settings};
 use crate::case::id::Duration;
 use crate::outbound::{CallError, Trouble};
 
@@ -46,6 +47,7 @@ const DENIED: [&str; 5] = [
 pub(super) struct Account {
     region: String,
     endpoint_url: Option<String>,
+    credentials: Credentials,
     clients: Mutex<Option<Arc<Clients>>>,
 }
 
@@ -58,10 +60,11 @@ pub(super) struct Clients {
 }
 
 impl Account {
-    pub(super) fn new(settings: &Settings) -> Account {
+    pub(super) fn new(settings: &Settings, credentials: Credentials) -> Account {
         Account {
             region: settings.region.clone(),
             endpoint_url: settings.endpoint_url.clone(),
+            credentials,
             clients: Mutex::new(None),
         }
     }
@@ -82,6 +85,11 @@ impl Account {
             .timeout_config(timeouts);
         if let Some(url) = &self.endpoint_url {
             shared = shared.endpoint_url(url);
+        }
+        if let Credentials::Given { id, secret } = &self.credentials {
+            let given =
+                aws_credential_types::Credentials::new(id, secret.expose_secret(), None, None, "given");
+            shared = shared.credentials_provider(given);
         }
         let shared = shared.load().await;
         let made = Arc::new(Clients {

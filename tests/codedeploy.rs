@@ -1,0 +1,474 @@
+//! The CodeDeploy provider against a pretend AWS that keeps its own log: what it reads, the way back that it proposes, and
+//! what it sends, on each platform.
+
+mod aws;
+mod codedeploy_bed;
+
+use aws::Wire;
+use aws::codedeploy::Ends;
+use codedeploy_bed::{APPLICATION, Bed, GROUP, MARK, PLATFORMS, Platform, QUARANTINE, WIRE, provider};
+use snapback::case::command::Progress;
+use snapback::case::deployment::{DeploymentOrigin, DeploymentStatus, Owner};
+use snapback::case::id::{Duration, Mark};
+use snapback::case::release::RollbackMark;
+use snapback::case::step::Class;
+use snapback::execute::Sighting;
+use snapback::outbound::Trouble;
+
+#[tokio::test]
+async fn what_serves_and_what_went_out_is_read() {
+    for platform in PLATFORMS {
+        let bed = Bed::new(platform);
+        let picture = bed.picture().await;
+        assert_eq!(picture.current, Some(platform.release(2)), "{platform:?}");
+        assert_eq!((picture.in_flight, picture.owner), (None, Owner::Nobody));
+        let told: Vec<_> = picture.deployments.iter().map(|d| (d.release.clone(), d.status)).collect();
+        let finished = DeploymentStatus::Finished;
+        assert_eq!(told, [(platform.release(1), finished), (platform.release(2), finished)], "{platform:?}");
+        let first =
+            picture.releases.iter().find(|release| release.id == platform.release(1)).expect("release 1");
+        let looked = (!matches!(platform, Platform::InPlace | Platform::BlueGreen)).then_some(true);
+        assert_eq!(first.artifact_exists, looked, "{platform:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_finished_release_goes_back_by_a_deployment_of_the_one_before() {
+    for platform in PLATFORMS {
+        let bed = Bed::new(platform);
+        let order = bed.way_back(2, 1).await;
+        assert_eq!((order.act.kind.as_str(), order.act.class), ("create", Class::B), "{platform:?}");
+        let handle = bed.begin(&order).await.expect("taken");
+        assert_eq!(
+            bed.end_of(&handle).await.expect("an end"),
+            Progress::Serving(platform.release(1)),
+            "{platform:?}"
+        );
+        assert_eq!(bed.aws.mutations(), 1, "{platform:?}: {:?}", bed.effects());
+        let created = bed.created();
+        assert!(created["description"].as_str().expect("one").starts_with(MARK), "{created}");
+        assert_eq!(
+            created["autoRollbackConfiguration"]["enabled"], false,
+            "it would lead to the bad release"
+        );
+        let picture = bed.picture().await;
+        assert_eq!(picture.current, Some(platform.release(1)), "{platform:?}");
+        assert_eq!(picture.our_marks().collect::<Vec<_>>(), [&Mark::new(MARK)], "{platform:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_still_going_out_is_stopped_and_codedeploys_own_way_back_followed() {
+    for platform in PLATFORMS {
+        let bed = Bed::going_out(platform);
+        let picture = bed.picture().await;
+        let suspect = picture.in_flight.clone().expect("something is on its way");
+        assert_eq!(picture.current, Some(platform.release(2)), "{platform:?}");
+        let order = bed.way_back(3, 2).await;
+        assert_eq!((order.act.kind.as_str(), order.act.class), ("stop", Class::A), "{platform:?}");
+        let handle = bed.begin(&order).await.expect("taken");
+        assert_eq!(
+            bed.end_of(&handle).await.expect("an end"),
+            Progress::Serving(platform.release(2)),
+            "{platform:?}"
+        );
+        let effects = bed.effects();
+        assert_eq!(effects[0], format!("stop {suspect}"), "{platform:?}: {effects:?}");
+        assert!(effects[1].ends_with(&format!("after {suspect}")) && effects.len() == 2, "{effects:?}");
+        let back = bed.picture().await.deployments.pop().expect("the way back");
+        assert_eq!(
+            (back.release, back.origin),
+            (platform.release(2), DeploymentOrigin::Rollback),
+            "{platform:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn where_codedeploys_own_way_back_leads_elsewhere_it_is_stopped_and_another_created() {
+    for platform in PLATFORMS {
+        let bed = Bed::going_out(platform);
+        let acts = bed.propose(3, 1).await.expect("a way back").acts;
+        let kinds: Vec<&str> = acts.iter().map(|act| act.kind.as_str()).collect();
+        assert_eq!(kinds, ["stop", "create"], "{platform:?}");
+        let mut acts = acts.into_iter();
+        let stop = bed.order(acts.next().expect("a stop"), 0, 3, 1);
+        let handle = bed.begin(&stop).await.expect("stopped");
+        assert!(matches!(bed.end_of(&handle).await, Ok(Progress::Done(_))), "{platform:?}");
+        let create = bed.order(acts.next().expect("a create"), 1, 3, 1);
+        let handle = bed.begin(&create).await.expect("created");
+        assert_eq!(
+            bed.end_of(&handle).await.expect("an end"),
+            Progress::Serving(platform.release(1)),
+            "{platform:?}"
+        );
+        assert_eq!(bed.aws.mutations(), 2, "{platform:?}: {:?}", bed.effects());
+    }
+}
+
+#[tokio::test]
+async fn what_finished_before_it_could_be_stopped_is_planned_again() {
+    let bed = Bed::going_out(Platform::InPlace);
+    let order = bed.way_back(3, 2).await;
+    bed.aws.pass(60);
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Moved(_))));
+    assert_eq!(bed.aws.mutations(), 0);
+    // In the very moment between reading and stopping, CodeDeploy itself says so.
+    let bed = Bed::going_out(Platform::InPlace);
+    let order = bed.way_back(3, 2).await;
+    bed.aws.fault("StopDeployment", Wire::Refuses("DeploymentAlreadyCompletedException"));
+    bed.aws.fault("GetDeployment", Wire::FailsBefore);
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Unclear(_))));
+}
+
+#[tokio::test]
+async fn machines_that_join_and_stacks_are_no_releases() {
+    let bed = Bed::new(Platform::InPlace);
+    let (autoscaled, outdated) = (bed.puts_out(2, 300), bed.puts_out(2, 200));
+    {
+        let mut state = bed.aws.state();
+        state.deployments.get_mut(&autoscaled).expect("one").creator = "autoscaling";
+        state.deployments.get_mut(&outdated).expect("one").creator = "CodeDeployAutoUpdate";
+    }
+    let picture = bed.picture().await;
+    assert_eq!(picture.deployments.len(), 2, "{:?}", picture.deployments);
+    let acts = bed.propose(2, 1).await.expect("the one before is still the one before");
+    assert!(acts.acts[0].arguments["revision"].contains("checkout-1.zip"));
+
+    let by_stack = bed.puts_out(3, 100);
+    bed.aws.state().deployments.get_mut(&by_stack).expect("one").creator = "CloudFormation";
+    let owner = bed.picture().await.owner;
+    assert!(matches!(&owner, Owner::Other(name) if name.contains("CloudFormation")), "{owner:?}");
+    let refused = bed.propose(3, 2).await;
+    assert!(matches!(&refused, Err(Trouble::Refused(why)) if why.contains("CloudFormation")), "{refused:?}");
+    let external = bed.puts_out(3, 50);
+    bed.aws.state().deployments.get_mut(&external).expect("one").external_id = Some("stack/42".into());
+    assert!(matches!(bed.picture().await.owner, Owner::Other(name) if name.contains("stack/42")));
+}
+
+#[tokio::test]
+async fn while_machines_join_a_rollback_waits() {
+    let bed = Bed::new(Platform::InPlace);
+    let order = bed.way_back(2, 1).await;
+    let joining = bed.puts_out(2, 0);
+    bed.aws.state().deployments.get_mut(&joining).expect("one").creator = "autoscaling";
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Busy { .. })));
+    assert_eq!(bed.aws.mutations(), 0);
+}
+
+#[tokio::test]
+async fn a_key_without_a_version_is_refused() {
+    let bed = Bed::new(Platform::InPlace);
+    for seconds_ago in [500, 400] {
+        let at = bed.aws.now() - Duration::from_secs(seconds_ago);
+        bed.aws.state().deploy(APPLICATION, GROUP, aws::behind::s3("latest.zip", None), at);
+    }
+    let picture = bed.picture().await;
+    let named: Vec<&str> = picture.deployments.iter().map(|d| d.release.as_str()).collect();
+    assert_eq!(named[2..], ["s3://releases/latest.zip"; 2], "one key is one release, whatever lies there");
+    bed.puts_out(3, 100);
+    let (from, to) = (Platform::InPlace.release(3), "s3://releases/latest.zip".into());
+    let refused = bed.provider.propose(&bed.target(), &from, &to).await;
+    assert!(matches!(&refused, Err(Trouble::Refused(why)) if why.contains("no version")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_request_on_machines_lets_nothing_of_the_bad_release_bar_the_way() {
+    let bed = Bed::new(Platform::InPlace);
+    bed.group(|group| group.alarms = true);
+    let site = snapback::execute::codedeploy::Site {
+        rollback_config: Some("CodeDeployDefault.AllAtOnce".into()),
+        ..bed.site.clone()
+    };
+    let bed = Bed { site, ..bed };
+    let order = bed.way_back(2, 1).await;
+    bed.begin(&order).await.expect("taken");
+    let created = bed.created();
+    assert_eq!(created["ignoreApplicationStopFailures"], true, "the stop script is the bad release's");
+    assert_eq!(created["updateOutdatedInstancesOnly"], false);
+    assert_eq!(created["fileExistsBehavior"], "OVERWRITE");
+    assert_eq!(created["overrideAlarmConfiguration"]["enabled"], false, "the alarm rings already");
+    assert_eq!(created["deploymentConfigName"], "CodeDeployDefault.AllAtOnce");
+    assert_eq!(created["revision"]["s3Location"]["version"], "v1");
+}
+
+#[tokio::test]
+async fn without_alarms_the_right_to_mute_them_is_not_needed() {
+    for platform in PLATFORMS {
+        let bed = Bed::new(platform);
+        let order = bed.way_back(2, 1).await;
+        bed.begin(&order).await.expect("taken");
+        let created = bed.created();
+        assert!(created["overrideAlarmConfiguration"].is_null(), "{platform:?}");
+        let machines = matches!(platform, Platform::InPlace | Platform::BlueGreen);
+        assert_eq!(created["ignoreApplicationStopFailures"].is_null(), !machines, "{platform:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_alarm_that_rings_does_not_stop_the_way_back() {
+    let bed = Bed::new(Platform::InPlace);
+    bed.group(|group| (group.alarms, group.alarm_rings) = (true, true));
+    let order = bed.way_back(2, 1).await;
+    let handle = bed.begin(&order).await.expect("taken");
+    assert_eq!(bed.end_of(&handle).await.expect("an end"), Progress::Serving(Platform::InPlace.release(1)));
+}
+
+#[tokio::test]
+async fn a_lambda_alias_is_led_from_where_it_points_now() {
+    let bed = Bed::new(Platform::Lambda);
+    let order = bed.way_back(2, 1).await;
+    bed.begin(&order).await.expect("taken");
+    let content = bed.created()["revision"]["appSpecContent"]["content"].as_str().expect("a text").to_owned();
+    let spec: serde_json::Value = serde_json::from_str(&content).expect("JSON");
+    let properties = &spec["Resources"][0]["function"]["Properties"];
+    assert_eq!((&properties["CurrentVersion"], &properties["TargetVersion"]), (&"2".into(), &"1".into()));
+    assert_eq!(spec["Hooks"][0]["BeforeAllowTraffic"], "probe", "the hooks of old stay");
+}
+
+#[tokio::test]
+async fn an_alias_that_somebody_moved_by_hand_is_left_alone() {
+    let bed = Bed::new(Platform::Lambda);
+    let order = bed.way_back(2, 1).await;
+    let mut state = bed.aws.state();
+    let function = state.behind.functions.get_mut("checkout").expect("a function");
+    function.aliases.insert("live".into(), "7".into());
+    drop(state);
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Moved(what)) if what == "checkout:7"));
+    assert_eq!(bed.aws.mutations(), 0);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_no_target_and_is_refused() {
+    let spoil_ecs = |bed: &Bed| _ = bed.aws.state().behind.definitions.remove("checkout:1");
+    let spoil_image = |bed: &Bed| _ = bed.aws.state().behind.images.remove("shop/checkout:1");
+    let spoil_lambda = |bed: &Bed| {
+        let mut state = bed.aws.state();
+        state.behind.functions.get_mut("checkout").expect("a function").versions.remove("1");
+    };
+    let cases: [(Platform, &dyn Fn(&Bed)); 3] =
+        [(Platform::Ecs, &spoil_ecs), (Platform::Ecs, &spoil_image), (Platform::Lambda, &spoil_lambda)];
+    for (platform, spoil) in cases {
+        let bed = Bed::new(platform);
+        spoil(&bed);
+        let picture = bed.picture().await;
+        let first =
+            picture.releases.iter().find(|release| release.id == platform.release(1)).expect("release 1");
+        assert_eq!(first.artifact_exists, Some(false), "{platform:?}");
+        let refused = bed.propose(2, 1).await;
+        assert!(matches!(&refused, Err(Trouble::Refused(why)) if why.contains("gone")), "{refused:?}");
+    }
+    // What lies in S3 only CodeDeploy reads: it says so when it is asked, and nothing was begun.
+    let bed = Bed::new(Platform::InPlace);
+    let order = bed.way_back(2, 1).await;
+    bed.aws.fault("CreateDeployment", Wire::Refuses("RevisionDoesNotExistException"));
+    assert!(
+        matches!(bed.begin(&order).await, Err(Trouble::Refused(why)) if why.contains("RevisionDoesNotExist"))
+    );
+    assert!(bed.effects().is_empty());
+}
+
+#[tokio::test]
+async fn a_failure_is_told_with_its_script_and_the_end_of_its_log() {
+    for platform in PLATFORMS {
+        let bed = Bed::new(platform);
+        bed.group(|group| group.next_ends = vec![Ends::Fails("HOOK_EXECUTION_FAILURE", "ApplicationStart")]);
+        let order = bed.way_back(2, 1).await;
+        let handle = bed.begin(&order).await.expect("taken");
+        let ended = bed.end_of(&handle).await.expect("an end");
+        assert!(
+            matches!(&ended, Progress::Failed(why) if why.starts_with("HOOK_EXECUTION_FAILURE")),
+            "{platform:?}: {ended:?}"
+        );
+        let exhibits = bed.provider.evidence(&handle).await.expect("evidence");
+        assert_eq!(exhibits[0].name, "ApplicationStart on i-0abc", "{platform:?}");
+        for word in ["ScriptFailed", "scripts/start.sh", "exit code 1", "no such table"] {
+            assert!(exhibits[0].text.contains(word), "{platform:?}: {exhibits:?}");
+        }
+        let served = match platform {
+            // The machines hold some of both: nobody knows better than CodeDeploy's last success.
+            Platform::InPlace | Platform::BlueGreen | Platform::Ecs | Platform::Lambda => platform.release(2),
+        };
+        assert_eq!(bed.picture().await.current, Some(served));
+        assert_eq!(bed.aws.mutations(), 1, "a failed rollback is not taken back to the bad release");
+    }
+}
+
+#[tokio::test]
+async fn a_way_back_that_was_stopped_by_somebody_is_superseded() {
+    let bed = Bed::new(Platform::InPlace);
+    let order = bed.way_back(2, 1).await;
+    let handle = bed.begin(&order).await.expect("taken");
+    let id = bed.aws.state().marked()[0].id.clone();
+    let soon = bed.aws.now() + Duration::from_secs(1);
+    bed.aws.state().deployments.get_mut(&id).expect("ours").stop_at = Some((soon, false));
+    assert!(
+        matches!(bed.end_of(&handle).await, Ok(Progress::Superseded(why)) if why.contains("MANUAL_STOP"))
+    );
+}
+
+#[tokio::test]
+async fn a_fleet_that_waits_for_somebody_is_told_with_its_link() {
+    let bed = Bed::new(Platform::BlueGreen);
+    bed.group(|group| group.waits = true);
+    let order = bed.way_back(2, 1).await;
+    let handle = bed.begin(&order).await.expect("taken");
+    let ended = bed.end_of(&handle).await.expect("an end");
+    assert!(
+        matches!(&ended, Progress::NeedsHuman { why, url: Some(url) }
+            if why.contains("waits for somebody") && url.contains("/deployments/d-")),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
+async fn blue_green_serves_as_soon_as_the_traffic_moved() {
+    for platform in [Platform::BlueGreen, Platform::Ecs] {
+        let bed = Bed::new(platform);
+        let order = bed.way_back(2, 1).await;
+        let handle = bed.begin(&order).await.expect("taken");
+        bed.aws.pass(25);
+        let progress = bed.provider.watch(&handle).await.expect("progress");
+        assert_eq!(
+            progress,
+            Progress::Serving(platform.release(1)),
+            "{platform:?}: the old fleet only waits for its end"
+        );
+        assert!(!bed.aws.state().marked()[0].is_over());
+    }
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_found_by_its_mark_by_another_process_too() {
+    for platform in PLATFORMS {
+        let mut bed = Bed::new(platform);
+        let order = bed.way_back(2, 1).await;
+        bed.aws.fault("CreateDeployment", Wire::ResetAfter);
+        assert!(matches!(bed.begin(&order).await, Err(Trouble::Unclear(_))), "{platform:?}");
+        bed.provider = provider(&bed.aws, &bed.aws.url());
+        let found = bed.find(&order).await.expect("a sighting");
+        let Sighting::Found(handle) = found else { panic!("{platform:?}: {found:?}") };
+        assert_eq!(bed.end_of(&handle).await.expect("an end"), Progress::Serving(platform.release(1)));
+        assert_eq!(bed.aws.asked("CreateDeployment"), 1);
+    }
+}
+
+#[tokio::test]
+async fn not_there_is_no_proof_before_the_quarantine_is_over() {
+    let bed = Bed::new(Platform::InPlace);
+    let order = bed.way_back(2, 1).await;
+    bed.aws.fault("CreateDeployment", Wire::ResetBefore);
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Unclear(_))));
+    let until = order.intended_at + Duration::from_secs(WIRE + QUARANTINE);
+    assert_eq!(bed.find(&order).await.expect("a sighting"), Sighting::TooEarly(until));
+    bed.aws.pass(WIRE + QUARANTINE - 1);
+    assert_eq!(bed.find(&order).await.expect("a sighting"), Sighting::TooEarly(until));
+    bed.aws.pass(1);
+    assert_eq!(bed.find(&order).await.expect("a sighting"), Sighting::Absent);
+}
+
+#[tokio::test]
+async fn a_list_that_is_late_leads_to_no_second_deployment() {
+    let bed = Bed::new(Platform::InPlace);
+    bed.aws.state().list_delay = Duration::from_secs(50);
+    let order = bed.way_back(2, 1).await;
+    bed.aws.fault("CreateDeployment", Wire::ResetAfter);
+    assert!(bed.begin(&order).await.is_err());
+    bed.aws.pass(45);
+    let early = bed.find(&order).await.expect("a sighting");
+    assert!(matches!(early, Sighting::TooEarly(_) | Sighting::Found(_)), "{early:?}");
+    bed.aws.pass(10);
+    assert!(matches!(bed.find(&order).await, Ok(Sighting::Found(_))));
+}
+
+#[tokio::test]
+async fn a_stop_whose_reply_is_lost_is_seen_at_the_deployment() {
+    let bed = Bed::going_out(Platform::Ecs);
+    let order = bed.way_back(3, 2).await;
+    bed.aws.fault("StopDeployment", Wire::ResetAfter);
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Unclear(_))));
+    assert!(matches!(bed.find(&order).await, Ok(Sighting::TooEarly(_))), "it is still stopping");
+    bed.aws.pass(5);
+    assert!(matches!(bed.find(&order).await, Ok(Sighting::Found(_))));
+}
+
+#[tokio::test]
+async fn somebody_who_deploys_first_comes_first() {
+    let bed = Bed::new(Platform::Ecs);
+    let order = bed.way_back(2, 1).await;
+    let theirs = bed.puts_out(3, 0);
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Moved(what)) if what.contains(&theirs)));
+    bed.aws.pass(90);
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Moved(what)) if what == "checkout:3"));
+    assert_eq!(bed.aws.mutations(), 0);
+    // Theirs is created between our reading and our request: the service refuses ours.
+    let bed = Bed::new(Platform::Ecs);
+    let order = bed.way_back(2, 1).await;
+    bed.aws.fault("CreateDeployment", Wire::Refuses("DeploymentLimitExceededException"));
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Busy { .. })));
+}
+
+#[tokio::test]
+async fn codedeploys_own_way_back_shows_as_a_rollback() {
+    for platform in PLATFORMS {
+        let bed = Bed::new(platform);
+        bed.group(|group| {
+            group.auto_rollback = true;
+            group.next_ends = vec![Ends::Fails("HEALTH_CONSTRAINTS", "ValidateService")];
+        });
+        bed.puts_out(3, 5);
+        assert!(bed.picture().await.provider_judges, "CodeDeploy judges what is on its way");
+        bed.aws.pass(120);
+        let picture = bed.picture().await;
+        let [.., suspect, back] = &picture.deployments[..] else { panic!("{:?}", picture.deployments) };
+        assert_eq!(suspect.status, DeploymentStatus::Failed, "{platform:?}");
+        assert_eq!(
+            (&back.origin, back.status),
+            (&DeploymentOrigin::Rollback, DeploymentStatus::Finished),
+            "{platform:?}"
+        );
+        assert_eq!((&back.release, picture.current), (&platform.release(2), Some(platform.release(2))));
+    }
+}
+
+#[tokio::test]
+async fn a_long_history_is_read_page_by_page_and_in_batches() {
+    let bed = Bed::new(Platform::InPlace);
+    for number in 0..40 {
+        bed.puts_out(3 + number, 500 - i64::from(number));
+    }
+    let picture = bed.picture().await;
+    assert_eq!(picture.deployments.len(), 42);
+    assert!(picture.deployments.windows(2).all(|two| two[0].started_at <= two[1].started_at), "oldest first");
+    assert!(bed.aws.asked("ListDeployments") > 10 && bed.aws.asked("BatchGetDeployments") >= 2);
+}
+
+#[tokio::test]
+async fn a_description_says_what_a_pipeline_knows() {
+    let bed = Bed::new(Platform::Ecs);
+    let id = bed.puts_out(3, 60);
+    bed.aws.state().deployments.get_mut(&id).expect("one").description =
+        "version=v3 commit=abc123 author=ann change=chg-7 rollback=contract".into();
+    let picture = bed.picture().await;
+    let third =
+        picture.releases.iter().find(|release| release.id == Platform::Ecs.release(3)).expect("release 3");
+    assert_eq!(third.version.as_deref(), Some("v3"));
+    assert_eq!((third.commit.as_deref(), third.author.as_deref()), (Some("abc123"), Some("ann")));
+    assert_eq!(third.marks.rollback, Some(RollbackMark::Contract));
+    assert_eq!(third.change.as_ref().map(|change| change.as_str()), Some("chg-7"));
+}
+
+#[tokio::test]
+async fn a_missing_right_and_a_wrong_name_are_told() {
+    let bed = Bed::new(Platform::InPlace);
+    bed.aws.fault("GetDeploymentGroup", Wire::Refuses("AccessDeniedException"));
+    let refused = bed.describe().await.expect_err("no right").to_string();
+    assert!(refused.contains("read the deployment group production of checkout"), "{refused}");
+    assert!(refused.contains("deploy/codedeploy-policy.json"), "{refused}");
+    let site = snapback::execute::codedeploy::Site { group: "nowhere".into(), ..bed.site.clone() };
+    let bed = Bed { site, ..bed };
+    let refused = bed.describe().await.expect_err("no such group").to_string();
+    assert!(refused.contains("DeploymentGroupDoesNotExistException"), "{refused}");
+    let findings = bed.provider.check(&bed.target()).await;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+}
