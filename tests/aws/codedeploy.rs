@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub behind: Behind,
     /// A new deployment is listed so much later.
     pub list_delay: Duration,
+    /// A group's own answer is as late as a list.
+    pub stale_group: bool,
     /// What took effect, in order: `create d-… revision`, `stop d-…`, `rollback d-…`.
     pub effects: Vec<String>,
     made: u64,
@@ -325,7 +327,7 @@ impl State {
 /// Answers one operation of CodeDeploy.
 pub(crate) fn answer(state: &mut State, operation: &str, asked: &Value, now: Timestamp) -> Answer {
     match operation {
-        "GetDeploymentGroup" => get_group(state, asked),
+        "GetDeploymentGroup" => get_group(state, asked, now),
         "ListDeployments" => list(state, asked, now),
         "BatchGetDeployments" => batch(state, asked),
         "GetDeployment" => {
@@ -357,10 +359,13 @@ fn group_of<'s>(state: &'s State, asked: &Value) -> Result<((String, String), &'
     }
 }
 
-fn get_group(state: &State, asked: &Value) -> Answer {
+fn get_group(state: &State, asked: &Value, now: Timestamp) -> Answer {
     let ((application, name), group) = group_of(state, asked)?;
+    let until = if state.stale_group { now - state.list_delay } else { now };
     let last = |status: Option<&str>| {
-        state.last(&application, &name, status).map(|last| {
+        let of = state.of(&application, &name).filter(|d| d.created_at <= until);
+        let of = of.filter(|d| status.is_none_or(|status| d.status == status));
+        of.max_by_key(|d| d.created_at).map(|last| {
             json!({ "deploymentId": last.id, "status": last.status, "createTime": seconds(last.created_at),
                     "endTime": last.ended_at.map(seconds) })
         })

@@ -167,6 +167,8 @@ impl Aws {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 told.send(listener.local_addr().expect("an address")).expect("told");
                 aws.serve(listener).await;
+                // What was answered last is still on its way.
+                std::future::pending::<()>().await;
             });
         });
         *self.address.lock().expect("an address") = Some(address.recv().expect("it listens"));

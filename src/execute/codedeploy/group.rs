@@ -168,22 +168,25 @@ impl CodeDeploy {
     async fn ids(&self, site: &Site, since: Timestamp) -> Result<Vec<String>, Trouble> {
         let clients = self.account.clients().await;
         let doing = format!("list the deployments of {}/{}", site.application, site.group);
-        let mut pages = clients
-            .codedeploy
-            .list_deployments()
-            .application_name(&site.application)
-            .deployment_group_name(&site.group)
-            .create_time_range(TimeRange::builder().start(date(since)).build())
-            .into_paginator()
-            .items()
-            .send();
-        let mut ids = Vec::new();
-        while let Some(id) = pages.next().await {
-            match id {
-                Ok(id) => ids.push(id),
+        let range = TimeRange::builder().start(date(since)).build();
+        let mut ids: Vec<String> = Vec::new();
+        let mut next = None;
+        loop {
+            let asked = clients
+                .codedeploy
+                .list_deployments()
+                .application_name(&site.application)
+                .deployment_group_name(&site.group)
+                .create_time_range(range.clone())
+                .set_next_token(next);
+            let page = match asked.send().await {
+                Ok(page) => page,
                 Err(error) => return Err(self.account.sorted(&doing, error).await),
-            }
-            if ids.len() == DEPLOYMENTS_MAX {
+            };
+            // A page without a list is no empty list: somebody else answered.
+            ids.extend(page.deployments.ok_or_else(|| empty(&doing))?);
+            next = page.next_token.filter(|token| !token.is_empty());
+            if next.is_none() || ids.len() >= DEPLOYMENTS_MAX {
                 break;
             }
         }
@@ -215,7 +218,10 @@ impl CodeDeploy {
         let doing = "read deployments";
         let asked = clients.codedeploy.batch_get_deployments().set_deployment_ids(Some(ids.to_vec()));
         match asked.send().await {
-            Ok(answer) => Ok(answer.deployments_info.unwrap_or_default().into_iter().map(Arc::new).collect()),
+            Ok(answer) => {
+                let infos = answer.deployments_info.ok_or_else(|| empty(doing))?;
+                Ok(infos.into_iter().map(Arc::new).collect())
+            }
             Err(error) => Err(self.account.sorted(doing, error).await),
         }
     }
