@@ -98,7 +98,7 @@ impl Bed {
         let aws = Aws::standing("2026-03-02T09:00:00Z".parse().expect("a moment"));
         let url = aws.listen();
         let bed = Bed { platform, provider: provider(&aws, &url), aws, site: site() };
-        bed.furnish();
+        furnish(&bed.aws, platform);
         bed.puts_out(1, 7200);
         bed.puts_out(2, 600);
         bed
@@ -109,20 +109,6 @@ impl Bed {
         let bed = Bed::new(platform);
         bed.puts_out(3, 5);
         bed
-    }
-
-    fn furnish(&self) {
-        let mut state = self.aws.state();
-        state.group(APPLICATION, GROUP, self.platform.group());
-        let versions = (0..10).map(|number: u32| number.to_string()).collect();
-        let aliases = [("live".to_owned(), "0".to_owned())].into();
-        state.behind.functions.insert("checkout".into(), Function { versions, aliases });
-        for number in 0..10 {
-            let image = format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/checkout:{number}");
-            state.behind.definitions.insert(format!("checkout:{number}"), image);
-            state.behind.images.insert(format!("shop/checkout:{number}"));
-        }
-        state.behind.services.insert("checkout".into(), "checkout:0".into());
     }
 
     /// Somebody put this release out so many seconds ago.
@@ -234,4 +220,19 @@ pub(crate) fn provider(aws: &Arc<Aws>, url: &str) -> Provider {
     let clock = aws.clone();
     let clock = Arc::new(move || -> Timestamp { clock.now() });
     Provider::CodeDeploy(Box::new(CodeDeploy::new(settings, credentials, clock)))
+}
+
+/// Puts a group there, with what stands behind it.
+pub(crate) fn furnish(aws: &Aws, platform: Platform) {
+    let mut state = aws.state();
+    state.group(APPLICATION, GROUP, platform.group());
+    let versions = (0..10).map(|number: u32| number.to_string()).collect();
+    let aliases = [("live".to_owned(), "0".to_owned())].into();
+    state.behind.functions.insert("checkout".into(), Function { versions, aliases });
+    for number in 0..10 {
+        let image = format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/checkout:{number}");
+        state.behind.definitions.insert(format!("checkout:{number}"), image);
+        state.behind.images.insert(format!("shop/checkout:{number}"));
+    }
+    state.behind.services.insert("checkout".into(), "checkout:0".into());
 }

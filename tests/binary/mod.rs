@@ -1,0 +1,188 @@
+//! The real program as a user runs it: a folder with its configuration, `snapback serve` on free ports, alerts posted as
+//! Alertmanager posts them, the admin API read over HTTP, and a kill that nothing in the program can see coming.
+
+#![allow(dead_code, reason = "each test uses the part of it that it is about")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use snapback::case::id::Timestamp;
+
+/// How long anything here may take before the test says what was missing.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+const TOKEN: &str = "a-token-of-the-test";
+
+/// A folder with a configuration, and the program that runs on it, if it runs.
+pub(crate) struct Program {
+    pub(crate) folder: tempfile::TempDir,
+    running: Option<Running>,
+    /// Everything that it logged, over all its lives.
+    pub(crate) log: Arc<Mutex<String>>,
+}
+
+struct Running {
+    child: Child,
+    listen: String,
+    admin: String,
+}
+
+impl Program {
+    /// Writes the configuration, and starts it.
+    pub(crate) fn start(config: &str, rules: &str) -> Program {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("token"), TOKEN).expect("a token");
+        std::fs::write(folder.path().join("snapback.toml"), config).expect("the configuration");
+        std::fs::write(folder.path().join("rules.toml"), rules).expect("the rules");
+        let mut program = Program { folder, running: None, log: Arc::default() };
+        program.start_again();
+        program
+    }
+
+    pub(crate) fn path(&self, below: &str) -> std::path::PathBuf {
+        self.folder.path().join(below)
+    }
+
+    /// Starts it over what is in its folder.
+    pub(crate) fn start_again(&mut self) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_snapback"))
+            .args(["serve", "--log-format", "json", "--config"])
+            .arg(self.folder.path().join("snapback.toml"))
+            .env("AWS_ACCESS_KEY_ID", "AKIATEST")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env_remove("AWS_PROFILE")
+            .env_remove("HTTPS_PROXY")
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let mut log = BufReader::new(child.stderr.take().expect("its log"));
+        let mut addresses = None;
+        while addresses.is_none() {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).expect("a line") > 0, "it ended early:\n{}", self.said());
+            self.log.lock().expect("the log").push_str(&line);
+            let said: Value = serde_json::from_str(&line).unwrap_or_default();
+            let address = |name: &str| said[name].as_str().map(str::to_owned);
+            addresses = address("listen").zip(address("admin"));
+        }
+        let (listen, admin) = addresses.expect("its addresses");
+        let kept = Arc::clone(&self.log);
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                kept.lock().expect("the log").push_str(&format!("{line}\n"));
+            }
+        });
+        self.running = Some(Running { child, listen, admin });
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            let _ = running.child.kill();
+            let _ = running.child.wait();
+        }
+    }
+
+    pub(crate) fn said(&self) -> String {
+        self.log.lock().expect("the log").clone()
+    }
+
+    /// Posts one alert of these labels, firing since then, or cleared at `ends`.
+    pub(crate) fn post(&self, labels: &Value, starts: Timestamp, ends: Option<Timestamp>) -> u16 {
+        let status = if ends.is_some() { "resolved" } else { "firing" };
+        let ends = ends.map_or("0001-01-01T00:00:00Z".to_owned(), |at| at.to_string());
+        let alert = json!({
+            "status": status, "labels": labels, "annotations": { "summary": "half of the requests fail" },
+            "startsAt": starts.to_string(), "endsAt": ends, "generatorURL": "", "fingerprint": fingerprint(labels),
+        });
+        let body = json!({
+            "version": "4", "groupKey": "{}:{}", "truncatedAlerts": 0, "status": status, "receiver": "snapback",
+            "groupLabels": {}, "commonLabels": labels, "commonAnnotations": {}, "externalURL": "", "alerts": [alert],
+        })
+        .to_string();
+        let listen = self.running.as_ref().expect("it runs").listen.clone();
+        let request = format!(
+            "POST /v1/alerts/prometheus HTTP/1.1\r\nHost: {listen}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = exchange(&listen, &request).unwrap_or_default();
+        answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    }
+
+    /// Reads the admin API.
+    pub(crate) fn get(&self, path: &str) -> Option<Value> {
+        let admin = &self.running.as_ref()?.admin;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+        serde_json::from_str(exchange(admin, &request)?.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// Looks again until it is so, or the deadline says what was missing.
+    pub(crate) fn wait(&self, what: &str, path: &str, mut is_so: impl FnMut(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let came = wait_until(|| {
+            last = self.get(path).unwrap_or_default();
+            is_so(&last)
+        });
+        assert!(came, "waited {} s for {what}; {path} says {last:#}\n{}", DEADLINE.as_secs(), self.said());
+        last
+    }
+
+    /// Waits for the end of the newest case.
+    pub(crate) fn wait_for_outcome(&self, outcome: &str) -> Value {
+        let cases = self.wait(&format!("a case that is {outcome}"), "/v1/cases", |cases| {
+            cases["cases"][0]["outcome"].is_string()
+        });
+        assert_eq!(cases["cases"][0]["outcome"], outcome, "{cases:#}\n{}", self.said());
+        cases["cases"][0].clone()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Looks again until it is so; false at the deadline.
+pub(crate) fn wait_until(mut is_so: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < DEADLINE {
+        if is_so() {
+            return true;
+        }
+        std::thread::park_timeout(Duration::from_millis(30));
+    }
+    false
+}
+
+fn fingerprint(labels: &Value) -> String {
+    let text = labels.to_string();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn exchange(address: &str, request: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// Copies a folder as it is.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        if entry.file_type().expect("a type").is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+        }
+    }
+}
