@@ -81,6 +81,10 @@ pub(crate) struct Aws {
     faults: Mutex<VecDeque<(String, Wire)>>,
     /// Every operation that reached it, in order.
     asked: Mutex<Vec<String>>,
+    /// The requests of the services that speak JSON, as they came.
+    recorded: Mutex<Vec<Value>>,
+    /// Who waits for an operation to have reached it.
+    waiting: Mutex<Vec<(String, std::sync::mpsc::Sender<()>)>>,
     open: AtomicBool,
     address: Mutex<Option<SocketAddr>>,
 }
@@ -108,6 +112,8 @@ impl Aws {
             clock,
             faults: Mutex::default(),
             asked: Mutex::default(),
+            recorded: Mutex::default(),
+            waiting: Mutex::default(),
             open: AtomicBool::new(true),
             address: Mutex::default(),
         })
@@ -140,6 +146,25 @@ impl Aws {
     /// The next call of this operation meets this fault.
     pub(crate) fn fault(&self, operation: &str, fault: Wire) {
         self.faults.lock().expect("the faults").push_back((operation.to_owned(), fault));
+    }
+
+    /// The requests of the services that speak JSON: target and body.
+    pub(crate) fn recorded(&self) -> Vec<Value> {
+        self.recorded.lock().expect("what came").clone()
+    }
+
+    /// Hears when this operation has reached it and was done, before its answer leaves.
+    pub(crate) fn hear(&self, operation: &str) -> std::sync::mpsc::Receiver<()> {
+        let (told, heard) = std::sync::mpsc::channel();
+        self.waiting.lock().expect("who waits").push((operation.to_owned(), told));
+        heard
+    }
+
+    fn tell(&self, operation: &str) {
+        self.waiting
+            .lock()
+            .expect("who waits")
+            .retain(|(of, told)| of != operation || told.send(()).is_err());
     }
 
     /// How often this operation reached it.
@@ -212,6 +237,9 @@ impl Aws {
             return Ok(refused(StatusCode::BAD_REQUEST, "MissingAuthenticationTokenException", "unsigned"));
         }
         let asked: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if let Some(target) = target {
+            self.recorded.lock().expect("what came").push(json!({ "target": target, "body": asked }));
+        }
         let run = || {
             let mut state = self.state();
             let now = self.now();
@@ -221,8 +249,19 @@ impl Aws {
             }
         };
         match self.next_fault(&operation) {
-            Some(fault) => self.faulty(fault, run).await,
-            None => Ok(told(run())),
+            Some(fault) => {
+                let run = || {
+                    let answer = run();
+                    self.tell(&operation);
+                    answer
+                };
+                self.faulty(fault, run).await
+            }
+            None => {
+                let answer = run();
+                self.tell(&operation);
+                Ok(told(answer))
+            }
         }
     }
 
