@@ -472,3 +472,47 @@ async fn a_missing_right_and_a_wrong_name_are_told() {
     let findings = bed.provider.check(&bed.target()).await;
     assert_eq!(findings.len(), 1, "{findings:?}");
 }
+
+/// Every call that is ever made, against the file that people copy: no more rights and no less. `CreateDeployment` needs
+/// three that are not called.
+#[tokio::test]
+async fn the_rights_in_the_file_are_those_that_are_used() {
+    let mut used: std::collections::BTreeSet<String> =
+        ["GetDeploymentConfig", "RegisterApplicationRevision", "UpdateDeploymentGroup"]
+            .map(|right| format!("codedeploy:{right}"))
+            .into();
+    for platform in PLATFORMS {
+        for going_out in [false, true] {
+            let bed = if going_out { Bed::going_out(platform) } else { Bed::new(platform) };
+            bed.picture().await;
+            let order = if going_out { bed.way_back(3, 2).await } else { bed.way_back(2, 1).await };
+            let handle = bed.begin(&order).await.expect("taken");
+            bed.end_of(&handle).await.expect("an end");
+            bed.provider.evidence(&handle).await.expect("evidence");
+            used.extend(bed.aws.operations().into_iter().map(|operation| right(&operation)));
+        }
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/codedeploy-policy.json");
+    let policy: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(file).expect("the policy")).expect("JSON");
+    let mut given = std::collections::BTreeSet::new();
+    for statement in policy["Statement"].as_array().expect("statements") {
+        match &statement["Action"] {
+            serde_json::Value::Array(actions) => {
+                given.extend(actions.iter().map(|action| action.as_str().expect("a right").to_owned()));
+            }
+            action => _ = given.insert(action.as_str().expect("a right").to_owned()),
+        }
+    }
+    assert_eq!(given, used);
+}
+
+fn right(operation: &str) -> String {
+    let service = match operation {
+        "GetAlias" | "GetFunction" => "lambda",
+        "DescribeServices" | "DescribeTaskDefinition" => "ecs",
+        "DescribeImages" => "ecr",
+        _ => "codedeploy",
+    };
+    format!("{service}:{operation}")
+}

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -136,6 +136,79 @@ pub(crate) fn send(
     })
 }
 
+/// Sends so many alerts a second over so many connections, until told to stop.
+pub(crate) fn send_paced(
+    to: SocketAddr,
+    connections: u32,
+    per_second: u32,
+    alerts: &Arc<Alerts>,
+    stop: &Arc<AtomicBool>,
+) -> Result<Outcome, Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let begun = Instant::now();
+        let mut conversations = Vec::new();
+        for _ in 0..connections {
+            let stream = TcpStream::connect(to).await?;
+            stream.set_nodelay(true)?;
+            let (alerts, stop) = (Arc::clone(alerts), Arc::clone(stop));
+            conversations.push(tokio::spawn(pace(
+                stream,
+                alerts,
+                stop,
+                Duration::from_secs(1) * connections / per_second,
+            )));
+        }
+        let (mut accepted, mut refused) = (0, 0);
+        for conversation in conversations {
+            let (good, bad) = conversation.await?.map_err(|cause| format!("a connection ended: {cause}"))?;
+            accepted += good;
+            refused += bad;
+        }
+        Ok(Outcome { accepted, refused, took: begun.elapsed() })
+    })
+}
+
+async fn pace(
+    mut stream: TcpStream,
+    alerts: Arc<Alerts>,
+    stop: Arc<AtomicBool>,
+    every: Duration,
+) -> std::io::Result<(u64, u64)> {
+    let mut ticks = tokio::time::interval(every);
+    let (mut accepted, mut refused) = (0, 0);
+    let (mut request, mut answer) = (Vec::new(), vec![0; 4096]);
+    while !stop.load(Ordering::Relaxed) {
+        ticks.tick().await;
+        if exchange(&mut stream, &alerts, &mut request, &mut answer).await? {
+            accepted += 1
+        } else {
+            refused += 1
+        }
+    }
+    Ok((accepted, refused))
+}
+
+/// One request and its answer; whether it was accepted.
+async fn exchange(
+    stream: &mut TcpStream,
+    alerts: &Alerts,
+    request: &mut Vec<u8>,
+    answer: &mut [u8],
+) -> std::io::Result<bool> {
+    alerts.write_next(request);
+    stream.write_all(request).await?;
+    let mut filled = 0;
+    while !is_whole(&answer[..filled]) {
+        let read = stream.read(&mut answer[filled..]).await?;
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        filled += read;
+    }
+    Ok(answer.starts_with(b"HTTP/1.1 200 "))
+}
+
 async fn converse(
     mut stream: TcpStream,
     alerts: Arc<Alerts>,
@@ -148,17 +221,11 @@ async fn converse(
         if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
             break;
         }
-        alerts.write_next(&mut request);
-        stream.write_all(&request).await?;
-        let mut filled = 0;
-        while !is_whole(&answer[..filled]) {
-            let read = stream.read(&mut answer[filled..]).await?;
-            if read == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-            filled += read;
+        if exchange(&mut stream, &alerts, &mut request, &mut answer).await? {
+            accepted += 1
+        } else {
+            refused += 1
         }
-        if answer.starts_with(b"HTTP/1.1 200 ") { accepted += 1 } else { refused += 1 }
     }
     Ok((accepted, refused))
 }

@@ -1,4 +1,4 @@
-//! The figures of `docs/figures.md`, measured: `scripts/bench [--json] [judging|footprint|acceptance]...`. Owns what is measured and how it is shown.
+//! The figures of `docs/figures.md`, measured: `scripts/bench [--json] [judging|footprint|acceptance|provider]...`. Owns what is measured and how it is shown.
 //! Nothing here fails on a time: a goal that was missed is printed as missed.
 
 #![expect(
@@ -7,9 +7,12 @@
 )]
 
 mod acceptance;
+#[path = "../../tests/aws/mod.rs"]
+mod aws;
 mod footprint;
 mod judging;
 mod load;
+mod provider;
 mod stage;
 
 use serde_json::{Map, Value, json};
@@ -92,13 +95,14 @@ fn measure(as_json: bool, only: &[String]) -> Result<(), Fault> {
         }
         figures.extend(part);
     };
-    let parts: [(&str, Measure); 3] = [
+    let parts: [(&str, Measure); 4] = [
         ("judging", judging::measure),
         ("footprint", footprint::measure),
         ("acceptance", acceptance::measure),
+        ("provider", provider::measure),
     ];
     if let Some(unknown) = only.iter().find(|one| parts.iter().all(|(name, _)| name != one)) {
-        return Err(format!("there is no part {unknown}: judging, footprint or acceptance").into());
+        return Err(format!("there is no part {unknown}: judging, footprint, acceptance or provider").into());
     }
     for (_, part) in parts.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|one| one == name)) {
         say(part()?);

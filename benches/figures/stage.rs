@@ -60,6 +60,19 @@ kind = "directory"
         Ok(Stage { folder, listen, admin })
     }
 
+    /// A live configuration of one's own, below the addresses and the store.
+    pub(crate) fn with(rules: &str, rest: &str) -> Result<Stage, Fault> {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let (listen, admin) = (free_address()?, free_address()?);
+        std::fs::write(folder.path().join("token"), TOKEN)?;
+        std::fs::write(folder.path().join("rules.toml"), rules)?;
+        let text = format!(
+            "mode = \"live\"\nrules = \"rules.toml\"\n[server]\nlisten = \"{listen}\"\nadmin = \"{admin}\"\n[limits]\nper_address = 2000\n[store]\nurl = \"sqlite:data/snapback.db\"\n{rest}"
+        );
+        std::fs::write(folder.path().join("snapback.toml"), text)?;
+        Ok(Stage { folder, listen, admin })
+    }
+
     fn config(&self) -> PathBuf {
         self.folder.path().join("snapback.toml")
     }
@@ -72,7 +85,10 @@ kind = "directory"
     pub(crate) fn serve(&self) -> Result<Serving, Fault> {
         let begun = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_snapback"))
-            .args(["serve", "--log", "warn", "--config"])
+            .args(["serve", "--log", "error", "--config"])
+            .env("AWS_ACCESS_KEY_ID", "AKIABENCH")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
             .arg(self.config())
             .stdout(Stdio::null())
             .spawn()?;

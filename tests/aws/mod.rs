@@ -172,6 +172,11 @@ impl Aws {
         self.asked.lock().expect("what was asked").iter().filter(|asked| *asked == operation).count()
     }
 
+    /// Every operation that reached it.
+    pub(crate) fn operations(&self) -> Vec<String> {
+        self.asked.lock().expect("what was asked").clone()
+    }
+
     /// Requests that change something.
     pub(crate) fn mutations(&self) -> usize {
         self.asked("CreateDeployment") + self.asked("StopDeployment")
