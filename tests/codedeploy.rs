@@ -117,8 +117,40 @@ async fn what_finished_before_it_could_be_stopped_is_planned_again() {
     let bed = Bed::going_out(Platform::InPlace);
     let order = bed.way_back(3, 2).await;
     bed.aws.fault("StopDeployment", Wire::Refuses("DeploymentAlreadyCompletedException"));
-    bed.aws.fault("GetDeployment", Wire::FailsBefore);
-    assert!(matches!(bed.begin(&order).await, Err(Trouble::Unclear(_))));
+    bed.begin(&order).await.expect("whatever ended it, it is not going out any more");
+}
+
+#[tokio::test]
+async fn a_reading_that_fails_before_the_request_sends_nothing_and_spends_nothing() {
+    for (operation, fault) in [
+        ("GetDeploymentGroup", Wire::FailsBefore),
+        ("ListDeployments", Wire::ResetBefore),
+        ("DescribeServices", Wire::Garbled),
+    ] {
+        let bed = Bed::new(Platform::Ecs);
+        let order = bed.way_back(2, 1).await;
+        bed.aws.fault(operation, fault);
+        let outcome = bed.begin(&order).await;
+        assert!(matches!(outcome, Err(Trouble::Busy { .. })), "{operation}: {outcome:?}");
+        assert_eq!(bed.aws.mutations(), 0, "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_looked_at_again_costs_one_short_list() {
+    let bed = Bed::new(Platform::InPlace);
+    for number in 0..30 {
+        bed.puts_out(3 + number, 7000 - i64::from(number) * 60);
+    }
+    bed.picture().await;
+    let first = bed.aws.asked("ListDeployments");
+    assert!(first > 10, "all of it, page by page: {first}");
+    bed.aws.pass(10);
+    let newest = bed.puts_out(40, 1);
+    let picture = bed.picture().await;
+    assert_eq!(bed.aws.asked("ListDeployments"), first + 1, "only what is new");
+    assert_eq!(picture.in_flight.as_ref().map(|id| id.as_str()), Some(newest.as_str()));
+    assert_eq!(picture.deployments.len(), 33);
 }
 
 #[tokio::test]
@@ -509,7 +541,7 @@ async fn the_rights_in_the_file_are_those_that_are_used() {
 
 fn right(operation: &str) -> String {
     let service = match operation {
-        "GetAlias" | "GetFunction" => "lambda",
+        "GetAlias" | "GetFunctionConfiguration" => "lambda",
         "DescribeServices" | "DescribeTaskDefinition" => "ecs",
         "DescribeImages" => "ecr",
         _ => "codedeploy",

@@ -253,6 +253,25 @@ fn a_failed_way_back_is_told_with_the_scripts_own_log_and_ends_there() {
     });
 }
 
+/// A right that was taken away while a rollback runs says nothing about the rollback: a person is asked, and nothing is called
+/// failed.
+#[test]
+fn what_may_not_be_watched_needs_a_person() {
+    let mut story = Story::begin_with(Platform::InPlace, |aws| {
+        aws.fault("GetDeployment", Wire::Refuses("AccessDeniedException"));
+    });
+    story.fires();
+    let cases = story.program.wait("a person to be needed", "/v1/cases", |cases| {
+        cases["cases"][0]["phase"] == "needs_human" || cases["cases"][0]["outcome"].is_string()
+    });
+    assert_eq!(cases["cases"][0]["phase"], "needs_human", "{cases:#}");
+    assert!(
+        cases.to_string().contains("deploy/codedeploy-policy.json"),
+        "the missing right is named: {cases:#}"
+    );
+    assert_eq!(story.effects().len(), 1);
+}
+
 /// T51: a store that was put back from a copy does not know our mark at CodeDeploy: nothing is done until somebody resumes.
 #[test]
 fn a_store_that_was_put_back_from_a_copy_holds() {

@@ -84,7 +84,12 @@ impl Scribe<'_> {
                 self.write(Event::StepDone { step, says: says.clone() });
                 self.advance(step);
             }
-            Ending::Progress(Progress::Failed(why)) | Ending::Refused(why) => self.step_failed(step, why),
+            Ending::Progress(Progress::Failed(why)) => self.step_failed(step, why),
+            // The provider does not let us see: that says nothing about the work itself.
+            Ending::Refused(why) => {
+                let why = format!("how it stands cannot be read: {why}");
+                self.write(Event::NeedsHuman { step, why });
+            }
             Ending::Progress(Progress::NeedsHuman { why, url }) => {
                 let why = url.as_ref().map_or_else(|| why.clone(), |url| format!("{why}: {url}"));
                 self.write(Event::NeedsHuman { step, why });

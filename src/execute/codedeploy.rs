@@ -39,7 +39,7 @@ use crate::outbound::Trouble;
 
 use self::account::Account;
 use self::artifact::Looked;
-use self::group::Known;
+use self::group::{Known, Listed};
 use self::revision::Specs;
 use self::work::{Receipt, Work};
 
@@ -86,6 +86,8 @@ pub struct CodeDeploy {
     account: Account,
     /// Deployments that are over: they do not change any more, and need not be read again.
     known: Known,
+    /// What the lists of its groups held.
+    listed: Listed,
     /// AppSpecs by digest.
     specs: Specs,
     /// Whether artifacts were there when they were looked at last.
@@ -106,6 +108,7 @@ impl CodeDeploy {
             settings,
             clock,
             known: Arc::new(Mutex::new(BTreeMap::new())),
+            listed: Mutex::default(),
             specs: Mutex::default(),
             looked: Mutex::default(),
         }

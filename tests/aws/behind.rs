@@ -153,9 +153,9 @@ fn short(arn: &str) -> String {
 
 /// The operation of Lambda that a request is, by its path.
 pub(crate) fn lambda_operation(method: &Method, path: &str) -> String {
-    match (method, path.contains("/aliases/")) {
-        (&Method::GET, true) => "GetAlias",
-        (&Method::GET, false) => "GetFunction",
+    match method {
+        &Method::GET if path.contains("/aliases/") => "GetAlias",
+        &Method::GET if path.ends_with("/configuration") => "GetFunctionConfiguration",
         _ => "unknown",
     }
     .to_owned()
@@ -166,7 +166,7 @@ pub(crate) fn answer(state: &mut State, operation: &str, asked: &Value, uri: &Ur
     let behind = &state.behind;
     Some(match operation {
         "GetAlias" => get_alias(behind, uri.path()),
-        "GetFunction" => get_function(behind, uri),
+        "GetFunctionConfiguration" => get_function(behind, uri),
         "DescribeServices" => {
             let name = asked["services"][0].as_str().unwrap_or_default();
             Ok(describe_service(behind, name))
@@ -192,12 +192,12 @@ fn get_alias(behind: &Behind, path: &str) -> Answer {
     }
 }
 
-/// `/2015-03-31/functions/NAME?Qualifier=VERSION`.
+/// `/2015-03-31/functions/NAME/configuration?Qualifier=VERSION`.
 fn get_function(behind: &Behind, uri: &Uri) -> Answer {
-    let name = uri.path().rsplit('/').next().unwrap_or_default();
+    let name = uri.path().split('/').nth(3).unwrap_or_default();
     let version = uri.query().and_then(|query| query.strip_prefix("Qualifier=")).unwrap_or_default();
     match behind.functions.get(name).filter(|function| function.versions.contains(version)) {
-        Some(_) => Ok(json!({ "Configuration": { "FunctionName": name, "Version": version } })),
+        Some(_) => Ok(json!({ "FunctionName": name, "Version": version })),
         None => Err(gone(&format!("{name}:{version}"))),
     }
 }

@@ -158,7 +158,7 @@ def behind(url):
     )
     functions = client("lambda", url)
     assert functions.get_alias(FunctionName="checkout", Name="live")["FunctionVersion"]
-    refused(lambda: functions.get_function(FunctionName="checkout", Qualifier="99"), "ResourceNotFoundException")
+    refused(lambda: functions.get_function_configuration(FunctionName="checkout", Qualifier="99"), "ResourceNotFoundException")
 
 
 def requests(path, with_moto):

@@ -55,7 +55,7 @@ impl CodeDeploy {
         let Some((function, version)) = release.as_str().rsplit_once(':') else { return Ok(None) };
         let clients = self.account.clients().await;
         let doing = format!("look for version {version} of {function}");
-        let asked = clients.lambda.get_function().function_name(function).qualifier(version);
+        let asked = clients.lambda.get_function_configuration().function_name(function).qualifier(version);
         match asked.send().await {
             Ok(_) => Ok(Some(true)),
             Err(error) if code(&error) == Some("ResourceNotFoundException") => Ok(Some(false)),

@@ -32,7 +32,7 @@ impl CodeDeploy {
     }
 
     async fn stop(&self, work: &Work, id: &str, back: bool, permit: Permit) -> Result<Handle, Trouble> {
-        let suspect = self.deployment(id).await?;
+        let suspect = unsent(self.deployment(id).await)?;
         if succeeded(&suspect) {
             return Err(Trouble::Moved(format!("deployment {id} finished before it could be stopped")));
         }
@@ -48,7 +48,7 @@ impl CodeDeploy {
             Ok(answer) if answer.status().is_some() => work.handle(id),
             Ok(_) => Err(CallError::Answer { doing, said: "the answer has no status".into() }.into()),
             Err(error) if code(&error) == Some("DeploymentAlreadyCompletedException") => {
-                let suspect = self.deployment(id).await?;
+                let suspect = unsent(self.deployment(id).await)?;
                 if succeeded(&suspect) {
                     return Err(Trouble::Moved(format!(
                         "deployment {id} finished before it could be stopped"
@@ -61,8 +61,8 @@ impl CodeDeploy {
     }
 
     async fn create_once(&self, work: &Work, create: &Create, permit: Permit) -> Result<Handle, Trouble> {
-        let group = self.group(&work.site, self.now().checked_sub(LATELY).unwrap_or(self.now())).await?;
-        if let Some(handle) = self.may_create(work, create, permit.order(), &group).await? {
+        let before = self.may_create(work, create, permit.order()).await;
+        if let Some(handle) = unsent(before)? {
             return Ok(handle);
         }
         self.still_in_time(&permit)?;
@@ -96,7 +96,7 @@ impl CodeDeploy {
             },
             // Another one is under way; by its type, because its words have changed before. This one surely is not.
             Err(error) if code(&error) == Some("DeploymentLimitExceededException") => {
-                self.blocked(work, permit.order()).await
+                unsent(self.blocked(work, permit.order()).await)
             }
             Err(error) => Err(self.account.sorted(&doing, error).await),
         }
@@ -108,17 +108,18 @@ impl CodeDeploy {
         work: &Work,
         create: &Create,
         order: &Order,
-        group: &Group,
     ) -> Result<Option<Handle>, Trouble> {
+        let group = self.lately(work).await?;
         if let Some(other) = group.under_way() {
             return self.in_the_way(work, order, other).map(Some);
         }
-        let serving = self.serving(&work.site, group).await?.release;
+        let serving = self.serving(&work.site, &group).await?.release;
         if serving.as_ref() == Some(&work.to) {
-            let id = group.last_successful().and_then(DeploymentInfo::deployment_id).unwrap_or_default();
+            let done = group.last_successful().and_then(DeploymentInfo::deployment_id);
+            let id = done.ok_or_else(|| Trouble::Moved(format!("{} already, by no deployment", work.to)))?;
             return work.handle(id).map(Some);
         }
-        if serving.as_ref() == Some(&order.expected) || stopped_last(group, create.after.as_deref()) {
+        if serving.as_ref() == Some(&order.expected) || stopped_last(&group, create.after.as_deref()) {
             return Ok(None);
         }
         Err(Trouble::Moved(
@@ -126,8 +127,14 @@ impl CodeDeploy {
         ))
     }
 
+    /// The group with its deployments of the last day.
+    async fn lately(&self, work: &Work) -> Result<Group, Trouble> {
+        let now = self.now();
+        self.group(&work.site, now.checked_sub(LATELY).unwrap_or(now)).await
+    }
+
     async fn blocked(&self, work: &Work, order: &Order) -> Result<Handle, Trouble> {
-        let group = self.group(&work.site, self.now().checked_sub(LATELY).unwrap_or(self.now())).await?;
+        let group = self.lately(work).await?;
         match group.under_way() {
             Some(other) => self.in_the_way(work, order, other),
             None => Err(Trouble::Busy { why: "another deployment was under way".into(), after: None }),
@@ -148,6 +155,15 @@ impl CodeDeploy {
             after: None,
         })
     }
+}
+
+/// What was read before a request, or after its refusal: where that failed, the request surely did nothing, and the same
+/// attempt may go again.
+fn unsent<T>(read: Result<T, Trouble>) -> Result<T, Trouble> {
+    read.map_err(|trouble| match trouble {
+        Trouble::Unclear(error) => Trouble::Busy { why: error.to_string(), after: None },
+        other @ (Trouble::Busy { .. } | Trouble::Refused(_) | Trouble::Moved(_)) => other,
+    })
 }
 
 /// The step before stopped this deployment, and nobody has put anything out since.

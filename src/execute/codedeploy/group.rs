@@ -1,7 +1,7 @@
 //! A deployment group as CodeDeploy tells it: its settings and its deployments, oldest first. The order of its lists is
 //! not documented, so everything is sorted here by the time of its creation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_codedeploy::primitives::DateTime;
@@ -20,11 +20,30 @@ const BATCH: usize = 25;
 const DEPLOYMENTS_MAX: usize = 1000;
 /// Deployments that are remembered over all groups, some 2 kB each.
 const KNOWN_MAX: usize = 5000;
+/// A whole list is read again after so long; until then only what is new.
+const LIST_AGAIN: Duration = Duration::from_hours(1);
+/// What is new is looked for from so long before the last look: a list may be late, and a clock.
+const OVERLAP: Duration = Duration::from_mins(10);
 /// A deployment that ended so long ago does not change any more: even its rollback has begun, or never will.
 const SETTLED: Duration = Duration::from_hours(1);
 
 /// Deployments that do not change any more.
 pub(super) type Known = Arc<Mutex<BTreeMap<String, Arc<DeploymentInfo>>>>;
+
+/// What the list of a group's deployments held, by group.
+pub(super) type Listed = Mutex<BTreeMap<Site, List>>;
+
+/// A list, as of when it was read.
+#[derive(Clone, Debug)]
+pub(super) struct List {
+    /// From when on it holds everything.
+    since: Timestamp,
+    /// When all of it was read.
+    whole_at: Timestamp,
+    /// When what is new was read last.
+    read_at: Timestamp,
+    ids: BTreeSet<String>,
+}
 
 /// A group with what was read of it.
 pub(super) struct Group {
@@ -164,8 +183,26 @@ impl CodeDeploy {
         Ok(Group { info, deployments })
     }
 
-    /// The ids of a group's deployments since that moment.
+    /// The ids of a group's deployments since that moment: all of them once an hour, in between only what is new, so that
+    /// a case that is looked at every ten seconds costs one short list.
     async fn ids(&self, site: &Site, since: Timestamp) -> Result<Vec<String>, Trouble> {
+        let now = self.now();
+        let known = self.listed.lock().unwrap_or_else(PoisonError::into_inner).get(site).cloned();
+        let known = known.filter(|list| {
+            list.since <= since && list.read_at <= now && now.duration_since(list.whole_at) < LIST_AGAIN
+        });
+        let from = known.as_ref().map_or(since, |list| since.max(list.read_at - OVERLAP));
+        let new = self.listed_since(site, from).await?;
+        let mut list = known.unwrap_or(List { since, whole_at: now, read_at: now, ids: BTreeSet::new() });
+        list.read_at = now;
+        list.ids.extend(new);
+        let ids = list.ids.iter().cloned().collect();
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(site.clone(), list);
+        Ok(ids)
+    }
+
+    /// What CodeDeploy lists since that moment, page by page.
+    async fn listed_since(&self, site: &Site, since: Timestamp) -> Result<Vec<String>, Trouble> {
         let clients = self.account.clients().await;
         let doing = format!("list the deployments of {}/{}", site.application, site.group);
         let range = TimeRange::builder().start(date(since)).build();
