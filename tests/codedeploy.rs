@@ -262,25 +262,33 @@ async fn a_lambda_alias_is_led_from_where_it_points_now() {
 async fn an_alias_that_somebody_moved_by_hand_is_left_alone() {
     let bed = Bed::new(Platform::Lambda);
     let order = bed.way_back(2, 1).await;
-    let mut state = bed.aws.state();
-    let function = state.behind.functions.get_mut("checkout").expect("a function");
-    function.aliases.insert("live".into(), "7".into());
-    drop(state);
+    {
+        let mut state = bed.aws.state();
+        let function = state.behind.functions.get_mut("checkout").expect("a function");
+        function.aliases.insert("live".into(), "7".into());
+    }
     assert!(matches!(bed.begin(&order).await, Err(Trouble::Moved(what)) if what == "checkout:7"));
     assert_eq!(bed.aws.mutations(), 0);
 }
 
 #[tokio::test]
 async fn what_is_gone_is_no_target_and_is_refused() {
-    let spoil_ecs = |bed: &Bed| _ = bed.aws.state().behind.definitions.remove("checkout:1");
-    let spoil_image = |bed: &Bed| _ = bed.aws.state().behind.images.remove("shop/checkout:1");
-    let spoil_lambda = |bed: &Bed| {
+    fn no_definition(bed: &Bed) {
+        bed.aws.state().behind.definitions.remove("checkout:1");
+    }
+    fn no_image(bed: &Bed) {
+        bed.aws.state().behind.images.remove("shop/checkout:1");
+    }
+    fn no_version(bed: &Bed) {
         let mut state = bed.aws.state();
         state.behind.functions.get_mut("checkout").expect("a function").versions.remove("1");
-    };
-    let cases: [(Platform, &dyn Fn(&Bed)); 3] =
-        [(Platform::Ecs, &spoil_ecs), (Platform::Ecs, &spoil_image), (Platform::Lambda, &spoil_lambda)];
-    for (platform, spoil) in cases {
+    }
+    let spoiled = [
+        (Platform::Ecs, no_definition as fn(&Bed)),
+        (Platform::Ecs, no_image),
+        (Platform::Lambda, no_version),
+    ];
+    for (platform, spoil) in spoiled {
         let bed = Bed::new(platform);
         spoil(&bed);
         let picture = bed.picture().await;
@@ -529,12 +537,9 @@ async fn the_rights_in_the_file_are_those_that_are_used() {
         serde_json::from_str(&std::fs::read_to_string(file).expect("the policy")).expect("JSON");
     let mut given = std::collections::BTreeSet::new();
     for statement in policy["Statement"].as_array().expect("statements") {
-        match &statement["Action"] {
-            serde_json::Value::Array(actions) => {
-                given.extend(actions.iter().map(|action| action.as_str().expect("a right").to_owned()));
-            }
-            action => _ = given.insert(action.as_str().expect("a right").to_owned()),
-        }
+        let actions = &statement["Action"];
+        let one_or_many = actions.as_array().cloned().unwrap_or_else(|| vec![actions.clone()]);
+        given.extend(one_or_many.iter().map(|action| action.as_str().expect("a right").to_owned()));
     }
     assert_eq!(given, used);
 }

@@ -153,9 +153,9 @@ fn short(arn: &str) -> String {
 
 /// The operation of Lambda that a request is, by its path.
 pub(crate) fn lambda_operation(method: &Method, path: &str) -> String {
-    match method {
-        &Method::GET if path.contains("/aliases/") => "GetAlias",
-        &Method::GET if path.ends_with("/configuration") => "GetFunctionConfiguration",
+    match *method {
+        Method::GET if path.contains("/aliases/") => "GetAlias",
+        Method::GET if path.ends_with("/configuration") => "GetFunctionConfiguration",
         _ => "unknown",
     }
     .to_owned()

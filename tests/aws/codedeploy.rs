@@ -232,7 +232,10 @@ impl State {
             deployment.error = Some(("MANUAL_STOP".into(), "stopped by somebody".into()));
             self.deployments.insert(id.into(), deployment.clone());
             self.take_back(&deployment);
-            return if back { self.go_back(&deployment, at) } else { () };
+            if back {
+                self.go_back(&deployment, at);
+            }
+            return;
         }
         if group.alarms && group.alarm_rings && !deployment.mutes_alarms {
             return self.end(
@@ -564,15 +567,9 @@ fn seconds(at: Timestamp) -> f64 {
 
 /// A service leaves out what it has not, with one exception that matters: `appSpecContent.content` is there and null.
 fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => map
-            .into_iter()
-            .filter(|(name, value)| !value.is_null() || name == "content")
-            .map(|(name, value)| (name, without_nulls(value)))
-            .collect::<Map<_, _>>()
-            .into(),
-        other => other,
-    }
+    let Value::Object(map) = value else { return value };
+    let kept = map.into_iter().filter(|(name, value)| !value.is_null() || name == "content");
+    kept.map(|(name, value)| (name, without_nulls(value))).collect::<Map<_, _>>().into()
 }
 
 /// SHA-256 in hexadecimal.
