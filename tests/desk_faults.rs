@@ -1,5 +1,5 @@
-//! Stories at the desk that found a fault once: what may not outlive the facts that it was made of, what comes back, and a
-//! clock that goes back. The desk, the gate and the cases are the real ones; `desk_world` plays everything around them.
+//! Stories at the desk about what may not outlive the facts that it was made of: plans, holds, what comes back, and a clock
+//! that goes back. The desk, the gate and the cases are the real ones; `desk_world` plays everything around them.
 
 #[allow(dead_code, reason = "the world is shared, and tells more than these stories need")]
 mod desk_world;
@@ -8,7 +8,10 @@ use desk_world::{Reads, Takes, World, alert, at, cleared, row, settings};
 use snapback::case::command::Wish;
 use snapback::case::decide::Verdict;
 use snapback::case::deployment::DeploymentOrigin;
+use snapback::case::id::PersonId;
 use snapback::case::phase::Outcome;
+use snapback::case::standing::StandingEvent;
+use snapback::engine::desk::Arrival;
 
 /// A world in which what the row says is done by itself after 30 s.
 fn automatic() -> World {
@@ -150,4 +153,21 @@ fn what_cannot_be_read_is_told_and_judged_later() {
     world.provider("checkout").reads = Reads::Answers;
     world.pass(90);
     assert!(goes_to(&world, "v1"), "it was not judged again:\n{}", world.told());
+}
+
+/// S25, T51: a mark of ours that the store does not know stops everything, until somebody lifts the hold.
+#[test]
+fn a_hold_stops_everything_until_somebody_lifts_it() {
+    let mut world = automatic();
+    let mark = "snapback/0123456789abcdef01234567".into();
+    world.provider("checkout").deployments[1].origin = DeploymentOrigin::Ours(mark);
+    world.fires("payments", "f1");
+    world.pass(600);
+    assert!(world.requests.is_empty(), "it acted in a hold:\n{}", world.told());
+    let by = PersonId::new("ann");
+    let at = world.now;
+    world.arrives(vec![Arrival::Standing(StandingEvent::Released { by, at })]);
+    world.fires("payments", "f2");
+    world.pass(120);
+    assert!(goes_to(&world, "v1"), "the hold stayed:\n{}", world.told());
 }

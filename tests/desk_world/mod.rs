@@ -201,7 +201,7 @@ impl World {
     }
 
     /// Arrivals come in one turn, and everything that follows at this moment.
-    fn arrives(&mut self, mut arrivals: Vec<Arrival>) {
+    pub(crate) fn arrives(&mut self, mut arrivals: Vec<Arrival>) {
         for _ in 0..TURNS_MAX {
             let turn = self.desk.turn(std::mem::take(&mut arrivals), self.now);
             let (turn, gated) = self.append(turn);
