@@ -3,7 +3,17 @@
 
 use std::io;
 
+use aws_sdk_codedeploy::config::SharedHttpClient;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
 use crate::case::id::Duration;
+
+/// The client of the AWS SDKs: TLS by the provider that everything here uses, no redirects, and no proxy that happens to
+/// stand in the environment. How long a call may take its user says.
+pub fn aws_http_client() -> SharedHttpClient {
+    Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https()
+}
 
 /// What went wrong with a call. Four kinds, because four different things follow.
 #[derive(Debug, thiserror::Error)]

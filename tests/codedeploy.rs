@@ -6,7 +6,7 @@ mod codedeploy_bed;
 
 use aws::Wire;
 use aws::codedeploy::Ends;
-use codedeploy_bed::{APPLICATION, Bed, GROUP, MARK, PLATFORMS, Platform, QUARANTINE, WIRE, provider};
+use codedeploy_bed::{APPLICATION, Bed, GROUP, MARK, PLATFORMS, Platform, SURELY, provider};
 use snapback::case::command::Progress;
 use snapback::case::deployment::{DeploymentOrigin, DeploymentStatus, Owner};
 use snapback::case::id::{Duration, Mark};
@@ -117,7 +117,8 @@ async fn what_finished_before_it_could_be_stopped_is_planned_again() {
     let bed = Bed::going_out(Platform::InPlace);
     let order = bed.way_back(3, 2).await;
     bed.aws.fault("StopDeployment", Wire::Refuses("DeploymentAlreadyCompletedException"));
-    bed.begin(&order).await.expect("whatever ended it, it is not going out any more");
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Busy { .. })), "it is not shown so yet");
+    assert!(bed.effects().is_empty());
 }
 
 #[tokio::test]
@@ -184,8 +185,9 @@ async fn while_machines_join_a_rollback_waits() {
     let order = bed.way_back(2, 1).await;
     let joining = bed.puts_out(2, 0);
     bed.aws.state().deployments.get_mut(&joining).expect("one").creator = "autoscaling";
-    assert!(matches!(bed.begin(&order).await, Err(Trouble::Busy { .. })));
-    assert_eq!(bed.aws.mutations(), 0);
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Busy { .. })), "CodeDeploy takes one at a time");
+    assert!(bed.effects().is_empty());
+    assert_eq!(bed.picture().await.in_flight, None, "machines that join are no release on its way");
 }
 
 #[tokio::test]
@@ -399,9 +401,9 @@ async fn not_there_is_no_proof_before_the_quarantine_is_over() {
     let order = bed.way_back(2, 1).await;
     bed.aws.fault("CreateDeployment", Wire::ResetBefore);
     assert!(matches!(bed.begin(&order).await, Err(Trouble::Unclear(_))));
-    let until = order.intended_at + Duration::from_secs(WIRE + QUARANTINE);
+    let until = order.intended_at + Duration::from_secs(SURELY);
     assert_eq!(bed.find(&order).await.expect("a sighting"), Sighting::TooEarly(until));
-    bed.aws.pass(WIRE + QUARANTINE - 1);
+    bed.aws.pass(SURELY - 1);
     assert_eq!(bed.find(&order).await.expect("a sighting"), Sighting::TooEarly(until));
     bed.aws.pass(1);
     assert_eq!(bed.find(&order).await.expect("a sighting"), Sighting::Absent);
@@ -552,4 +554,250 @@ fn right(operation: &str) -> String {
         _ => "codedeploy",
     };
     format!("{service}:{operation}")
+}
+
+/// Machines that join while a release goes out do not hide it: it can be stopped.
+#[tokio::test]
+async fn a_release_on_its_way_is_seen_behind_machines_that_join() {
+    let bed = Bed::going_out(Platform::InPlace);
+    let joining = bed.puts_out(2, 1);
+    bed.aws.state().deployments.get_mut(&joining).expect("one").creator = "autoscaling";
+    assert!(bed.picture().await.in_flight.is_some());
+    assert_eq!(bed.way_back(3, 2).await.act.kind, "stop");
+}
+
+/// The first request was taken, listed late, and failed; the second attempt finds it, and begins nothing.
+#[tokio::test]
+async fn an_attempt_that_failed_unseen_is_not_followed_by_another() {
+    let bed = Bed::new(Platform::Ecs);
+    bed.group(|group| group.next_ends = vec![Ends::Fails("HEALTH_CONSTRAINTS", "Install")]);
+    let order = bed.way_back(2, 1).await;
+    bed.aws.fault("CreateDeployment", Wire::ResetAfter);
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Unclear(_))));
+    bed.aws.pass(3600);
+    let second = snapback::case::step::Order { attempt: 2, intended_at: bed.aws.now(), ..order };
+    assert!(
+        matches!(bed.find(&second).await, Ok(Sighting::Found(_))),
+        "the mark is the step's, not the attempt's"
+    );
+    let handle = bed.begin(&second).await.expect("it is there");
+    assert!(matches!(bed.end_of(&handle).await, Ok(Progress::Failed(_))));
+    assert_eq!(bed.aws.asked("CreateDeployment"), 1);
+}
+
+/// A list that is later than anything that is looked at in between is still no proof of absence in a longer quarantine.
+#[tokio::test]
+async fn looking_in_between_hides_nothing_from_the_search() {
+    let bed = Bed::new(Platform::InPlace);
+    let order = bed.way_back(2, 1).await;
+    {
+        let mut state = bed.aws.state();
+        for old in state.deployments.values_mut() {
+            old.created_at -= Duration::from_hours(2);
+            old.ended_at = old.ended_at.map(|at| at - Duration::from_hours(2));
+        }
+        (state.list_delay, state.stale_group) = (Duration::from_mins(20), true);
+    }
+    bed.aws.fault("CreateDeployment", Wire::ResetAfter);
+    assert!(matches!(bed.begin(&order).await, Err(Trouble::Unclear(_))));
+    for _ in 0..25 {
+        bed.aws.pass(60);
+        bed.picture().await;
+    }
+    assert!(matches!(bed.find(&order).await, Ok(Sighting::Found(_))));
+}
+
+/// A proxy, or a network, may bring the same request again after the first one is done: it leads to the same release.
+#[tokio::test]
+async fn a_late_copy_leads_to_the_same_release() {
+    for platform in PLATFORMS {
+        let bed = Bed::new(platform);
+        let order = bed.way_back(2, 1).await;
+        let handle = bed.begin(&order).await.expect("taken");
+        bed.end_of(&handle).await.expect("an end");
+        bed.aws.pass(120);
+        let copy = bed.created();
+        let now = bed.aws.now();
+        let _ = aws::codedeploy::answer(&mut bed.aws.state(), "CreateDeployment", &copy, now);
+        bed.aws.pass(120);
+        assert_eq!(bed.picture().await.current, Some(platform.release(1)), "{platform:?}");
+        assert_eq!(
+            bed.provider.watch(&handle).await.expect("progress"),
+            Progress::Serving(platform.release(1))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_suspect_that_ended_by_itself_is_planned_again() {
+    for platform in [Platform::InPlace, Platform::Lambda] {
+        let bed = Bed::new(platform);
+        bed.group(|group| group.next_ends = vec![Ends::Fails("HEALTH_CONSTRAINTS", "Install")]);
+        bed.puts_out(3, 5);
+        let order = bed.way_back(3, 2).await;
+        bed.aws.pass(20);
+        let early = bed.begin(&order).await;
+        assert!(matches!(early, Err(Trouble::Busy { .. })), "CodeDeploy may still go back: {early:?}");
+        bed.aws.pass(60);
+        let late = bed.begin(&order).await;
+        assert!(matches!(&late, Err(Trouble::Moved(what)) if what.contains("ended by itself")), "{late:?}");
+        assert!(matches!(bed.find(&order).await, Err(Trouble::Moved(_))));
+        assert_eq!(bed.aws.mutations(), 0, "{platform:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_that_nobody_takes_back_is_no_success() {
+    let bed = Bed::going_out(Platform::InPlace);
+    let order = bed.way_back(3, 2).await;
+    let handle = bed.begin(&order).await.expect("taken");
+    let id = bed.picture().await.in_flight.expect("stopping").as_str().to_owned();
+    if let Some((_, back)) = &mut bed.aws.state().deployments.get_mut(&id).expect("one").stop_at {
+        *back = false;
+    }
+    let ended = bed.end_of(&handle).await.expect("an end");
+    assert!(matches!(&ended, Progress::Failed(why) if why.contains("did not go back")), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_alias_that_still_sends_a_part_elsewhere_is_not_back() {
+    let bed = Bed::new(Platform::Lambda);
+    let order = bed.way_back(2, 1).await;
+    let handle = bed.begin(&order).await.expect("taken");
+    {
+        let mut state = bed.aws.state();
+        let function = state.behind.functions.get_mut("checkout").expect("a function");
+        function.weights.insert("live".into(), ("2".into(), 0.1));
+    }
+    bed.aws.pass(25);
+    assert!(
+        matches!(bed.provider.watch(&handle).await, Ok(Progress::Running(_))),
+        "it may only be shown late"
+    );
+    bed.aws.pass(90);
+    assert!(matches!(bed.provider.watch(&handle).await, Ok(Progress::NeedsHuman { .. })));
+    let refused = bed.propose(2, 1).await;
+    assert!(matches!(&refused, Err(Trouble::Refused(why)) if why.contains("elsewhere")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_is_done_may_be_shown_a_moment_later() {
+    let bed = Bed::new(Platform::Ecs);
+    bed.group(|group| group.next_ends = vec![Ends::OnlySaysSo]);
+    let order = bed.way_back(2, 1).await;
+    let handle = bed.begin(&order).await.expect("taken");
+    bed.aws.pass(90);
+    assert!(matches!(bed.provider.watch(&handle).await, Ok(Progress::Running(_))));
+    bed.aws.state().behind.services.insert("checkout".into(), "checkout:1".into());
+    assert_eq!(
+        bed.provider.watch(&handle).await.expect("progress"),
+        Progress::Serving(Platform::Ecs.release(1))
+    );
+}
+
+#[tokio::test]
+async fn a_way_back_that_an_alarm_stops_has_failed() {
+    let bed = Bed::going_out(Platform::InPlace);
+    let order = bed.way_back(3, 2).await;
+    let handle = bed.begin(&order).await.expect("taken");
+    bed.aws.pass(3);
+    let back = bed.aws.state().newest(APPLICATION, GROUP).expect("CodeDeploy's own").id.clone();
+    bed.aws.state().deployments.get_mut(&back).expect("one").mutes_alarms = false;
+    bed.group(|group| (group.alarms, group.alarm_rings) = (true, true));
+    let ended = bed.end_of(&handle).await.expect("an end");
+    assert!(matches!(&ended, Progress::Failed(why) if why.starts_with("ALARM_ACTIVE")), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_appspec_that_lies_in_s3_is_read_around_and_refused() {
+    for platform in [Platform::Ecs, Platform::Lambda] {
+        let bed = Bed::new(platform);
+        let at = bed.aws.now() - Duration::from_secs(400);
+        bed.aws.state().deploy(APPLICATION, GROUP, aws::behind::s3("appspec.yaml", Some("v9")), at);
+        bed.puts_out(3, 100);
+        let picture = bed.picture().await;
+        assert_eq!(picture.deployments.len(), 4, "{platform:?}: what cannot be read hides nothing");
+        let to = "s3://releases/appspec.yaml?version=v9".into();
+        let refused = bed.provider.propose(&bed.target(), &platform.release(3), &to).await;
+        assert!(
+            matches!(&refused, Err(Trouble::Refused(why)) if why.contains("lies in S3")),
+            "{platform:?}: {refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_image_in_another_region_is_not_called_gone() {
+    let bed = Bed::new(Platform::Ecs);
+    let image = "111122223333.dkr.ecr.us-east-1.amazonaws.com/shop/checkout:1";
+    bed.aws.state().behind.definitions.insert("checkout:1".into(), image.into());
+    bed.aws.state().behind.images.clear();
+    let picture = bed.picture().await;
+    let first =
+        picture.releases.iter().find(|release| release.id == Platform::Ecs.release(1)).expect("release 1");
+    assert_eq!(
+        first.artifact_exists,
+        Some(true),
+        "its task definition is there, and its image is not looked for"
+    );
+    bed.way_back(2, 1).await;
+}
+
+#[tokio::test]
+async fn machines_that_somebody_provides_and_bytes_that_were_overwritten_are_refused() {
+    let bed = Bed::new(Platform::BlueGreen);
+    bed.group(|group| group.own_machines = true);
+    let refused = bed.propose(2, 1).await;
+    assert!(matches!(&refused, Err(Trouble::Refused(why)) if why.contains("provides")), "{refused:?}");
+
+    let bed = Bed::new(Platform::InPlace);
+    for (e_tag, seconds_ago) in [("aa", 500), ("bb", 300)] {
+        let mut revision = aws::behind::s3("latest.zip", None);
+        revision["s3Location"]["eTag"] = e_tag.into();
+        let at = bed.aws.now() - Duration::from_secs(seconds_ago);
+        bed.aws.state().deploy(APPLICATION, GROUP, revision, at);
+    }
+    let release = |e_tag: &str| format!("s3://releases/latest.zip?etag={e_tag}").as_str().into();
+    let refused = bed.provider.propose(&bed.target(), &release("bb"), &release("aa")).await;
+    assert!(matches!(&refused, Err(Trouble::Refused(why)) if why.contains("in the place of")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_stack_owns_its_group_after_a_rollback_too() {
+    let bed = Bed::new(Platform::InPlace);
+    let (by_stack, back) = (bed.puts_out(3, 300), bed.puts_out(2, 100));
+    {
+        let mut state = bed.aws.state();
+        state.deployments.get_mut(&by_stack).expect("one").creator = "CloudFormation";
+        state.deployments.get_mut(&back).expect("one").creator = "codeDeployRollback";
+    }
+    assert!(matches!(bed.picture().await.owner, Owner::Other(_)));
+}
+
+/// Whatever read of a picture fails, there is no half picture.
+#[tokio::test]
+async fn a_picture_is_whole_or_none() {
+    let reads = [
+        (Platform::InPlace, "GetDeploymentGroup"),
+        (Platform::InPlace, "ListDeployments"),
+        (Platform::InPlace, "BatchGetDeployments"),
+        (Platform::Ecs, "GetApplicationRevision"),
+        (Platform::Ecs, "DescribeServices"),
+        (Platform::Ecs, "DescribeTaskDefinition"),
+        (Platform::Ecs, "DescribeImages"),
+        (Platform::Lambda, "GetAlias"),
+        (Platform::Lambda, "GetFunctionConfiguration"),
+    ];
+    for (platform, operation) in reads {
+        for fault in [Wire::FailsBefore, Wire::ResetBefore, Wire::Garbled, Wire::Throttles] {
+            let bed = Bed::new(platform);
+            bed.aws.fault(operation, fault);
+            let picture = bed.describe().await;
+            assert!(
+                matches!(picture, Err(Trouble::Unclear(_) | Trouble::Busy { .. })),
+                "{operation} under {fault:?}: {picture:?}"
+            );
+            bed.describe().await.unwrap_or_else(|trouble| panic!("{operation} after {fault:?}: {trouble}"));
+        }
+    }
 }

@@ -11,7 +11,7 @@ mod matrix;
 
 use aws::Wire;
 use aws::codedeploy::Ends;
-use codedeploy_bed::{Bed as World, Platform, QUARANTINE, WIRE, provider};
+use codedeploy_bed::{Bed as World, Platform, SURELY, provider};
 use matrix::{Bed, Cell, Fault, Operation, Outcome};
 use snapback::case::command::Progress;
 use snapback::case::id::{Duration, Handle};
@@ -114,6 +114,8 @@ fn changing(operation: Operation, fault: Fault) -> (Outcome, usize, usize) {
         Fault::F9Refused => (Outcome::Refused, 1, 0),
         // The group takes one at a time, and a second stop changes nothing.
         Fault::F13Twice => (Outcome::Answered, 1, 1),
+        // A stop in time leaves the target serving, whatever becomes of CodeDeploy's own deployment.
+        Fault::F14AcceptedThenFails if stop => (Outcome::Answered, 1, 1),
         Fault::F14AcceptedThenFails => (Outcome::Failed, 1, 1),
         Fault::F15SupersededByHuman => (Outcome::PlanAgain, 0, 0),
         // What our reading does not show yet, the service refuses by its own lock.
@@ -150,7 +152,7 @@ impl Bed for CodeDeploy {
     }
 
     async fn look_after(&mut self, _: Operation) -> Outcome {
-        self.world.aws.pass(WIRE + QUARANTINE);
+        self.world.aws.pass(SURELY);
         found(self.world.find(self.order.as_ref().expect("an order")).await)
     }
 
@@ -253,7 +255,7 @@ impl CodeDeploy {
             (Fault::F15SupersededByHuman, Operation::Stop) => self.world.aws.pass(120),
             (Fault::F15SupersededByHuman, Operation::Find) => {
                 self.world.puts_out(4, 100);
-                self.world.aws.pass(WIRE + QUARANTINE);
+                self.world.aws.pass(SURELY);
             }
             (Fault::F15SupersededByHuman, _) => _ = self.world.puts_out(4, 1),
             (Fault::F16StaleReads, Operation::Create) => {

@@ -171,3 +171,23 @@ fn a_hold_stops_everything_until_somebody_lifts_it() {
     world.pass(120);
     assert!(goes_to(&world, "v1"), "the hold stayed:\n{}", world.told());
 }
+
+/// L2: a plan that is half done, and whose next step cannot begin because the provider cannot be read, is a person's after
+/// ten minutes.
+#[test]
+fn a_half_done_plan_does_not_wait_in_silence() {
+    let mut world = automatic();
+    world.provider("checkout").acts = 2;
+    world.provider("checkout").takes = Takes::Works;
+    world.fires("checkout", "f1");
+    world.pass(40);
+    assert_eq!((world.requests.len(), world.stands("checkout")), (1, "running"), "{}", world.told());
+    world.provider("checkout").reads = Reads::Fails;
+    world.pass(15);
+    world.provider("checkout").takes = Takes::Does;
+    world.pass(300);
+    assert_eq!((world.requests.len(), world.stands("checkout")), (1, "ready"), "{}", world.told());
+    world.pass(600);
+    assert_eq!(world.stands("checkout"), "needs_human", "{}", world.told());
+    assert!(world.told().contains("half done"), "{}", world.told());
+}

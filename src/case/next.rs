@@ -9,7 +9,7 @@ use super::id::{Duration, GroupName, StepNo, Timestamp};
 use super::live::PICTURE_FRESH;
 use super::phase::{CountdownClock, Phase};
 use super::plan::Plan;
-use super::pursue::{given_up_at, window_ends};
+use super::pursue::{given_up_at, next_step_overdue_at, window_ends};
 use super::scribe::View;
 use super::signal::EpisodeStanding;
 use super::step::{Doer, Order};
@@ -227,8 +227,9 @@ impl Dossier {
                 CountdownClock::Counting { until } => Some(*until),
                 CountdownClock::Suspended => None,
             },
-            Phase::Ready { barred, .. } => {
-                let expires = case.plan.as_ref().map(|plan| plan.expires);
+            Phase::Ready { step, barred, .. } => {
+                let overdue = next_step_overdue_at(case, *step).filter(|at| *at > view.now);
+                let expires = case.plan.as_ref().map(|plan| plan.expires).into_iter().chain(overdue).min();
                 match barred {
                     Some(barred) if barred.why.follows() == super::gate::Follows::Wait => {
                         Some(barred.again_at).into_iter().chain(expires).min()

@@ -233,7 +233,14 @@ impl Scribe<'_> {
         if before && expires.is_some_and(|at| self.view.now >= at) {
             return self.close(Outcome::Expired, "its plan expired before it could begin");
         }
-        let Some(Barred { why, .. }) = barred else { return };
+        let Some(Barred { why, .. }) = barred else {
+            if next_step_overdue_at(case, step).is_some_and(|at| self.view.now >= at) {
+                let cause = self.view.live.trouble.as_deref().unwrap_or("the provider was not read in time");
+                let why = format!("the plan is half done, and its next step could not begin: {cause}");
+                self.write(Event::NeedsHuman { step, why });
+            }
+            return;
+        };
         match why.follows() {
             Follows::Wait => {}
             Follows::Ask if before => self.ask_people(&why.says()),
@@ -384,6 +391,17 @@ pub(super) fn window_ends(case: &Case, view: &View<'_>) -> Option<Timestamp> {
         None => case.opened_at,
     };
     Some(began + view.longest_window())
+}
+
+/// When a later step of a plan that did not even come to the gate is a person's: half a rollback is worse than either whole
+/// one, and nobody would know.
+#[expect(clippy::wildcard_enum_match_arm, reason = "one event is looked for")]
+pub(super) fn next_step_overdue_at(case: &Case, step: StepNo) -> Option<Timestamp> {
+    let begun = case.events.iter().rev().find_map(|stamped| match stamped.event {
+        Event::NextStep { step: next } if next == step => Some(stamped.at),
+        _ => None,
+    })?;
+    Some(begun + UNKNOWN_MAX)
 }
 
 /// When a step is a person's: work at its deadline, a request of unknown effect so much later.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// The first wait after something could not be done.
 const FIRST: Duration = Duration::from_millis(250);
+/// The wait after the first attempt that could not leave.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
 const LONGEST: Duration = Duration::from_secs(30);
 /// How often work under way is looked at, from often to seldom: most ends soon or takes long.
@@ -30,6 +32,12 @@ impl Pace {
         Pace { next: WATCH_FIRST, longest: WATCH_LONGEST }
     }
 
+    /// How long to wait after the attempt of this number, the first being 1.
+    pub fn nth(attempt: u32, wished: Option<Duration>) -> Duration {
+        let doubled = FIRST_ATTEMPT * 2_u32.saturating_pow(attempt.saturating_sub(1).min(16));
+        doubled.max(wished.unwrap_or(Duration::ZERO)).min(LONGEST)
+    }
+
     /// How long to wait now. A longer wish of the other side is granted, up to the limit.
     pub fn wait(&mut self, wished: Option<Duration>) -> Duration {
         let wait = self.next.max(wished.unwrap_or(Duration::ZERO)).min(self.longest);
@@ -48,6 +56,13 @@ mod tests {
         let waits: Vec<_> = (0..10).map(|_| pace.wait(None)).collect();
         assert_eq!(waits[..3], [FIRST, FIRST * 2, FIRST * 4]);
         assert_eq!(waits[9], LONGEST);
+    }
+
+    #[test]
+    fn attempts_that_could_not_leave_come_later_each_time() {
+        let waits: Vec<_> = (1..8).map(|attempt| Pace::nth(attempt, None).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(Pace::nth(u32::MAX, Some(Duration::from_secs(90))), LONGEST);
     }
 
     #[test]

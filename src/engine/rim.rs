@@ -95,16 +95,15 @@ async fn begin(rim: &Rim, permit: Permit) -> Ending {
     if rim.clock.now() >= permit.wire_deadline() {
         return Ending::NotSent;
     }
-    let deadline = permit.wire_deadline();
     tracing::info!(case.id = %order.case, service = %order.service, step = order.step.0, attempt = order.attempt, "begin");
     match provider.begin(permit).await {
         Ok(handle) => Ending::Accepted(handle),
         Err(Trouble::Refused(why)) => Ending::Refused(why),
         Err(Trouble::Moved(what)) => Ending::Moved(what),
-        Err(Trouble::Busy { after, .. }) => {
-            // Surely not sent. The gate is asked again, not sooner than the other side wishes.
-            let wished = after.map_or(std::time::Duration::from_secs(1), |wait| wait.unsigned_abs());
-            pause_until(&rim.clock, deadline, wished).await;
+        Err(Trouble::Busy { after, why }) => {
+            tracing::info!(case.id = %order.case, %why, "not sent; the gate is asked again");
+            // Surely not sent. The gate is asked again, later each time, and not sooner than the other side wishes.
+            sleep(Pace::nth(u32::from(order.attempt), after.map(|wait| wait.unsigned_abs()))).await;
             Ending::NotSent
         }
         Err(Trouble::Unclear(error)) => {

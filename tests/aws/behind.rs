@@ -28,6 +28,8 @@ pub(crate) struct Behind {
 pub(crate) struct Function {
     pub versions: BTreeSet<String>,
     pub aliases: BTreeMap<String, String>,
+    /// A part of an alias's traffic that goes to another version.
+    pub weights: BTreeMap<String, (String, f64)>,
 }
 
 impl Behind {
@@ -187,7 +189,13 @@ fn get_alias(behind: &Behind, path: &str) -> Answer {
     let (name, alias) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
     let version = behind.functions.get(name).and_then(|function| function.aliases.get(alias));
     match version {
-        Some(version) => Ok(json!({ "Name": alias, "FunctionVersion": version, "RevisionId": "r" })),
+        Some(version) => {
+            let mut told = json!({ "Name": alias, "FunctionVersion": version, "RevisionId": "r" });
+            if let Some((other, share)) = behind.functions[name].weights.get(alias) {
+                told["RoutingConfig"] = json!({ "AdditionalVersionWeights": { other: share } });
+            }
+            Ok(told)
+        }
         None => Err(gone(alias)),
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Group {
     pub bakes: Duration,
     /// The deployment waits for somebody before the traffic moves.
     pub waits: bool,
+    /// Somebody provides the machines for each deployment.
+    pub own_machines: bool,
     /// How the next deployments end; without one they succeed.
     pub next_ends: Vec<Ends>,
     /// ECS service or Lambda function, in `behind`.
@@ -102,6 +104,7 @@ impl Group {
             takes: Duration::from_secs(20),
             bakes: Duration::ZERO,
             waits: false,
+            own_machines: false,
             next_ends: Vec::new(),
             subject: String::new(),
         }
@@ -237,7 +240,7 @@ impl State {
             }
             return;
         }
-        if group.alarms && group.alarm_rings && !deployment.mutes_alarms {
+        if group.alarm_rings && group.alarms && !deployment.mutes_alarms {
             return self.end(
                 &mut deployment,
                 "Stopped",
@@ -383,6 +386,7 @@ fn get_group(state: &State, asked: &Value, now: Timestamp) -> Answer {
         "alarmConfiguration": { "enabled": group.alarms, "alarms": [{ "name": "errors" }] },
         "lastSuccessfulDeployment": last(Some("Succeeded")),
         "lastAttemptedDeployment": last(None),
+        "blueGreenDeploymentConfiguration": group.blue_green.then(|| blue_green(group)),
     });
     if group.platform == "ECS" {
         info["ecsServices"] = json!([{ "serviceName": group.subject, "clusterName": "shop" }]);
@@ -472,9 +476,22 @@ fn told(state: &State, of: &Deployment) -> Value {
         "deploymentStyle": style(group),
         "computePlatform": group.platform,
         "externalId": of.external_id,
-        "instanceTerminationWaitTimeStarted": of.moved && group.blue_green && !of.is_over(),
+        // On ECS the service does not set it (aws/containers-roadmap#269).
+        "instanceTerminationWaitTimeStarted":
+            of.moved && group.blue_green && group.platform != "ECS" && !of.is_over(),
+        "blueGreenDeploymentConfiguration": group.blue_green.then(|| blue_green(group)),
         "deploymentOverview": { "Pending": 0, "InProgress": 1 - done, "Succeeded": done, "Failed": 0, "Skipped": 0, "Ready": 0 },
     }))
+}
+
+fn blue_green(group: &Group) -> Value {
+    let action = if group.waits { "STOP_DEPLOYMENT" } else { "CONTINUE_DEPLOYMENT" };
+    let fleet = if group.own_machines { "DISCOVER_EXISTING" } else { "COPY_AUTO_SCALING_GROUP" };
+    let mut told = json!({ "deploymentReadyOption": { "actionOnTimeout": action } });
+    if group.platform == "Server" {
+        told["greenFleetProvisioningOption"] = json!({ "action": fleet });
+    }
+    told
 }
 
 fn get_revision(state: &State, asked: &Value) -> Answer {

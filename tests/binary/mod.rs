@@ -56,7 +56,10 @@ impl Program {
             .env("AWS_SECRET_ACCESS_KEY", "secret")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env_remove("AWS_PROFILE")
-            .env_remove("HTTPS_PROXY")
+            // Nobody listens there: whoever used a proxy of the environment would reach nothing.
+            .env("HTTP_PROXY", "http://127.0.0.1:1")
+            .env("HTTPS_PROXY", "http://127.0.0.1:1")
+            .env_remove("NO_PROXY")
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

@@ -27,6 +27,10 @@ pub(crate) const GROUP: &str = "production";
 pub(crate) const QUARANTINE: i64 = 60;
 /// A permit's wire deadline.
 pub(crate) const WIRE: i64 = 10;
+/// One call takes at most so long.
+pub(crate) const CALL: i64 = 6;
+/// When "not there" is a proof.
+pub(crate) const SURELY: i64 = WIRE + CALL + QUARANTINE;
 
 /// What a group deploys to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +232,10 @@ pub(crate) fn furnish(aws: &Aws, platform: Platform) {
     state.group(APPLICATION, GROUP, platform.group());
     let versions = (0..10).map(|number: u32| number.to_string()).collect();
     let aliases = [("live".to_owned(), "0".to_owned())].into();
-    state.behind.functions.insert("checkout".into(), Function { versions, aliases });
+    state
+        .behind
+        .functions
+        .insert("checkout".into(), Function { versions, aliases, weights: Default::default() });
     for number in 0..10 {
         let image = format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/checkout:{number}");
         state.behind.definitions.insert(format!("checkout:{number}"), image);

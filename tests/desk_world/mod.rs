@@ -68,6 +68,8 @@ pub(crate) struct Provider {
     pub proposes: Reads,
     pub takes: Takes,
     pub class: Class,
+    /// So many acts it proposes.
+    pub acts: usize,
 }
 
 /// The world, with every request that left it and every refusal of the gate, in order.
@@ -265,7 +267,9 @@ impl World {
             Errand::Propose(choice) => {
                 let provider = self.provider_of(&choice.service);
                 match provider.proposes {
-                    Reads::Answers => Ending::Proposed(Proposal::of(vec![provider.act(&choice.to)])),
+                    Reads::Answers => {
+                        Ending::Proposed(Proposal::of(vec![provider.act(&choice.to); provider.acts]))
+                    }
                     Reads::Fails => Ending::Refused("it cannot be undone".into()),
                     Reads::Never => return None,
                 }
@@ -308,6 +312,7 @@ impl Provider {
             proposes: Reads::Answers,
             takes: Takes::Does,
             class: Class::B,
+            acts: 1,
         }
     }
 

@@ -157,9 +157,12 @@ pub(crate) async fn hold<B: Bed>(expected: impl Fn(Operation, Fault) -> Option<C
             }
             Some(_) => {}
         }
-        // What is unknown is found where it took effect, and surely absent where it did not.
-        let effect = if cell.effects > 0 { Outcome::Found } else { Outcome::Absent };
-        if found.is_some_and(|found| found != effect) {
+        // What is unknown is found where it took effect; where it did not, it is surely absent, or overtaken by others.
+        let right = |found: &Outcome| match cell.effects {
+            0 => matches!(found, Outcome::Absent | Outcome::PlanAgain),
+            _ => *found == Outcome::Found,
+        };
+        if found.as_ref().is_some_and(|found| !right(found)) {
             wrong.push(format!("{operation:?} × {fault:?}: looked for after {cell}, and {found:?}"));
         }
     }

@@ -16,13 +16,15 @@ use tokio::sync::Mutex;
 
 use super::{Credentials, Settings};
 use crate::case::id::Duration;
-use crate::outbound::{CallError, Trouble};
+use crate::outbound::{CallError, Trouble, aws_http_client};
 
 /// A connection is there within this, or the service is not.
 const CONNECT: StdDuration = StdDuration::from_secs(2);
 /// One call from its beginning to its last byte. Shorter than a permit's wire deadline, so that what left late is over
 /// when the quarantine begins to count.
 const CALL: StdDuration = StdDuration::from_secs(6);
+/// The same: a request that left at the last moment is over so much later.
+pub(super) const CALL_MAX: Duration = Duration::from_secs(6);
 
 /// The codes by which AWS says "later" and surely did nothing.
 const THROTTLED: [&str; 5] = [
@@ -81,6 +83,7 @@ impl Account {
             .build();
         let mut shared = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(self.region.clone()))
+            .http_client(aws_http_client())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts);
         if let Some(url) = &self.endpoint_url {

@@ -9,7 +9,7 @@ use aws_sdk_ecs::types::TaskDefinitionStatus;
 
 use super::CodeDeploy;
 use super::account::code;
-use super::group::Platform;
+use super::appspec::Puts;
 use crate::case::id::{Duration, ReleaseId, Timestamp};
 use crate::outbound::Trouble;
 
@@ -22,37 +22,31 @@ const LOOKED_MAX: usize = 1000;
 pub(super) type Looked = Mutex<BTreeMap<ReleaseId, (Timestamp, Option<bool>)>>;
 
 impl CodeDeploy {
-    /// Whether a release can be put out again, as of the last minute. `None`: nobody can look.
-    pub(super) async fn exists_lately(
-        &self,
-        on: Platform,
-        release: &ReleaseId,
-    ) -> Result<Option<bool>, Trouble> {
-        let now = self.now();
-        let known = self.looked.lock().unwrap_or_else(PoisonError::into_inner).get(release).copied();
+    /// Whether what an AppSpec puts out is there, as of the last minute. `None`: nobody can look.
+    pub(super) async fn exists_lately(&self, puts: &Puts) -> Result<Option<bool>, Trouble> {
+        let (now, release) = (self.now(), puts.release());
+        let known = self.looked.lock().unwrap_or_else(PoisonError::into_inner).get(&release).copied();
         match known {
             Some((at, exists)) if now.duration_since(at) < LOOK_AGAIN => Ok(exists),
-            Some(_) | None => self.exists(on, release).await,
+            Some(_) | None => self.exists(puts).await,
         }
     }
 
-    /// Whether a release can be put out again, now.
-    pub(super) async fn exists(&self, on: Platform, release: &ReleaseId) -> Result<Option<bool>, Trouble> {
-        let exists = match on {
-            Platform::Server => return Ok(None),
-            Platform::Ecs => self.task_definition_exists(release).await?,
-            Platform::Lambda => self.version_exists(release).await?,
+    /// Whether what an AppSpec puts out is there now.
+    pub(super) async fn exists(&self, puts: &Puts) -> Result<Option<bool>, Trouble> {
+        let exists = match puts {
+            Puts::TaskDefinition(name) => self.task_definition_exists(name).await?,
+            Puts::Version { function, target, .. } => self.version_exists(function, target).await?,
         };
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         if looked.len() >= LOOKED_MAX {
             looked.clear();
         }
-        looked.insert(release.clone(), (self.now(), exists));
+        looked.insert(puts.release(), (self.now(), exists));
         Ok(exists)
     }
 
-    async fn version_exists(&self, release: &ReleaseId) -> Result<Option<bool>, Trouble> {
-        let Some((function, version)) = release.as_str().rsplit_once(':') else { return Ok(None) };
+    async fn version_exists(&self, function: &str, version: &str) -> Result<Option<bool>, Trouble> {
         let clients = self.account.clients().await;
         let doing = format!("look for version {version} of {function}");
         let asked = clients.lambda.get_function_configuration().function_name(function).qualifier(version);
@@ -63,10 +57,10 @@ impl CodeDeploy {
         }
     }
 
-    async fn task_definition_exists(&self, release: &ReleaseId) -> Result<Option<bool>, Trouble> {
+    async fn task_definition_exists(&self, name: &str) -> Result<Option<bool>, Trouble> {
         let clients = self.account.clients().await;
-        let doing = format!("look for the task definition {release}");
-        let asked = clients.ecs.describe_task_definition().task_definition(release.as_str());
+        let doing = format!("look for the task definition {name}");
+        let asked = clients.ecs.describe_task_definition().task_definition(name);
         let answer = match asked.send().await {
             Ok(answer) => answer,
             // What the service says where there is none of that name.
@@ -86,8 +80,12 @@ impl CodeDeploy {
         Ok(Some(true))
     }
 
-    /// Whether an image is in its registry. Without the right to look, and in registries of others, nobody knows.
+    /// Whether an image is in its registry. Without the right to look, in another region and in registries of others, nobody
+    /// knows.
     async fn image_exists(&self, image: &Image<'_>) -> Result<Option<bool>, Trouble> {
+        if image.region != self.settings.region {
+            return Ok(None);
+        }
         let clients = self.account.clients().await;
         let doing = format!("look for the image {}", image.repository);
         let mut id = ImageIdentifier::builder();
@@ -104,8 +102,9 @@ impl CodeDeploy {
         match asked.send().await {
             Ok(_) => Ok(Some(true)),
             Err(error) => match code(&error) {
-                Some("ImageNotFoundException" | "RepositoryNotFoundException") => Ok(Some(false)),
-                Some("AccessDeniedException") => Ok(None),
+                Some("ImageNotFoundException") => Ok(Some(false)),
+                // Another account's repository is "not found" to whoever may not see it.
+                Some("AccessDeniedException" | "RepositoryNotFoundException") => Ok(None),
                 _ => Err(self.account.sorted(&doing, error).await),
             },
         }
@@ -116,6 +115,7 @@ impl CodeDeploy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Image<'a> {
     registry: &'a str,
+    region: &'a str,
     repository: &'a str,
     named: Named<'a>,
 }
@@ -131,7 +131,8 @@ impl Image<'_> {
     fn in_ecr(image: &str) -> Option<Image<'_>> {
         let (host, path) = image.split_once('/')?;
         let (registry, rest) = host.split_once(".dkr.ecr.")?;
-        if !rest.contains(".amazonaws.com") || !registry.bytes().all(|byte| byte.is_ascii_digit()) {
+        let (region, domain) = rest.split_once('.')?;
+        if !domain.starts_with("amazonaws.com") || !registry.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
         let (repository, named) = match path.split_once('@') {
@@ -141,7 +142,7 @@ impl Image<'_> {
                 None => (path, Named::Tag("latest")),
             },
         };
-        Some(Image { registry, repository, named })
+        Some(Image { registry, region, repository, named })
     }
 }
 

@@ -5,10 +5,10 @@ use aws_sdk_codedeploy::types::{
 };
 
 use super::account::code;
-use super::group::{Group, is_over, is_release, succeeded};
+use super::group::{Group, is_over, moment, succeeded};
 use super::work::{Create, Doing, Work};
 use super::{CodeDeploy, description};
-use crate::case::id::{Duration, Handle};
+use crate::case::id::{Duration, Handle, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::step::Order;
 use crate::outbound::{CallError, Trouble};
@@ -37,7 +37,7 @@ impl CodeDeploy {
             return Err(Trouble::Moved(format!("deployment {id} finished before it could be stopped")));
         }
         if is_over(&suspect) {
-            return work.handle(id);
+            return self.without_a_stop(work, &suspect, back);
         }
         self.still_in_time(&permit)?;
         let clients = self.account.clients().await;
@@ -49,14 +49,47 @@ impl CodeDeploy {
             Ok(_) => Err(CallError::Answer { doing, said: "the answer has no status".into() }.into()),
             Err(error) if code(&error) == Some("DeploymentAlreadyCompletedException") => {
                 let suspect = unsent(self.deployment(id).await)?;
-                if succeeded(&suspect) {
-                    return Err(Trouble::Moved(format!(
-                        "deployment {id} finished before it could be stopped"
-                    )));
-                }
-                work.handle(id)
+                self.without_a_stop(work, &suspect, back)
             }
             Err(error) => Err(self.account.sorted(&doing, error).await),
+        }
+    }
+
+    /// The suspect was over before our stop: that is as good as a stop, if what the stop was to lead to is under way.
+    fn without_a_stop(&self, work: &Work, suspect: &DeploymentInfo, back: bool) -> Result<Handle, Trouble> {
+        let id = suspect.deployment_id().unwrap_or_default();
+        if !is_over(suspect) {
+            return Err(Trouble::Busy {
+                why: format!("deployment {id} is over, and not shown so yet"),
+                after: None,
+            });
+        }
+        if succeeded(suspect) {
+            return Err(Trouble::Moved(format!("deployment {id} finished before it could be stopped")));
+        }
+        match self.ended(suspect, back) {
+            Ended::AsWished => work.handle(id),
+            Ended::Soon(_) => {
+                Err(Trouble::Busy { why: format!("deployment {id} has just ended"), after: None })
+            }
+            Ended::ByItself(how) => Err(Trouble::Moved(how)),
+        }
+    }
+
+    /// What a deployment that ended without success leads to by itself.
+    pub(super) fn ended(&self, suspect: &DeploymentInfo, back: bool) -> Ended {
+        if !back || suspect.rollback_info().and_then(|info| info.rollback_deployment_id()).is_some() {
+            return Ended::AsWished;
+        }
+        let until = over_since(suspect).map(|ended| ended + NAMED_WITHIN);
+        match until.filter(|until| self.now() < *until) {
+            Some(until) => Ended::Soon(until),
+            None => {
+                let id = suspect.deployment_id().unwrap_or_default();
+                Ended::ByItself(format!(
+                    "deployment {id}, which ended by itself, and CodeDeploy does not go back"
+                ))
+            }
         }
     }
 
@@ -96,7 +129,7 @@ impl CodeDeploy {
             },
             // Another one is under way; by its type, because its words have changed before. This one surely is not.
             Err(error) if code(&error) == Some("DeploymentLimitExceededException") => {
-                unsent(self.blocked(work, permit.order()).await)
+                unsent(self.blocked(work, create, permit.order()).await)
             }
             Err(error) => Err(self.account.sorted(&doing, error).await),
         }
@@ -110,11 +143,18 @@ impl CodeDeploy {
         order: &Order,
     ) -> Result<Option<Handle>, Trouble> {
         let group = self.lately(work).await?;
-        if let Some(other) = group.under_way() {
-            return self.in_the_way(work, order, other).map(Some);
+        // Whatever became of it: this step has its one deployment.
+        if let Some(ours) = group.marked(&order.mark).and_then(DeploymentInfo::deployment_id) {
+            return work.handle(ours).map(Some);
         }
-        let serving = self.serving(&work.site, &group).await?.release;
-        if serving.as_ref() == Some(&work.to) {
+        if let Some(other) = group.under_way() {
+            let id = other.deployment_id().unwrap_or_default();
+            return Err(Trouble::Moved(format!("deployment {id}, which somebody began meanwhile")));
+        }
+        let serving = self.serving(&work.site, &group).await?;
+        let whole = serving.whole;
+        let serving = serving.release;
+        if serving.as_ref() == Some(&work.to) && whole {
             let done = group.last_successful().and_then(DeploymentInfo::deployment_id);
             let id = done.ok_or_else(|| Trouble::Moved(format!("{} already, by no deployment", work.to)))?;
             return work.handle(id).map(Some);
@@ -130,31 +170,36 @@ impl CodeDeploy {
     /// The group with its deployments of the last day.
     async fn lately(&self, work: &Work) -> Result<Group, Trouble> {
         let now = self.now();
-        self.group(&work.site, now.checked_sub(LATELY).unwrap_or(now)).await
+        self.group_afresh(&work.site, now.checked_sub(LATELY).unwrap_or(now)).await
     }
 
-    async fn blocked(&self, work: &Work, order: &Order) -> Result<Handle, Trouble> {
-        let group = self.lately(work).await?;
-        match group.under_way() {
-            Some(other) => self.in_the_way(work, order, other),
-            None => Err(Trouble::Busy { why: "another deployment was under way".into(), after: None }),
+    /// Another deployment is under way: somebody's release comes first, machines that join are waited for.
+    async fn blocked(&self, work: &Work, create: &Create, order: &Order) -> Result<Handle, Trouble> {
+        match self.may_create(work, create, order).await? {
+            Some(handle) => Ok(handle),
+            None => Err(Trouble::Busy { why: "another deployment is under way".into(), after: None }),
         }
     }
+}
 
-    /// What is under way is ours already, or somebody else's, which comes first.
-    fn in_the_way(&self, work: &Work, order: &Order, other: &DeploymentInfo) -> Result<Handle, Trouble> {
-        let id = other.deployment_id().unwrap_or_default();
-        if description::mark(other.description()).as_ref() == Some(&order.mark) {
-            return work.handle(id);
-        }
-        if is_release(other) {
-            return Err(Trouble::Moved(format!("deployment {id}, which somebody began meanwhile")));
-        }
-        Err(Trouble::Busy {
-            why: format!("deployment {id} puts the same release on new machines"),
-            after: None,
-        })
-    }
+/// How long a deployment that ended may take to name the one that goes back, where there is one.
+pub(super) const NAMED_WITHIN: Duration = Duration::from_mins(1);
+
+/// What a deployment that ended without success leads to.
+pub(super) enum Ended {
+    /// What a stop would have led to.
+    AsWished,
+    /// Not known before this moment.
+    Soon(Timestamp),
+    /// Nothing; how it ended.
+    ByItself(String),
+}
+
+/// Since when a deployment is over, as well as it tells.
+pub(super) fn over_since(deployment: &DeploymentInfo) -> Option<Timestamp> {
+    let told =
+        deployment.complete_time().or_else(|| deployment.start_time()).or_else(|| deployment.create_time());
+    moment(told)
 }
 
 /// What was read before a request, or after its refusal: where that failed, the request surely did nothing, and the same

@@ -10,16 +10,16 @@ use aws_sdk_codedeploy::types::{
     DeploymentStatus, TimeRange,
 };
 
-use super::{CodeDeploy, Site};
-use crate::case::id::{Duration, Timestamp};
+use super::{CodeDeploy, Site, description};
+use crate::case::id::{Duration, Mark, Timestamp};
 use crate::outbound::{CallError, Trouble};
 
 /// `BatchGetDeployments` takes so many ids (the service model; old guides say 100).
 const BATCH: usize = 25;
-/// Deployments of one group that are looked at: some thirty a day for a month.
-const DEPLOYMENTS_MAX: usize = 1000;
+/// Deployments of one group that are looked at: more than a hundred a day for a month. More are not read in part.
+const DEPLOYMENTS_MAX: usize = 5000;
 /// Deployments that are remembered over all groups, some 2 kB each.
-const KNOWN_MAX: usize = 5000;
+const KNOWN_MAX: usize = 20_000;
 /// A whole list is read again after so long; until then only what is new.
 const LIST_AGAIN: Duration = Duration::from_hours(1);
 /// What is new is looked for from so long before the last look: a list may be late, and a clock.
@@ -83,9 +83,15 @@ impl Group {
         }
     }
 
-    /// What is still on its way, whoever began it. There is at most one in a group.
+    /// The release that is still on its way. Machines that join by autoscaling are not looked at: they put out what serves.
     pub(super) fn under_way(&self) -> Option<&DeploymentInfo> {
-        self.deployments.iter().rev().map(AsRef::as_ref).find(|deployment| !is_over(deployment))
+        self.releases().rev().find(|deployment| !is_over(deployment))
+    }
+
+    /// The deployment that carries this mark of ours, however it stands.
+    pub(super) fn marked(&self, mark: &Mark) -> Option<&DeploymentInfo> {
+        let deployments = self.deployments.iter().map(AsRef::as_ref);
+        deployments.into_iter().find(|of| description::mark(of.description()).as_ref() == Some(mark))
     }
 
     /// The deployments that put a release out, oldest first.
@@ -105,7 +111,11 @@ impl Group {
 
     /// Who manages the group from outside, if anybody: its deployments must be undone there.
     pub(super) fn owner(&self) -> Option<String> {
-        let newest = self.releases().next_back()?;
+        let by_others = |of: &&DeploymentInfo| {
+            of.creator() != Some(&DeploymentCreator::CodeDeployRollback)
+                && description::mark(of.description()).is_none()
+        };
+        let newest = self.releases().rev().find(by_others)?;
         let by_stack = matches!(
             newest.creator(),
             Some(DeploymentCreator::CloudFormation | DeploymentCreator::CloudFormationRollback)
@@ -157,8 +167,22 @@ fn date(at: Timestamp) -> DateTime {
 }
 
 impl CodeDeploy {
-    /// Reads a group with its deployments since that moment, its last ones in any case.
+    /// A group with its deployments since that moment, its last ones in any case. What did not change lately is not listed
+    /// again: good enough to look at, and no proof of absence.
     pub(super) async fn group(&self, site: &Site, since: Timestamp) -> Result<Group, Trouble> {
+        let info = self.group_info(site).await?;
+        let ids = self.ids(site, since).await?;
+        self.with_deployments(info, ids).await
+    }
+
+    /// The same, listed anew from that moment on: what is not in it is not in CodeDeploy's list.
+    pub(super) async fn group_afresh(&self, site: &Site, since: Timestamp) -> Result<Group, Trouble> {
+        let info = self.group_info(site).await?;
+        let ids = self.listed_since(site, since).await?;
+        self.with_deployments(info, ids).await
+    }
+
+    async fn group_info(&self, site: &Site) -> Result<DeploymentGroupInfo, Trouble> {
         let clients = self.account.clients().await;
         let doing = format!("read the deployment group {} of {}", site.group, site.application);
         let answer = clients
@@ -172,8 +196,14 @@ impl CodeDeploy {
             Ok(answer) => answer.deployment_group_info,
             Err(error) => return Err(self.account.sorted(&doing, error).await),
         };
-        let info = info.ok_or_else(|| empty(&doing))?;
-        let mut ids = self.ids(site, since).await?;
+        info.ok_or_else(|| empty(&doing))
+    }
+
+    async fn with_deployments(
+        &self,
+        info: DeploymentGroupInfo,
+        mut ids: Vec<String>,
+    ) -> Result<Group, Trouble> {
         let last = [info.last_successful_deployment(), info.last_attempted_deployment()];
         ids.extend(last.into_iter().flatten().filter_map(|last| last.deployment_id().map(str::to_owned)));
         ids.sort_unstable();
@@ -223,7 +253,10 @@ impl CodeDeploy {
             // A page without a list is no empty list: somebody else answered.
             ids.extend(page.deployments.ok_or_else(|| empty(&doing))?);
             next = page.next_token.filter(|token| !token.is_empty());
-            if next.is_none() || ids.len() >= DEPLOYMENTS_MAX {
+            if ids.len() > DEPLOYMENTS_MAX {
+                return Err(Trouble::Refused(format!("{doing}: more than {DEPLOYMENTS_MAX} of them")));
+            }
+            if next.is_none() {
                 break;
             }
         }
@@ -257,7 +290,9 @@ impl CodeDeploy {
         match asked.send().await {
             Ok(answer) => {
                 let infos = answer.deployments_info.ok_or_else(|| empty(doing))?;
-                Ok(infos.into_iter().map(Arc::new).collect())
+                // One that is left out might be the one that matters.
+                let whole = infos.len() == ids.len();
+                if whole { Ok(infos.into_iter().map(Arc::new).collect()) } else { Err(empty(doing)) }
             }
             Err(error) => Err(self.account.sorted(doing, error).await),
         }
@@ -270,10 +305,10 @@ impl CodeDeploy {
                 && moment(deployment.complete_time()).is_some_and(|ended| ended + SETTLED <= now)
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + found.len() > KNOWN_MAX {
-            known.clear();
-        }
         for deployment in found.iter().filter(|deployment| settled(deployment)) {
+            if known.len() >= KNOWN_MAX {
+                known.pop_first();
+            }
             if let Some(id) = deployment.deployment_id() {
                 known.insert(id.to_owned(), deployment.clone());
             }

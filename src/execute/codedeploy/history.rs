@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_codedeploy::types::{DeploymentCreator, DeploymentInfo, DeploymentStatus as Status};
 
-use super::group::{Group, is_over, is_release, moment, succeeded};
+use super::appspec::Puts;
+use super::group::{Group, is_over, moment, succeeded};
 use super::revision::Artifact;
 use super::{CodeDeploy, Site, description};
 use crate::case::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture};
@@ -29,17 +30,19 @@ impl CodeDeploy {
         let serving = self.serving(site, &group).await?;
         let mut deployments = Vec::new();
         let mut releases: BTreeMap<ReleaseId, Release> = BTreeMap::new();
+        let mut puts: BTreeMap<ReleaseId, Puts> = BTreeMap::new();
         for told in group.releases() {
             let Some(artifact) = self.artifact_of(site, told).await? else { continue };
             let release = release(&artifact, told);
+            puts.extend(artifact.puts().map(|puts| (release.id.clone(), puts)));
             releases.entry(release.id.clone()).and_modify(|known| known.learn(&release)).or_insert(release);
             deployments.extend(self.deployment_of(service, &group, told, &artifact));
         }
         if let Some(current) = &serving.release {
             releases.entry(current.clone()).or_insert_with(|| Release::bare(current.clone()));
         }
-        self.look_at_targets(&group, &deployments, serving.release.as_ref(), &mut releases).await?;
-        let in_flight = group.under_way().filter(|deployment| is_release(deployment));
+        self.look_at_targets(&deployments, serving.release.as_ref(), &puts, &mut releases).await?;
+        let in_flight = group.under_way();
         Ok(Picture {
             at,
             in_flight: in_flight.and_then(DeploymentInfo::deployment_id).map(DeploymentId::new),
@@ -99,9 +102,9 @@ impl CodeDeploy {
     /// Looks whether what one would go back to is still there, for the newest releases that went out whole.
     async fn look_at_targets(
         &self,
-        group: &Group,
         deployments: &[Deployment],
         current: Option<&ReleaseId>,
+        puts: &BTreeMap<ReleaseId, Puts>,
         releases: &mut BTreeMap<ReleaseId, Release>,
     ) -> Result<(), Trouble> {
         let whole =
@@ -114,9 +117,8 @@ impl CodeDeploy {
             if seen.len() > TARGETS_LOOKED_AT {
                 break;
             }
-            let exists = self.exists_lately(group.platform(), id).await?;
-            if let Some(release) = releases.get_mut(id) {
-                release.artifact_exists = exists;
+            if let (Some(puts), Some(release)) = (puts.get(id), releases.get_mut(id)) {
+                release.artifact_exists = self.exists_lately(puts).await?;
             }
         }
         Ok(())

@@ -1,9 +1,9 @@
 //! The way back, pinned in full: stop what is still going out, create what went out before, or both. Never the service's
 //! own "previous": after one rollback that is the bad release.
 
-use aws_sdk_codedeploy::types::{DeploymentInfo, FileExistsBehavior};
+use aws_sdk_codedeploy::types::{DeploymentInfo, FileExistsBehavior, GreenFleetProvisioningAction};
 
-use super::group::{Group, Platform, is_release, moment, succeeded};
+use super::group::{Group, Platform, moment, succeeded};
 use super::revision::{Artifact, Pinned};
 use super::serving::is_blue_green;
 use super::work::{Create, Doing};
@@ -37,16 +37,11 @@ impl CodeDeploy {
         let Some((before, artifact)) = self.went_out(site, &group, to).await? else {
             return Err(Trouble::Refused(format!("no deployment that put {to} out whole is known any more")));
         };
-        if let Err(why) = &artifact.pinned {
-            return Err(Trouble::Refused(why.clone()));
-        }
-        if self.exists(group.platform(), to).await? == Some(false) {
-            return Err(Trouble::Refused(format!("{to} is gone: it cannot be put out again")));
-        }
+        self.can_be_put_out(&group, from, to, &artifact).await?;
         let took = lasted(before);
         let acts = match group.under_way() {
             None => vec![self.create(site, &group, before, &artifact, None).await?],
-            Some(suspect) if is_release(suspect) && self.puts_out(site, suspect, from).await? => {
+            Some(suspect) if self.puts_out(site, suspect, from).await? => {
                 self.stop_and_go_back(site, &group, suspect, before, &artifact).await?
             }
             Some(other) => {
@@ -58,6 +53,44 @@ impl CodeDeploy {
         let acts = acts.into_iter().map(|(doing, says)| doing.act(site, says)).collect();
         let within = took.map_or(WITHIN_MIN, |took| (took * WITHIN_FACTOR).clamp(WITHIN_MIN, WITHIN_MAX));
         Ok(Proposal { acts, within, fast, expected_time: took.filter(|_| !fast) })
+    }
+
+    /// What stands in the way of the target whatever serves: it is refused now, and not in the middle of the night's work.
+    async fn can_be_put_out(
+        &self,
+        group: &Group,
+        from: &ReleaseId,
+        to: &ReleaseId,
+        artifact: &Artifact,
+    ) -> Result<(), Trouble> {
+        let refused = |why: String| Err(Trouble::Refused(why));
+        if let Err(why) = &artifact.pinned {
+            return refused(why.clone());
+        }
+        if group.platform() != Platform::Server && artifact.spec.is_none() {
+            return refused(format!(
+                "the AppSpec of {to} lies in S3 or on GitHub, where only CodeDeploy reads it"
+            ));
+        }
+        if overwritten(from, to) {
+            return refused(format!("{from} was put in the place of {to}: its bytes are not there any more"));
+        }
+        let fleet = group
+            .info
+            .blue_green_deployment_configuration()
+            .and_then(|of| of.green_fleet_provisioning_option());
+        if fleet.and_then(|of| of.action()) == Some(&GreenFleetProvisioningAction::DiscoverExisting) {
+            return refused("the group takes machines that somebody provides for each deployment".to_owned());
+        }
+        let exists = match artifact.puts() {
+            Some(puts) => self.exists(&puts).await?,
+            None => None,
+        };
+        if exists == Some(false) {
+            refused(format!("{to} is gone: it cannot be put out again"))
+        } else {
+            Ok(())
+        }
     }
 
     /// The newest deployment that put a release out whole, and how it is put out again.
@@ -152,11 +185,21 @@ impl CodeDeploy {
         let spec = spec.ok_or_else(|| refused("the target's AppSpec cannot be read"))?;
         let target = artifact.release.as_str().rsplit_once(':').map_or("", |(_, version)| version);
         if target == alias.version {
-            return Err(refused("the alias points to the target already"));
+            let elsewhere =
+                if alias.shifted > 0.0 { ", and sends a part of the traffic elsewhere" } else { "" };
+            return Err(refused(&format!("the alias points to the target already{elsewhere}")));
         }
         let content = spec.between(&alias.version, target);
         content.map(Pinned::content).ok_or_else(|| refused("the target's AppSpec has no properties"))
     }
+}
+
+/// Two releases that lie under one key of S3, told apart by their content alone: the newer one took the older one's place.
+fn overwritten(from: &ReleaseId, to: &ReleaseId) -> bool {
+    let by_content =
+        |release: &ReleaseId| release.as_str().split_once("?etag=").map(|(key, _)| key.to_owned());
+    let to = by_content(to);
+    to.is_some() && to == by_content(from)
 }
 
 /// How long a deployment took.

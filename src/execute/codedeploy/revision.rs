@@ -16,7 +16,7 @@ use crate::case::id::ReleaseId;
 use crate::outbound::Trouble;
 
 /// AppSpecs that are remembered: some 2 kB each, and their digest never leads to another.
-const SPECS_MAX: usize = 1000;
+const SPECS_MAX: usize = 5000;
 
 /// AppSpecs by digest; the error is why one cannot be used.
 pub(super) type Specs = Mutex<BTreeMap<String, Arc<Spec>>>;
@@ -83,6 +83,13 @@ impl Pinned {
             }
         }
         .build()
+    }
+}
+
+impl Artifact {
+    /// What it puts out on ECS or Lambda.
+    pub(super) fn puts(&self) -> Option<Puts> {
+        self.spec.as_ref().and_then(|spec| spec.parsed.as_ref().ok()).map(|parsed| parsed.puts.clone())
     }
 }
 
@@ -155,7 +162,7 @@ impl CodeDeploy {
             Arc::new(Spec { text: text.to_owned(), sha256: sha256.to_owned(), parsed: AppSpec::parse(text) });
         let mut specs = self.specs.lock().unwrap_or_else(PoisonError::into_inner);
         if specs.len() >= SPECS_MAX {
-            specs.clear();
+            specs.pop_first();
         }
         specs.insert(sha256.to_owned(), spec.clone());
         Ok(Some(spec))

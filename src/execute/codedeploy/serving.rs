@@ -15,8 +15,16 @@ use crate::outbound::Trouble;
 pub(super) struct Serving {
     /// `None`: nobody can tell.
     pub(super) release: Option<ReleaseId>,
+    /// Nothing else gets a part of the traffic, as far as anybody tells.
+    pub(super) whole: bool,
     /// Figures for the rules.
     pub(super) figures: BTreeMap<String, f64>,
+}
+
+impl Serving {
+    fn unknown() -> Serving {
+        Serving { release: None, whole: false, figures: BTreeMap::new() }
+    }
 }
 
 /// A Lambda alias, as it is.
@@ -40,7 +48,7 @@ impl CodeDeploy {
     async fn on_machines(&self, site: &Site, group: &Group) -> Result<Serving, Trouble> {
         let shifted = group.under_way().filter(|deployment| has_traffic(deployment));
         let Some(serves) = shifted.or_else(|| group.last_successful()) else {
-            return Ok(Serving { release: None, figures: BTreeMap::new() });
+            return Ok(Serving::unknown());
         };
         let release = match serves.revision() {
             Some(revision) => Some(self.artifact(site, revision).await?.release),
@@ -51,12 +59,12 @@ impl CodeDeploy {
             [("instances_succeeded", of.succeeded()), ("instances_failed", of.failed())]
                 .map(|(name, count)| (name.to_owned(), count as f64))
         });
-        Ok(Serving { release, figures: figures.collect() })
+        Ok(Serving { release, whole: true, figures: figures.collect() })
     }
 
     async fn on_ecs(&self, group: &Group) -> Result<Serving, Trouble> {
         let Some(of) = group.info.ecs_services().first() else {
-            return Ok(Serving { release: None, figures: BTreeMap::new() });
+            return Ok(Serving::unknown());
         };
         let (name, cluster) = (of.service_name().unwrap_or_default(), of.cluster_name());
         let clients = self.account.clients().await;
@@ -78,16 +86,18 @@ impl CodeDeploy {
         ];
         Ok(Serving {
             release: serves.map(|arn| ReleaseId::new(task_definition(arn))),
+            whole: true,
             figures: figures.into_iter().collect(),
         })
     }
 
     async fn on_lambda(&self, site: &Site, group: &Group) -> Result<Serving, Trouble> {
         let Some(alias) = self.alias(site, group).await? else {
-            return Ok(Serving { release: None, figures: BTreeMap::new() });
+            return Ok(Serving::unknown());
         };
         Ok(Serving {
             release: Some(version(&alias.function, &alias.version)),
+            whole: alias.shifted <= 0.0,
             figures: std::iter::once(("shifted".to_owned(), alias.shifted)).collect(),
         })
     }

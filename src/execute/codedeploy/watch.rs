@@ -1,18 +1,20 @@
 //! Follows a deployment that we created, and after a stop the one by which CodeDeploy goes back: by its id, never by a
 //! list of what is under way. "Succeeded" is CodeDeploy's word; what serves is read.
 
-use aws_sdk_codedeploy::types::{DeploymentInfo, DeploymentStatus};
+use aws_sdk_codedeploy::types::{
+    ComputePlatform, DeploymentInfo, DeploymentReadyAction, DeploymentStatus, ErrorCode,
+};
 
 use super::CodeDeploy;
-use super::group::{Platform, moment, succeeded};
+use super::begin::{NAMED_WITHIN, over_since};
 use super::serving::has_traffic;
 use super::work::{Receipt, ReceiptAct};
 use crate::case::command::Progress;
-use crate::case::id::{Duration, ReleaseId, Timestamp};
+use crate::case::id::{Duration, ReleaseId};
 use crate::outbound::Trouble;
 
-/// A deployment that was stopped names the one that goes back within this, where there is one.
-const NAMED_WITHIN: Duration = Duration::from_mins(1);
+/// What serves may be told so much later than that a deployment is done.
+const SHOWN_WITHIN: Duration = Duration::from_mins(1);
 
 impl CodeDeploy {
     pub(super) async fn follow(&self, receipt: &Receipt) -> Result<Progress, Trouble> {
@@ -20,7 +22,7 @@ impl CodeDeploy {
         match receipt.act {
             ReceiptAct::Create => self.created(receipt, &deployment).await,
             ReceiptAct::Stop => {
-                self.stopped(&deployment, |id| Progress::Done(format!("deployment {id} is stopped")))
+                stopped(&deployment, |id| Progress::Done(format!("deployment {id} is stopped")))
             }
             ReceiptAct::StopAndBack => self.goes_back(receipt, &deployment).await,
         }
@@ -29,55 +31,70 @@ impl CodeDeploy {
     async fn created(&self, receipt: &Receipt, deployment: &DeploymentInfo) -> Result<Progress, Trouble> {
         let id = deployment.deployment_id().unwrap_or_default();
         match deployment.status() {
-            Some(DeploymentStatus::Succeeded) => self.serves(receipt).await,
+            Some(DeploymentStatus::Succeeded) => self.done(receipt, deployment).await,
             Some(DeploymentStatus::Failed) => Ok(Progress::Failed(reason(deployment))),
-            Some(DeploymentStatus::Stopped) => {
-                Ok(Progress::Superseded(format!("deployment {id} was stopped: {}", reason(deployment))))
+            Some(DeploymentStatus::Stopped) if by_somebody(deployment) => {
+                Ok(Progress::Superseded(format!("somebody stopped deployment {id}: {}", reason(deployment))))
             }
-            Some(DeploymentStatus::Ready) => Ok(Progress::NeedsHuman {
-                why: format!(
-                    "deployment {id} has the new fleet ready, and waits for somebody to move the traffic"
-                ),
-                url: Some(self.link(id)),
-            }),
-            _ if has_traffic(deployment) => self.serves(receipt).await,
-            _ => Ok(Progress::Running(counts(deployment))),
+            Some(DeploymentStatus::Stopped) => Ok(Progress::Failed(reason(deployment))),
+            _ => self.under_way(receipt, deployment).await,
         }
     }
 
-    /// What serves now that CodeDeploy says that it is done.
-    async fn serves(&self, receipt: &Receipt) -> Result<Progress, Trouble> {
-        let site = receipt.site();
-        let group = self.group(&site, self.now()).await?;
-        let serving = self.serving(&site, &group).await?.release;
+    async fn under_way(&self, receipt: &Receipt, deployment: &DeploymentInfo) -> Result<Progress, Trouble> {
+        let to = ReleaseId::new(&receipt.to);
+        let id = deployment.deployment_id().unwrap_or_default();
+        // On ECS the flag of the old fleet's end is not set (aws/containers-roadmap#269): who is primary tells.
+        let may_serve =
+            has_traffic(deployment) || deployment.compute_platform() == Some(&ComputePlatform::Ecs);
+        if may_serve && self.serves_whole(receipt, deployment).await? == Some(to.clone()) {
+            return Ok(Progress::Serving(to));
+        }
+        if deployment.status() == Some(&DeploymentStatus::Ready) && waits_for_somebody(deployment) {
+            let why = format!(
+                "deployment {id} has the new fleet ready, and waits for somebody to move the traffic"
+            );
+            return Ok(Progress::NeedsHuman { why, url: Some(self.link(id)) });
+        }
+        Ok(Progress::Running(counts(deployment)))
+    }
+
+    /// What serves now that CodeDeploy says that it is done. For a moment a reading may be older than that.
+    async fn done(&self, receipt: &Receipt, deployment: &DeploymentInfo) -> Result<Progress, Trouble> {
+        let to = ReleaseId::new(&receipt.to);
+        let serving = self.serves_whole(receipt, deployment).await?;
+        let lately = over_since(deployment).is_some_and(|at| self.now() < at + SHOWN_WITHIN);
         Ok(match serving {
-            Some(release) => Progress::Serving(release),
-            None => Progress::NeedsHuman {
-                why: "CodeDeploy says that it is done, and nobody tells what serves".into(),
+            Some(release) if release == to || !lately => Progress::Serving(release),
+            Some(_) | None if lately => Progress::Running("done, and not yet shown as serving".to_owned()),
+            Some(_) | None => Progress::NeedsHuman {
+                why: "CodeDeploy says that it is done, and nobody tells what serves alone".into(),
                 url: Some(self.link(&receipt.deployment)),
             },
         })
     }
 
-    /// How a deployment stands that was told to stop.
-    fn stopped(
+    /// What serves with all of the traffic. On machines the deployment that moved it is all that anybody knows.
+    async fn serves_whole(
         &self,
+        receipt: &Receipt,
         deployment: &DeploymentInfo,
-        then: impl FnOnce(&str) -> Progress,
-    ) -> Result<Progress, Trouble> {
-        let id = deployment.deployment_id().unwrap_or_default();
-        match deployment.status() {
-            Some(DeploymentStatus::Stopped | DeploymentStatus::Failed) => Ok(then(id)),
-            Some(DeploymentStatus::Succeeded) => {
-                Err(Trouble::Moved(format!("deployment {id} finished before it could be stopped")))
-            }
-            _ => Ok(Progress::Running(format!("deployment {id} is stopping"))),
+    ) -> Result<Option<ReleaseId>, Trouble> {
+        let site = receipt.site();
+        if deployment.compute_platform() == Some(&ComputePlatform::Server) {
+            return match deployment.revision() {
+                Some(revision) => Ok(Some(self.artifact(&site, revision).await?.release)),
+                None => Ok(None),
+            };
         }
+        let group = self.group(&site, self.now()).await?;
+        let serving = self.serving(&site, &group).await?;
+        Ok(serving.release.filter(|_| serving.whole))
     }
 
     async fn goes_back(&self, receipt: &Receipt, suspect: &DeploymentInfo) -> Result<Progress, Trouble> {
         let mut over = false;
-        let progress = self.stopped(suspect, |id| {
+        let progress = stopped(suspect, |id| {
             over = true;
             Progress::Running(format!("deployment {id} is stopped; CodeDeploy goes back"))
         })?;
@@ -92,27 +109,41 @@ impl CodeDeploy {
         if let Some(why) = info.and_then(|info| info.rollback_message()).filter(|why| !why.is_empty()) {
             return Ok(Progress::Failed(format!("CodeDeploy did not go back: {why}")));
         }
-        self.without_a_way_back(receipt, suspect, progress).await
-    }
-
-    /// On ECS and Lambda a stop before the traffic moved has nothing to take back: what served goes on serving.
-    async fn without_a_way_back(
-        &self,
-        receipt: &Receipt,
-        suspect: &DeploymentInfo,
-        progress: Progress,
-    ) -> Result<Progress, Trouble> {
-        let ended = moment(suspect.complete_time()).unwrap_or(Timestamp::MAX);
-        if self.now().duration_since(ended) < NAMED_WITHIN {
+        if over_since(suspect).is_none_or(|at| self.now() < at + NAMED_WITHIN) {
             return Ok(progress);
         }
-        let site = receipt.site();
-        let group = self.group(&site, self.now()).await?;
-        let serving = self.serving(&site, &group).await?.release;
+        // On ECS and Lambda a stop before the traffic moved has nothing to take back: what served goes on serving.
         let to = ReleaseId::new(&receipt.to);
-        let tells = group.platform() != Platform::Server && serving.as_ref() == Some(&to);
-        Ok(if tells && group.under_way().is_none() { Progress::Serving(to) } else { progress })
+        let on_machines = suspect.compute_platform() == Some(&ComputePlatform::Server);
+        if !on_machines && self.serves_whole(receipt, suspect).await?.as_ref() == Some(&to) {
+            return Ok(Progress::Serving(to));
+        }
+        Ok(Progress::Failed("CodeDeploy did not go back, and does not say why".to_owned()))
     }
+}
+
+/// How a deployment stands that was told to stop.
+fn stopped(suspect: &DeploymentInfo, then: impl FnOnce(&str) -> Progress) -> Result<Progress, Trouble> {
+    let id = suspect.deployment_id().unwrap_or_default();
+    match suspect.status() {
+        Some(DeploymentStatus::Stopped | DeploymentStatus::Failed) => Ok(then(id)),
+        Some(DeploymentStatus::Succeeded) => {
+            Err(Trouble::Moved(format!("deployment {id} finished before it could be stopped")))
+        }
+        _ => Ok(Progress::Running(format!("deployment {id} is stopping"))),
+    }
+}
+
+/// A person, and not an alarm or a deadline, stopped it.
+fn by_somebody(deployment: &DeploymentInfo) -> bool {
+    let code = deployment.error_information().and_then(|error| error.code());
+    code.is_none_or(|code| *code == ErrorCode::ManualStop)
+}
+
+/// The group is set up so that somebody continues a deployment whose new fleet is ready.
+fn waits_for_somebody(deployment: &DeploymentInfo) -> bool {
+    let ready = deployment.blue_green_deployment_configuration().and_then(|of| of.deployment_ready_option());
+    ready.and_then(|of| of.action_on_timeout()) == Some(&DeploymentReadyAction::StopDeployment)
 }
 
 /// Why a deployment failed, in CodeDeploy's own words.
@@ -124,7 +155,6 @@ fn reason(deployment: &DeploymentInfo) -> String {
 
 fn counts(deployment: &DeploymentInfo) -> String {
     let status = deployment.status().map_or("unknown", |status| status.as_str());
-    debug_assert!(!succeeded(deployment));
     match deployment.deployment_overview() {
         Some(of) => format!(
             "{status}: {} done, {} at it, {} waiting, {} failed",
