@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration as StdDuration, Instant};
 
+use aws::codedeploy::Ends;
 use aws::{Aws, Wire};
 use binary::{Program, wait_until};
 use codedeploy_bed::{APPLICATION, GROUP, Platform, furnish};
@@ -25,11 +26,23 @@ const LANES: usize = 6;
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     platform: Platform,
+    story: Story,
     kill: Kill,
     /// The reply to the first request is lost.
     loses_reply: bool,
     /// A new deployment is listed so much later.
     list_delay_ms: i64,
+}
+
+/// What is taken back, and how that goes without a kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Story {
+    /// A release that went out whole: a new deployment, recovered.
+    Finished,
+    /// A release that is still going out: stopped, and CodeDeploy goes back; recovered.
+    GoingOut,
+    /// The new deployment fails: failed.
+    Fails,
 }
 
 /// When it is killed.
@@ -85,18 +98,21 @@ fn wanted(name: &str, otherwise: u64) -> u64 {
 }
 
 fn plan(chance: &mut fastrand::Rng) -> Plan {
+    let story = [Story::Finished, Story::Finished, Story::GoingOut, Story::Fails][chance.usize(0..4)];
+    let mutation = if story == Story::GoingOut { "StopDeployment" } else { "CreateDeployment" };
     let kill = match chance.u8(0..8) {
         0 => Kill::AfterAlert(chance.u64(0..50)),
         1 => Kill::AfterAlert(chance.u64(0..4000)),
         2 => Kill::After("GetDeploymentGroup", chance.u64(0..30)),
         3 => Kill::After("BatchGetDeployments", chance.u64(0..5)),
-        4 | 5 => Kill::After("CreateDeployment", chance.u64(0..10)),
-        6 => Kill::After("CreateDeployment", chance.u64(0..3000)),
+        4 | 5 => Kill::After(mutation, chance.u64(0..10)),
+        6 => Kill::After(mutation, chance.u64(0..3000)),
         _ => Kill::After("GetDeployment", chance.u64(0..100)),
     };
     Plan {
         platform: [Platform::InPlace, Platform::BlueGreen, Platform::Ecs, Platform::Lambda]
             [chance.usize(0..4)],
+        story,
         kill,
         loses_reply: chance.u8(0..3) == 0,
         list_delay_ms: if chance.bool() { 0 } else { chance.i64(0..1500) },
@@ -110,6 +126,9 @@ fn play(plan: Plan) -> Told {
     program.wait("the provider to be read", "/v1/services/checkout@production", |service| {
         service["current"].is_string()
     });
+    if plan.story == Story::GoingOut {
+        going_out(&aws, &program, plan.platform);
+    }
     let heard = match plan.kill {
         Kill::AfterAlert(_) => None,
         Kill::After(operation, _) => Some(aws.hear(operation)),
@@ -139,29 +158,56 @@ fn world(plan: Plan) -> Arc<Aws> {
         let group = state.groups.get_mut(&(APPLICATION.into(), GROUP.into())).expect("a group");
         group.takes = Duration::from_millis(500);
         group.bakes = Duration::ZERO;
-        state.list_delay = Duration::from_millis(plan.list_delay_ms);
     }
-    for (number, seconds_ago) in [(1, 7200), (2, 120)] {
-        let at = aws.now() - Duration::from_secs(seconds_ago);
-        aws.state().deploy(APPLICATION, GROUP, plan.platform.revision(number), at);
-        drop(aws.state());
+    let second = if plan.story == Story::GoingOut { 3600 } else { 120 };
+    for (number, seconds_ago) in [(1, 7200), (2, second)] {
+        put_out(&aws, plan.platform, number, seconds_ago);
     }
+    let mut state = aws.state();
+    state.list_delay = Duration::from_millis(plan.list_delay_ms);
+    if plan.story == Story::Fails {
+        let group = state.groups.get_mut(&(APPLICATION.into(), GROUP.into())).expect("a group");
+        group.next_ends = vec![Ends::Fails("HEALTH_CONSTRAINTS", "Install")];
+    }
+    drop(state);
     if plan.loses_reply {
         aws.fault("CreateDeployment", Wire::ResetAfter);
+        aws.fault("StopDeployment", Wire::ResetAfter);
     }
     aws
 }
 
-/// Waits for the one deployment, lets the alert clear, and waits for the end.
+fn put_out(aws: &Aws, platform: Platform, number: u32, seconds_ago: i64) {
+    let at = aws.now() - Duration::from_secs(seconds_ago);
+    aws.state().deploy(APPLICATION, GROUP, platform.revision(number), at);
+    drop(aws.state());
+}
+
+/// Release 2 has soaked, and release 3 is on its way: long enough for every kill and the quarantine after it.
+fn going_out(aws: &Aws, program: &Program, platform: Platform) {
+    let second = platform.release(2);
+    program.wait("release 2 to be good", "/v1/services/checkout@production", |service| {
+        let releases = service["releases"].as_array().into_iter().flatten();
+        releases.into_iter().any(|of| of["release"] == second.as_str() && of["ledger"] == "good")
+    });
+    let mut state = aws.state();
+    state.groups.get_mut(&(APPLICATION.into(), GROUP.into())).expect("a group").takes =
+        Duration::from_secs(90);
+    drop(state);
+    put_out(aws, platform, 3, 12);
+}
+
+/// Waits for the one act, lets the alert clear where it helped, and waits for the end.
 fn see_it_through(aws: &Arc<Aws>, program: &Program, plan: Plan, fired_at: Timestamp) -> Told {
-    let done = || aws.state().marked().iter().any(|deployment| deployment.status == "Succeeded");
-    if !wait_until(done) {
-        let effects = aws.state().marked().len();
-        return Told { effects, differs: Some(format!("{plan:?}: never done\n{}", program.said())) };
+    let told = |why: &str| format!("{plan:?}: {why}\n{:?}\n{}", aws.state().effects, program.said());
+    if !wait_until(|| has_acted(aws, plan.story)) {
+        return Told { effects: acts(aws), differs: Some(told("nothing was done")) };
     }
-    let cleared_at = aws.now();
-    // As Alertmanager does: again until somebody took it.
-    let accepted = wait_until(|| program.post(&labels(), fired_at, Some(cleared_at)) == 200);
+    if plan.story != Story::Fails {
+        let cleared_at = aws.now();
+        // As Alertmanager does: again until somebody took it.
+        wait_until(|| program.post(&labels(), fired_at, Some(cleared_at)) == 200);
+    }
     let mut last = Value::Null;
     let ended = wait_until(|| {
         last = program.get("/v1/cases").unwrap_or_default();
@@ -171,15 +217,32 @@ fn see_it_through(aws: &Arc<Aws>, program: &Program, plan: Plan, fired_at: Times
     let service = program.get("/v1/services/checkout@production").unwrap_or_default();
     let locked =
         service["releases"].as_array().into_iter().flatten().filter(|of| of["locked"] == true).count();
-    let same = accepted
-        && ended
-        && case["outcome"] == "recovered"
-        && last["cases"].as_array().map(Vec::len) == Some(1);
-    let effects = aws.state().effects.len();
-    let differs = (!same || locked != 1).then(|| {
-        format!("{plan:?}: locked {locked}, {case:#}\n{:?}\n{}", aws.state().effects, program.said())
-    });
-    Told { effects, differs }
+    let (outcome, locks) = if plan.story == Story::Fails { ("failed", 0) } else { ("recovered", 1) };
+    let same = ended && case["outcome"] == outcome && last["cases"].as_array().map(Vec::len) == Some(1);
+    let differs = (!same || locked != locks).then(|| told(&format!("locked {locked}, {case:#}")));
+    Told { effects: acts(aws), differs }
+}
+
+/// What we did, by CodeDeploy's log; its own way back after a stop is the stop's.
+fn acts(aws: &Aws) -> usize {
+    aws.state().effects.iter().filter(|effect| !effect.starts_with("rollback")).count()
+}
+
+/// The act has been done, and its deployment is over; a way back after a stop is hurried on.
+fn has_acted(aws: &Aws, story: Story) -> bool {
+    let mut state = aws.state();
+    match story {
+        Story::Finished => state.marked().iter().any(|deployment| deployment.status == "Succeeded"),
+        Story::Fails => state.marked().iter().any(|deployment| deployment.is_over()),
+        Story::GoingOut => {
+            let stopped = state.effects.iter().any(|effect| effect.starts_with("rollback"));
+            if stopped {
+                let group = state.groups.get_mut(&(APPLICATION.into(), GROUP.into())).expect("a group");
+                group.takes = Duration::from_millis(500);
+            }
+            stopped && state.deployments.values().any(|of| of.creator == "codeDeployRollback" && of.is_over())
+        }
+    }
 }
 
 /// Waits without a sleeping call: the moment of the kill is what is varied, and not what is waited for.
@@ -234,6 +297,7 @@ environment = "production"
 provider = "codedeploy"
 target = {{ application = "checkout", deployment_group = "production" }}
 inherit_good = true
+soak = "1s"
 migrations = "none"
 "#
     )
