@@ -331,9 +331,12 @@ async fn ready(State(view): Shared) -> Response {
     #[derive(Serialize)]
     struct Ready {
         status: &'static str,
+        /// Deliveries are stored all the same: a hold stops acts and no intake.
+        hold: bool,
     }
+    let hold = stored(&view, |reader| Ok(reader.standing()?.hold.is_some())).await.unwrap_or(false);
     match (view.readiness)() {
-        Ok(()) => Json(Ready { status: "ready" }).into_response(),
+        Ok(()) => Json(Ready { status: "ready", hold }).into_response(),
         Err(why) => {
             tracing::debug!(%why, "not ready");
             Problem::NotReady.into_response()

@@ -100,8 +100,12 @@ pub struct Loaded {
     pub texts: Vec<SourceText>,
     /// The paths of the files that were read or should have been.
     pub files: Vec<PathBuf>,
+    /// The files that hold secrets.
+    pub secret_files: Vec<PathBuf>,
     /// The digest over the text of all files.
     pub digest: Digest,
+    /// The digest over what the secret files hold; a rotated secret changes it, and no other digest.
+    pub secrets: Digest,
 }
 
 impl Loaded {
@@ -159,6 +163,7 @@ fn load_noting(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> (Load
         .iter()
         .map(|file| SourceText { name: file.name.clone(), text: findings.masked(&file.name, &file.text) })
         .collect();
+    let (secret_files, secrets) = findings.secrets();
     let (faults, missing_secrets, asked) = findings.into_parts(&names);
     let sound = faults.iter().all(|fault| fault.severity == Severity::Warning);
     let settings = settings.filter(|_| sound).map(|settings| Settings { digest: digest.clone(), ..settings });
@@ -168,7 +173,9 @@ fn load_noting(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> (Load
         missing_secrets,
         texts,
         files: files.into_iter().map(|file| file.path).collect(),
+        secret_files,
         digest,
+        secrets,
     };
     (loaded, asked)
 }

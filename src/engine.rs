@@ -233,9 +233,12 @@ impl Engine {
     /// shows, each time that their number has doubled.
     fn note_unheeded(&mut self, turn: &Turn) {
         for disposition in turn.dispositions.iter().flat_map(|(_, dispositions)| dispositions) {
-            let why = match disposition {
-                Disposition::Unmapped(why) | Disposition::TooMany(why) => why.clone(),
-                Disposition::OutOfScope(service) => format!("its source may not speak about {service}"),
+            let (what, why) = match disposition {
+                Disposition::Unmapped(why) => ("a signal leads to no service", why.clone()),
+                Disposition::TooMany(why) => ("a signal is beyond what is judged at a time", why.clone()),
+                Disposition::OutOfScope(service) => {
+                    ("a signal leads to no service", format!("its source may not speak about {service}"))
+                }
                 Disposition::Taken(_)
                 | Disposition::Repeated(_)
                 | Disposition::Idle(_)
@@ -243,11 +246,7 @@ impl Engine {
             };
             self.unheeded += 1;
             if self.unheeded.is_power_of_two() {
-                tracing::warn!(
-                    count = self.unheeded,
-                    why,
-                    "a signal leads to no service; it is recorded, and nothing follows"
-                );
+                tracing::warn!(count = self.unheeded, why, "{what}; it is recorded, and nothing follows");
             }
         }
     }

@@ -257,3 +257,39 @@ fn an_audit_needs_a_store() {
     }
     assert!(!folder.path().join("data").exists(), "looking makes nothing");
 }
+
+/// Whoever reads only the beginning, `demo | head -1`, meets no panic.
+#[test]
+fn a_demo_whose_reader_leaves_ends_in_order() {
+    use std::io::{BufRead, BufReader, Read};
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_snapback"))
+        .args(["demo", "--scenario", "innocent"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a line");
+    let mut said = String::new();
+    child.stderr.take().expect("its errors").read_to_string(&mut said).expect("text");
+    let ended = child.wait().expect("it ends");
+    assert!(ended.success() && !said.contains("panicked"), "{ended}: {said}");
+}
+
+/// Thousands of faults are counted and not all drawn.
+#[test]
+fn a_flood_of_faults_is_told_in_part() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("snapback.toml");
+    let many = "[[service]]\nnme = \"x\"\n".repeat(3000);
+    std::fs::write(&file, format!("mode = \"shadow\"\n{many}")).expect("written");
+    std::fs::write(folder.path().join("rules.toml"), "").expect("written");
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_snapback"))
+        .args(["check", "--config"])
+        .arg(&file)
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(said.contains(" more: mend these first") && said.len() < 100_000, "{} bytes", said.len());
+}

@@ -82,6 +82,21 @@ impl Running {
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
     }
 
+    /// Posts an empty message with this token; gives the answer.
+    fn post(&self, token: &str) -> String {
+        let (listen, body) = (&self.listen, r#"{"version":"4","alerts":[]}"#);
+        let mut stream = TcpStream::connect(listen).expect("it listens");
+        write!(
+            stream,
+            "POST /v1/alerts/prometheus HTTP/1.1\r\nHost: {listen}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
     /// Waits for a line of the log with all of these words.
     fn wait_for_line(&self, words: &[&str]) {
         let said = |words: &[&str]| {
@@ -140,6 +155,18 @@ fn a_hangup_reads_secrets_and_rules_again() {
     running.wait("the new rules", "/v1/state", |state| {
         state["rules_digest"].is_string() && state["rules_digest"] != before["rules_digest"]
     });
+}
+
+/// A secret in a file is rotated by writing the file: nobody has to send a signal.
+#[test]
+fn a_rotated_secret_is_read_again_by_itself() {
+    let running = Running::start();
+    running.wait("the first configuration", "/v1/state", |state| state["mode"] == "shadow");
+    std::fs::write(running.folder.path().join("token"), "another-token").expect("a token");
+    running.wait_for_line(&["the configuration was read again"]);
+    let refused = running.post("a-token-of-the-test");
+    assert!(refused.starts_with("HTTP/1.1 401"), "the old secret still opens: {refused}");
+    assert!(running.post("another-token").starts_with("HTTP/1.1 200"));
 }
 
 #[test]

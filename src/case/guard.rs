@@ -25,7 +25,7 @@ pub fn judge(
             GuardName::TargetMissing => target::missing(brief),
             GuardName::NotCurrent => target::current_moved(brief, suspect),
             GuardName::TargetIsSuspect => target::is_suspect(brief, suspect),
-            GuardName::NoTarget => target::none(brief),
+            GuardName::NoTarget => target::none(brief, suspect),
             GuardName::Stale => evidence.stale(),
             GuardName::OlderThanSuspect => evidence.older_than_suspect(),
             GuardName::OwnRollback => circumstance::own_rollback(brief, suspect),

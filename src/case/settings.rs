@@ -32,7 +32,7 @@ impl Mode {
 pub struct ServiceSettings {
     /// The service.
     pub id: ServiceId,
-    /// The kind and name of its provider, for people.
+    /// The name of its provider, `[providers.NAME]`.
     pub provider: String,
     /// Its tier, such as `critical`.
     pub tier: Option<String>,

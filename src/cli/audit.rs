@@ -79,12 +79,12 @@ fn check(flags: &VerifyFlags) -> Result<Finished, Failure> {
             "key": verified.key,
         }));
     }
-    let mut lines = vec![format!(
-        "{}: whole; {} entries, {} signed checkpoints agree",
-        store.display(),
-        verified.entries,
-        verified.checkpoints
-    )];
+    let checkpoints = match verified.checkpoints {
+        0 => "no checkpoint was signed yet".to_owned(),
+        1 => "the one signed checkpoint agrees".to_owned(),
+        many => format!("{many} signed checkpoints agree"),
+    };
+    let mut lines = vec![format!("{}: whole; {} entries, {checkpoints}", store.display(), verified.entries)];
     if verified.pruned > 0 {
         lines.push(format!("{} deliveries are no longer kept, as the audit says", verified.pruned));
     }

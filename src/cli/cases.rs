@@ -122,6 +122,7 @@ fn told(case: &CaseShape) -> String {
         plain(&case.mode),
         plain(&case.origin)
     )];
+    lines.extend(case.until.map(|at| format!("until: {}", moment(at))));
     if let Some(suspect) = &case.suspect {
         let suspicion = case.suspicion.unwrap_or_default();
         lines.push(format!(
@@ -151,7 +152,9 @@ fn told(case: &CaseShape) -> String {
         lines.push(format!("vote: {word} by {} at {}", plain(&vote.by), moment(vote.at)));
     }
     lines.push(format!("events, from {}:", moment(case.clock.received_at)));
-    for event in &case.events {
+    // What has no words of its own moved the case and says nothing to people; the JSON has it.
+    let told = case.events.iter().filter(|event| event.text != event.kind.replace('_', " "));
+    for event in told {
         lines.push(format!("  {:>10}  {}", after(case.clock.received_at, event.at), plain(&event.text)));
     }
     lines.push(format!("why: snapback cases explain {}", plain(&case.id)));

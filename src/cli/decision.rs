@@ -26,7 +26,7 @@ pub(super) fn told(decision: &ExplanationShape) -> String {
 fn head(decision: &ExplanationShape) -> String {
     let by = decision.rule.as_ref().map_or("no row".to_owned(), |rule| format!("row \"{}\"", plain(rule)));
     let mut lines = vec![format!("{}: {} by {by}", plain(&decision.service), plain(&decision.verdict))];
-    if decision.mode == "shadow" {
+    if decision.mode == "shadow" && decision.verdict != "ignore" {
         lines.push("in shadow mode: it is told, and nothing is done".to_owned());
     }
     if decision.proposed != decision.verdict {

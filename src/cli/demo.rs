@@ -19,7 +19,7 @@ use snapback::report::Voice;
 use snapback::report::log::{Colour, Log};
 use snapback::server::Server;
 
-use super::failure::{Failure, Finished};
+use super::failure::{Failure, Finished, print_line};
 use checker::{Checker, Watching};
 use shop::Shop;
 
@@ -74,9 +74,16 @@ async fn play(scenario: Scenario, stay: bool) -> Result<(), String> {
     let running = tokio::spawn(server.run());
     say(&format!("snapback listens at {alerts}, its API at {admin}"));
 
-    let end = match scenario {
-        Scenario::Auto => auto(&stage, &shop, &alerts, &admin).await,
-        Scenario::Innocent => innocent(&stage, &shop, &alerts, &admin).await,
+    let play = async {
+        match scenario {
+            Scenario::Auto => auto(&stage, &shop, &alerts, &admin).await,
+            Scenario::Innocent => innocent(&stage, &shop, &alerts, &admin).await,
+        }
+    };
+    let end = tokio::select! {
+        end = play => end,
+        // The stage is cleared away as at any end.
+        _ = tokio::signal::ctrl_c() => Err("stopped".to_owned()),
     };
     let end = end.map(|case| closing_line(&case));
     if stay && end.is_ok() {
@@ -85,7 +92,7 @@ async fn play(scenario: Scenario, stay: bool) -> Result<(), String> {
     }
     stop.stop();
     let _ = running.await;
-    println!("{}", end?);
+    print_line(&end?);
     Ok(())
 }
 
@@ -210,7 +217,7 @@ fn closing_line(case: &Value) -> String {
 }
 
 fn say(line: &str) {
-    println!("demo | {line}");
+    print_line(&format!("demo | {line}"));
 }
 
 /// The folder in which the demo plays. It goes away with the process.

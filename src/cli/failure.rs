@@ -75,6 +75,12 @@ pub(super) fn print(text: &str) -> Result<Finished, Failure> {
     }
 }
 
+/// Writes a line to standard output, as far as somebody reads it.
+pub(super) fn print_line(line: &str) {
+    let mut to = io::stdout().lock();
+    let _ = writeln!(to, "{line}").and_then(|()| to.flush());
+}
+
 /// Writes to standard error, as far as somebody reads it.
 pub(super) fn print_error(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());

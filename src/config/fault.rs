@@ -2,10 +2,14 @@
 //! the findings that a reading collects. Leaves to `render` how a fault is shown.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+use crate::case::digest::Canon;
+use crate::case::id::Digest;
 
 /// One thing that is wrong. Its fields are the shape of `check --format json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,12 +59,49 @@ pub(super) struct Findings {
     missing: RefCell<Vec<Fault>>,
     masks: RefCell<Vec<(String, Range<usize>)>>,
     keys: RefCell<BTreeSet<String>>,
+    /// Where the lines of each file begin, found once: a file with thousands of faults is read once and not for each.
+    lines: RefCell<BTreeMap<String, Vec<usize>>>,
+    /// Files that hold secrets, and a digest over what they hold.
+    secrets: RefCell<BTreeMap<PathBuf, Digest>>,
 }
 
 impl Findings {
     /// Notes a fault or a warning.
     pub(super) fn push(&self, fault: Fault) {
         self.faults.borrow_mut().push(fault);
+    }
+
+    /// Where a byte of a file's text stands: line and column, both from 1, the column in characters.
+    pub(super) fn line_and_column(&self, file: &str, text: &str, at: usize) -> (usize, usize) {
+        let mut known = self.lines.borrow_mut();
+        let starts = known.entry(file.to_owned()).or_insert_with(|| {
+            let after_newlines =
+                text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(after_newlines).collect()
+        });
+        let mut at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let line = starts.partition_point(|start| *start <= at);
+        let start = starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        (line, text[start..at].chars().count() + 1)
+    }
+
+    /// Notes a file that holds a secret: it is read again when it changes.
+    pub(super) fn secret_file(&self, path: &Path, text: &str) {
+        let digest = Canon::new("secret").text("text", text).digest();
+        self.secrets.borrow_mut().insert(path.to_owned(), digest);
+    }
+
+    /// The files that hold secrets, and one digest over what they hold.
+    pub(super) fn secrets(&self) -> (Vec<PathBuf>, Digest) {
+        let secrets = self.secrets.borrow();
+        let mut canon = Canon::new("secrets");
+        for (path, digest) in secrets.iter() {
+            canon.text("path", &path.to_string_lossy()).text("digest", digest.as_str());
+        }
+        (secrets.keys().cloned().collect(), canon.digest())
     }
 
     /// Notes a secret that is not there: a warning to who checks, a fault to who serves.
@@ -107,17 +148,6 @@ impl Findings {
     }
 }
 
-/// Where a byte of a text stands: line and column, both from 1, the column in characters.
-pub(super) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    let before = &text[..at];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}
-
 /// A value of the file inside a sentence: escaped, so that no control sequence reaches a terminal, and capped.
 pub(super) fn quoted(value: &str) -> String {
     /// Longer values would hide the sentence; the file shows the rest.
@@ -138,9 +168,13 @@ mod tests {
     #[test]
     fn places_are_counted_in_characters_from_one() {
         let text = "a = 1\nü = \"é\" x\n";
-        assert_eq!(line_and_column(text, 0), (1, 1));
-        assert_eq!(line_and_column(text, text.find('x').expect("an x")), (2, 9));
-        assert_eq!(line_and_column(text, 1000), (3, 1));
+        let findings = Findings::default();
+        let place = |at| findings.line_and_column("f", text, at);
+        assert_eq!(place(0), (1, 1));
+        assert_eq!(place(5), (1, 6));
+        assert_eq!(place(text.find('x').expect("an x")), (2, 9));
+        assert_eq!(place(1000), (3, 1));
+        assert_eq!(Findings::default().line_and_column("f", "", 7), (1, 1));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::fault::{Fault, Findings, Severity, line_and_column, quoted};
+use super::fault::{Fault, Findings, Severity, quoted};
 use super::{length, spell};
 use crate::case::id::Duration;
 
@@ -79,13 +79,13 @@ impl<'a> Page<'a> {
         remedy: String,
         witness: Option<String>,
     ) -> Fault {
-        let (line, column) = line_and_column(self.text, span.start);
+        let (line, column) = self.findings.line_and_column(self.file, self.text, span.start);
         Fault { file: self.file.to_owned(), line, column, severity, message, remedy, witness, span }
     }
 
     /// `file:line` of a place, for witnesses.
     pub(super) fn place(&self, span: &Range<usize>) -> String {
-        format!("{}:{}", self.file, line_and_column(self.text, span.start).0)
+        format!("{}:{}", self.file, self.findings.line_and_column(self.file, self.text, span.start).0)
     }
 
     /// A path of this file: a relative one lies beside it.

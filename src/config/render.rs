@@ -13,6 +13,9 @@ pub enum Style {
     Styled,
 }
 
+/// So many are drawn: nobody reads more at once, and each costs a reading of its file.
+const DRAWN_MAX: usize = 100;
+
 /// Draws each fault under its text, with the remedy as help and the witness as note; a line of counts ends it.
 /// Nothing wrong is an empty text.
 pub fn render(faults: &[Fault], texts: &[SourceText], style: Style) -> String {
@@ -21,10 +24,16 @@ pub fn render(faults: &[Fault], texts: &[SourceText], style: Style) -> String {
         Style::Styled => Renderer::styled(),
     };
     let mut out = String::new();
-    for fault in faults {
+    for fault in faults.iter().take(DRAWN_MAX) {
         let text = texts.iter().find(|text| text.name == fault.file);
         out.push_str(&renderer.render(&[group(fault, text)]));
         out.push_str("\n\n");
+    }
+    let more = faults.len().saturating_sub(DRAWN_MAX);
+    if more > 0 {
+        out.push_str(&format!(
+            "and {more} more: mend these first, or see all of them with --format json\n\n"
+        ));
     }
     if let Some(counts) = counts(faults) {
         out.push_str(&counts);

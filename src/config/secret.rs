@@ -131,9 +131,14 @@ fn fetch(
     let found = match origin {
         SecretOrigin::Variable(name) => (page.variables)(name)
             .ok_or_else(|| (format!("the variable {} is not set", quoted(name)), "set it")),
-        SecretOrigin::File(path) => read_file(path).map_err(|cause| {
-            (format!("{} cannot be read: {cause}", quoted(&path.to_string_lossy())), "put the secret there")
-        }),
+        SecretOrigin::File(path) => {
+            read_file(path).inspect(|text| page.findings.secret_file(path, text)).map_err(|cause| {
+                (
+                    format!("{} cannot be read: {cause}", quoted(&path.to_string_lossy())),
+                    "put the secret there",
+                )
+            })
+        }
     };
     let text = match found {
         Ok(text) => text,

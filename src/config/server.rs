@@ -244,6 +244,15 @@ pub(super) fn store(root: &Table<'_>) -> StoreSettings {
     let Some(table) = root.table("store") else { return settings };
     if let Some(url) = table.text("url") {
         if let Some(path) = url.value.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
+            if path == ":memory:" || path.contains(['?', '%', '#']) {
+                let message = format!("{} is no plain path of a file", quoted(path));
+                page.fault(
+                    url.span,
+                    message,
+                    "write url = \"sqlite:data/snapback.db\": a path, without options",
+                );
+                return settings;
+            }
             settings.path = page.path(path);
         } else if url.value.starts_with("postgres://") || url.value.starts_with("postgresql://") {
             // A connection string may carry its password.

@@ -158,11 +158,7 @@ fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<Se
     let site = target(table, kind.flatten());
     let core = ServiceSettings {
         id: draft.id.clone(),
-        provider: provider
-            .as_ref()
-            .zip(kind.flatten())
-            .map(|(name, kind)| format!("{} {name}", kind.word()))
-            .unwrap_or_default(),
+        provider: provider.clone().unwrap_or_default(),
         tier: table.text("tier").map(|tier| tier.value.to_owned()),
         mode: mode.map_or(Mode::Live, |mode| mode.value).min(names.mode),
         soak: table.some_length("soak").map_or(Duration::from_mins(30), |soak| soak.value),

@@ -53,16 +53,16 @@ impl Watch {
         let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
             .map_err(WatchError::Signal)?;
         let mut folders = Folders { watcher, watched: BTreeSet::new() };
-        folders.follow(&first.files)?;
+        folders.follow(first.files.iter().chain(&first.secret_files))?;
         let (sender, readings) = mpsc::channel(WAITING_MAX);
-        let watching =
-            Watching { path: path.to_owned(), digest: first.digest.clone(), folders, moves, sender };
+        let known = (first.digest.clone(), first.secrets.clone());
+        let watching = Watching { path: path.to_owned(), known, folders, moves, sender };
         tokio::spawn(watching.run(hangups));
         Ok(Watch { readings })
     }
 
-    /// Waits for the next reading: after a change of the files' text, or after SIGHUP even without one, because the
-    /// secrets may have changed. `None` when watching ended.
+    /// Waits for the next reading: after a change of the files' text or of a file that holds a secret, or after SIGHUP
+    /// even without one, because a variable may have changed. `None` when watching ended.
     pub async fn next(&mut self) -> Option<Loaded> {
         self.readings.recv().await
     }
@@ -76,7 +76,7 @@ struct Folders {
 
 impl Folders {
     /// Watches the folders of these files too.
-    fn follow(&mut self, files: &[PathBuf]) -> Result<(), WatchError> {
+    fn follow<'f>(&mut self, files: impl Iterator<Item = &'f PathBuf>) -> Result<(), WatchError> {
         for file in files {
             let folder = match file.parent() {
                 Some(folder) if folder != Path::new("") => folder.to_owned(),
@@ -95,7 +95,8 @@ impl Folders {
 /// The task that watches.
 struct Watching {
     path: PathBuf,
-    digest: Digest,
+    /// Digests of the texts and of the secrets that were read last.
+    known: (Digest, Digest),
     folders: Folders,
     moves: mpsc::Receiver<()>,
     sender: mpsc::Sender<Loaded>,
@@ -118,12 +119,13 @@ impl Watching {
             self.settle().await;
             let path = self.path.clone();
             let Ok(loaded) = tokio::task::spawn_blocking(move || load(&path)).await else { return };
-            if !asked && loaded.digest == self.digest {
+            let known = (loaded.digest.clone(), loaded.secrets.clone());
+            if !asked && known == self.known {
                 continue;
             }
-            self.digest = loaded.digest.clone();
+            self.known = known;
             // A rule file in a folder that cannot be watched is still read, and read again on SIGHUP.
-            if let Err(error) = self.folders.follow(&loaded.files) {
+            if let Err(error) = self.folders.follow(loaded.files.iter().chain(&loaded.secret_files)) {
                 tracing::warn!(%error, "a folder of the configuration is not watched; send SIGHUP after a change");
             }
             if self.sender.send(loaded).await.is_err() {

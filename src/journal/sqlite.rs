@@ -94,6 +94,18 @@ pub enum OpenError {
         /// What and why.
         cause: super::record::RecordError,
     },
+    /// It lies where locks and syncs are not what they say.
+    #[error(
+        "the store {} lies on a network file system ({kind}), where neither a lock nor a sync can be trusted: give it a \
+         local disk by `store.url`",
+        .path.display()
+    )]
+    Network {
+        /// Which store.
+        path: PathBuf,
+        /// Which file system.
+        kind: &'static str,
+    },
     /// The file is damaged.
     #[error(
         "the store {} is damaged ({why}): put a copy back, or move it away to begin an empty one; \
@@ -148,6 +160,7 @@ pub(super) fn lock(store: &Path) -> Result<File, OpenError> {
     if let Some(folder) = store.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|cause| file("make the folder of", cause))?;
     }
+    refuse_network(store)?;
     let held = File::options()
         .create(true)
         .truncate(false)
@@ -158,6 +171,31 @@ pub(super) fn lock(store: &Path) -> Result<File, OpenError> {
         Ok(()) => Ok(held),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(store.to_owned())),
         Err(TryLockError::Error(cause)) => Err(file("lock", cause)),
+    }
+}
+
+/// Refuses a file system of another machine: SQLite's log needs shared memory, and its promises a disk that syncs.
+fn refuse_network(store: &Path) -> Result<(), OpenError> {
+    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Where nobody tells, nothing is refused: the store itself says what fails.
+    let Ok(told) = rustix::fs::statfs(folder) else { return Ok(()) };
+    #[expect(clippy::useless_conversion, reason = "the number is narrower on other systems")]
+    match network_kind(i64::from(told.f_type)) {
+        Some(kind) => Err(OpenError::Network { path: store.to_owned(), kind }),
+        None => Ok(()),
+    }
+}
+
+/// The network file systems, by the numbers of Linux's statfs(2).
+fn network_kind(number: i64) -> Option<&'static str> {
+    match number {
+        0x6969 => Some("NFS"),
+        0x517b | 0xfe53_4d42 => Some("SMB"),
+        0xff53_4d42 => Some("CIFS"),
+        0x0102_1997 => Some("9P"),
+        0x5346_414f => Some("AFS"),
+        0x00c3_6400 => Some("Ceph"),
+        _ => None,
     }
 }
 
@@ -260,5 +298,22 @@ pub(super) fn of(path: &Path, cause: SqlError) -> OpenError {
         OpenError::Corrupt { path, why: cause.to_string() }
     } else {
         OpenError::Sql { path, cause }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_on_a_network_file_system_is_refused() {
+        assert_eq!(network_kind(0x6969), Some("NFS"));
+        assert_eq!(network_kind(0xff53_4d42), Some("CIFS"));
+        // ext4, xfs, btrfs, tmpfs, overlay: local.
+        for local in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630] {
+            assert_eq!(network_kind(local), None, "{local:#x}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(refuse_network(&folder.path().join("store.db")).is_ok());
     }
 }

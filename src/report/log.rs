@@ -54,7 +54,7 @@ impl Log {
     pub async fn say(&self, note: &Note) -> Place {
         let said = harmless_lines(note);
         let (case, service) = (harmless(note.case.as_str()), harmless(note.case.service().as_str()));
-        tracing::info!(case, service, note = note.number.0, "{}", said.join(" | "));
+        tracing::info!(case.id = case, service, note = note.number.0, "{}", said.join(" | "));
         if let Some(Lines { out, colour }) = &self.lines {
             let (text, out) = (readable(note, &said, *colour), out.clone());
             let written = tokio::task::spawn_blocking(move || write(&out, &text)).await;

@@ -124,10 +124,11 @@ pub(super) fn already_rolled_back(brief: &Brief) -> Finding {
 pub(super) fn newer_deployment(brief: &Brief, suspect: Option<&CandidateFacts>) -> Finding {
     let newer = brief.facts.newer_deployment.as_ref();
     match newer.filter(|newer| suspect.is_none_or(|suspect| suspect.deployment != **newer)) {
-        Some(newer) => at_most(
-            GuardOutcome::Notify,
-            format!("somebody began deployment {newer} after the suspect: perhaps a fix going forward"),
-        ),
+        Some(newer) => {
+            let after = if suspect.is_some() { "the suspect" } else { "the trouble began" };
+            let why = format!("somebody began deployment {newer} after {after}: perhaps a fix going forward");
+            at_most(GuardOutcome::Notify, why)
+        }
         None => pass("nobody deployed after the suspect"),
     }
 }

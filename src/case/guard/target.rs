@@ -57,10 +57,11 @@ pub(super) fn is_suspect(brief: &Brief, suspect: Option<&CandidateFacts>) -> Fin
     }
 }
 
-pub(super) fn none(brief: &Brief) -> Finding {
-    match &brief.target {
-        Some(_) => pass("there is a release to go back to"),
-        None => at_most(GuardOutcome::Notify, "there is no release to go back to"),
+pub(super) fn none(brief: &Brief, suspect: Option<&CandidateFacts>) -> Finding {
+    match (&brief.target, suspect) {
+        (Some(_), _) => pass("there is a release to go back to"),
+        (None, Some(_)) => at_most(GuardOutcome::Notify, "there is no release to go back to"),
+        (None, None) => pass("no deployment is suspected, so that no way back is looked for"),
     }
 }
 

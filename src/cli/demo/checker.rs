@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use snapback::clock::{Clock, sleep};
 
 use super::DEMO_TOKEN;
+use crate::cli::failure::print_line;
 
 /// The shop is asked so often.
 const EVERY: Duration = Duration::from_millis(200);
@@ -86,7 +87,7 @@ impl Check {
             let now = Clock.now();
             if in_a_row == IN_A_ROW && !ok && firing_since.is_none() {
                 firing_since = Some(now);
-                println!("shop | checkout fails");
+                print_line("shop | checkout fails");
                 self.notice.send_replace(true);
                 let _ = self.telling.wait_for(|may| *may).await;
                 tell(&client, &self.alerts, now, None).await;
@@ -95,7 +96,7 @@ impl Check {
                 && ok
                 && let Some(since) = firing_since.take()
             {
-                println!("shop | checkout works again");
+                print_line("shop | checkout works again");
                 tell(&client, &self.alerts, since, Some(now)).await;
             }
             sleep(EVERY).await;
@@ -132,5 +133,5 @@ async fn tell(
         }
         sleep(EVERY).await;
     }
-    println!("shop | the alert could not be told");
+    print_line("shop | the alert could not be told");
 }
