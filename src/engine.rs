@@ -169,11 +169,8 @@ impl Engine {
             return;
         }
         self.cursor = handover.id;
-        let content = match handover.content {
-            inbox::Content::Signals(signals) => Content::Signals(signals),
-            inbox::Content::Dead(why) => Content::Dead(why),
-        };
-        arrivals.push(Arrival::Delivery { id: handover.id, source: handover.source, content });
+        let (id, source, content) = (handover.id, handover.source, handover.content.into());
+        arrivals.push(Arrival::Delivery { id, source, content });
     }
 
     async fn read_undecided(&mut self) -> Vec<Arrival> {
@@ -242,7 +239,10 @@ impl Engine {
                 Disposition::Taken(_)
                 | Disposition::Repeated(_)
                 | Disposition::Idle(_)
-                | Disposition::Dead(_) => continue,
+                | Disposition::Dead(_)
+                | Disposition::Done(_)
+                | Disposition::Forbidden(_)
+                | Disposition::Conflict(_) => continue,
             };
             self.unheeded += 1;
             if self.unheeded.is_power_of_two() {
@@ -290,6 +290,16 @@ impl Engine {
                 // A closed channel means that the engine stopped: the state says what to look for.
                 let _ = endings.send(arrival).await;
             });
+        }
+    }
+}
+
+impl From<inbox::Content> for Content {
+    fn from(content: inbox::Content) -> Content {
+        match content {
+            inbox::Content::Signals(signals) => Content::Signals(signals),
+            inbox::Content::Dead(why) => Content::Dead(why),
+            inbox::Content::Asked(request) => Content::Asked(request),
         }
     }
 }

@@ -158,10 +158,7 @@ async fn hear(
     let body = proof.over(collect(body, length as usize).await?);
     let received_at = (intake.clock)();
     let content = content(source, of, received_at, &body);
-    let unreadable = match &content {
-        Content::Dead(why) => Some(why.clone()),
-        Content::Signals(_) => None,
-    };
+    let unreadable = content.dead().map(str::to_owned);
     let body = body.into_inner();
     let key = ContentKey::of(source, &body);
     let delivery = Delivery { received_at, source: source.clone(), key, body, content };

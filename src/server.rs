@@ -286,13 +286,13 @@ fn reader(settings: watch::Receiver<Arc<IntakeSettings>>) -> Reader {
         if let Some(why) = &delivery.dead {
             return Content::Dead(why.clone());
         }
+        if delivery.source.as_str() == inbox::PEOPLE {
+            return inbox::Content::of_request(&delivery.body).into();
+        }
         let settings = settings.borrow().clone();
         let Some(source) = settings.sources.get(&delivery.source) else {
             return Content::Dead(format!("the source {} is not configured any more", delivery.source));
         };
-        match intake::reread(&delivery.source, source, delivery.received_at, delivery.body.clone()) {
-            inbox::Content::Signals(signals) => Content::Signals(signals),
-            inbox::Content::Dead(why) => Content::Dead(why),
-        }
+        intake::reread(&delivery.source, source, delivery.received_at, delivery.body.clone()).into()
     })
 }

@@ -103,6 +103,11 @@ impl ApprovalPolicy {
         self.from.iter().any(|clause| roster.has(person, clause))
     }
 
+    /// Whether somebody of these groups may vote, deny, cancel or settle, or may say yes alone.
+    pub fn names(&self, groups: &BTreeSet<GroupName>) -> bool {
+        self.from.iter().flatten().chain(&self.break_glass).any(|group| groups.contains(group))
+    }
+
     /// Whether this person alone may say yes.
     pub fn admits_alone(&self, person: &PersonId, roster: &Roster) -> bool {
         roster.has(person, &self.break_glass)

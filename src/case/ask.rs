@@ -8,50 +8,66 @@ use super::id::{CaseId, Duration, PersonId, ReleaseId};
 use super::ledger::Grade;
 use super::phase::{Outcome, Phase};
 use super::scribe::Scribe;
+use super::turn::Disposition;
 
 /// A snooze lasts so long (product §10).
 const SNOOZE: Duration = Duration::from_mins(15);
 /// The longest freeze: whoever wants more says so again.
 const FREEZE_MAX: Duration = Duration::from_hours(14 * 24);
 
+/// Why a request is not carried out.
+enum Refusal {
+    /// Whoever asks may not.
+    Forbidden(String),
+    /// It cannot be done as things stand.
+    Conflict(String),
+}
+
+/// What became of a request: what follows, in a sentence.
+type Answer = Result<String, Refusal>;
+
+fn conflict<T>(why: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Conflict(why.into()))
+}
+
 impl Scribe<'_> {
     /// Takes one request.
     pub(super) fn ask(&mut self, ask: &Ask) {
-        self.taken();
-        let by = ask.by.clone();
-        match &ask.what {
-            Wish::Vote { case, vote } => self.vote(case, by, vote.clone()),
-            Wish::Cancel(case) => self.cancel(case, by),
-            Wish::Snooze(case) => self.snooze(case, by),
-            Wish::Exonerate(case) => self.exonerate(case, by),
-            Wish::Settle(case, how) => self.settle(case, by, *how),
-            Wish::Rollback { to, reason } => self.rollback(by, to.clone(), reason),
-            Wish::Freeze { length, reason } => {
-                let until = self.view.now + (*length).min(FREEZE_MAX);
-                self.write(Event::Frozen { by, reason: reason.clone(), until });
-            }
-            Wish::Unfreeze if self.dossier.freeze.is_some() => self.write(Event::Unfrozen { by }),
-            Wish::Unfreeze => {}
-            Wish::Mark { release, good, reason } => self.mark(release, *good, &by, reason),
-            Wish::Unlock { release, .. } => {
-                if self.dossier.ledger.page(release).is_some_and(|page| page.lock.is_some()) {
-                    self.write(Event::Unlocked { release: release.clone(), by: Some(by) });
-                }
-            }
-        }
+        let answer = match &ask.what {
+            Wish::Vote { case, vote } => self.vote(case, ask.by.clone(), vote.clone()),
+            Wish::Cancel(case) => self.cancel(case, ask),
+            Wish::Snooze(case) => self.snooze(case, ask),
+            Wish::Exonerate(case) => self.exonerate(case, ask),
+            Wish::Settle(case, how) => self.settle(case, ask, *how),
+            Wish::Rollback { to, reason } => self.rollback(ask.by.clone(), to.clone(), reason),
+            Wish::Freeze { length, reason } => self.freeze(ask.by.clone(), *length, reason),
+            Wish::Unfreeze => self.unfreeze(ask),
+            Wish::Mark { release, good, reason } => self.mark(release, *good, ask, reason),
+            Wish::Unlock { release, .. } => self.unlock(release, ask),
+        };
+        self.written.dispositions.push(match answer {
+            Ok(says) => Disposition::Done(says),
+            Err(Refusal::Forbidden(why)) => Disposition::Forbidden(why),
+            Err(Refusal::Conflict(why)) => Disposition::Conflict(why),
+        });
     }
 
-    fn vote(&mut self, case: &CaseId, by: PersonId, vote: PersonVote) {
-        let Some(open) = self.dossier.open.as_deref().filter(|open| open.id == *case) else { return };
+    fn vote(&mut self, case: &CaseId, by: PersonId, vote: PersonVote) -> Answer {
+        let Some(open) = self.dossier.open.as_deref().filter(|open| open.id == *case) else {
+            return conflict(format!("case {case} is not open"));
+        };
         let asked = matches!(open.phase, Phase::AwaitingApproval { until } if self.view.now < until);
         let same = open.plan.as_ref().is_some_and(|plan| plan.digest == vote.digest);
-        match (asked, same) {
-            (true, true) => self.hear_vote(by, vote),
-            (true, false) => {
-                self.write(Event::VoteRefused { by, why: "this plan was replaced by another".into() });
+        let why = match (asked, same) {
+            (true, true) => {
+                self.hear_vote(by, vote);
+                return Ok("heard; it counts as soon as it is read that you may".into());
             }
-            (false, _) => self.write(Event::VoteRefused { by, why: "nothing is asked here now".into() }),
-        }
+            (true, false) => "this plan was replaced by another",
+            (false, _) => "nothing is asked here now",
+        };
+        self.write(Event::VoteRefused { by, why: why.into() });
+        conflict(why)
     }
 
     /// Judges the votes that were heard, and counts. True when the case left its question.
@@ -100,101 +116,166 @@ impl Scribe<'_> {
         votes_short(self.dossier, roster, self.view)
     }
 
-    fn may_decide(&self, by: &PersonId) -> bool {
-        // Whoever may approve may also call off; without a plan there is no policy yet, and calling off a case that
-        // has decided nothing harms nobody.
-        let Some(case) = self.dossier.open.as_deref() else { return false };
-        let Some(plan) = &case.plan else { return true };
-        self.view.live.roster.as_ref().is_some_and(|roster| {
-            roster.is_fresh(self.view.now)
-                && (plan.approval.admits(by, roster) || plan.approval.admits_alone(by, roster))
-        })
-    }
-
-    fn cancel(&mut self, case: &CaseId, by: PersonId) {
-        if self.is_open(case) && self.before_the_act() && self.may_decide(&by) {
-            self.close(Outcome::Cancelled, &format!("{by} cancelled it"));
+    /// Whether they belong to a group that decides here: by the plan's own policy, else the one that would ask.
+    fn may_decide(&self, ask: &Ask) -> Result<(), Refusal> {
+        let case = self.dossier.open.as_deref();
+        let by_plan = case.and_then(|case| case.plan.as_ref()).map(|plan| plan.approval.clone());
+        let policy = by_plan.unwrap_or_else(|| self.policy(case.and_then(|case| case.decision.as_deref())));
+        if policy.names(&ask.groups) {
+            return Ok(());
         }
+        let groups: Vec<String> = policy.groups().iter().map(ToString::to_string).collect();
+        let who = if groups.is_empty() { "nobody".to_owned() } else { groups.join(" or ") };
+        Err(Refusal::Forbidden(format!("{} is not in a group that decides here: {who}", ask.by)))
     }
 
-    fn snooze(&mut self, case: &CaseId, by: PersonId) {
+    /// The case is open, nothing was begun, and they may decide about it.
+    fn may_call_off(&self, case: &CaseId, ask: &Ask) -> Result<(), Refusal> {
+        if !self.is_open(case) {
+            return conflict(format!("case {case} is not open"));
+        }
+        self.may_decide(ask)?;
+        if self.before_the_act() { Ok(()) } else { conflict("its act has begun, and is finished and told") }
+    }
+
+    fn cancel(&mut self, case: &CaseId, ask: &Ask) -> Answer {
+        self.may_call_off(case, ask)?;
+        self.close(Outcome::Cancelled, &format!("{} cancelled it", ask.by));
+        Ok("cancelled".into())
+    }
+
+    fn snooze(&mut self, case: &CaseId, ask: &Ask) -> Answer {
+        self.may_call_off(case, ask)?;
         let snoozable = self.dossier.open.as_deref().is_some_and(|open| {
             matches!(
                 open.phase,
                 Phase::Weighing { .. } | Phase::AwaitingApproval { .. } | Phase::Countdown { .. }
             )
         });
-        if self.is_open(case) && snoozable && self.may_decide(&by) {
-            self.write(Event::Snoozed { by, until: self.view.now + SNOOZE });
+        if !snoozable {
+            return conflict("it is neither asked nor counted down now");
         }
+        let until = self.view.now + SNOOZE;
+        self.write(Event::Snoozed { by: ask.by.clone(), until });
+        Ok(format!("snoozed until {until}, then judged again"))
     }
 
-    fn exonerate(&mut self, case: &CaseId, by: PersonId) {
-        if !self.is_open(case) || !self.before_the_act() || !self.may_decide(&by) {
-            return;
-        }
+    fn exonerate(&mut self, case: &CaseId, ask: &Ask) -> Answer {
+        self.may_call_off(case, ask)?;
+        let by = ask.by.clone();
         let suspect = self.dossier.open.as_deref().and_then(|case| case.suspect.as_ref());
-        let Some(deployment) = suspect.map(|suspect| suspect.deployment.id.clone()) else { return };
-        let release = suspect.map(|suspect| suspect.release.id.clone());
+        let Some((deployment, release)) =
+            suspect.map(|suspect| (suspect.deployment.id.clone(), suspect.release.id.clone()))
+        else {
+            return conflict("nothing is suspected here");
+        };
         self.write(Event::Exonerated { by: by.clone(), deployment });
-        if let Some(release) = release
-            && self.dossier.ledger.page(&release).is_some_and(|page| page.lock.is_some())
-        {
+        if self.dossier.ledger.page(&release).is_some_and(|page| page.lock.is_some()) {
             self.write(Event::Unlocked { release, by: Some(by.clone()) });
         }
         self.close(Outcome::LeftAlone, &format!("{by} said that this deployment is not to blame"));
+        Ok("left alone: it is not asked about again for these signals".into())
     }
 
-    fn settle(&mut self, case: &CaseId, by: PersonId, how: Settlement) {
-        let Some(open) = self.dossier.open.as_deref().filter(|open| open.id == *case) else { return };
-        let Phase::NeedsHuman { step, .. } = open.phase else { return };
+    fn settle(&mut self, case: &CaseId, ask: &Ask, how: Settlement) -> Answer {
+        let Some(open) = self.dossier.open.as_deref().filter(|open| open.id == *case) else {
+            return conflict(format!("case {case} is not open"));
+        };
+        let Phase::NeedsHuman { step, .. } = open.phase else {
+            return conflict("it needs nobody to settle it");
+        };
+        self.may_decide(ask)?;
+        let by = ask.by.clone();
         self.write(Event::Settled { by: by.clone(), how });
-        match how {
-            Settlement::LookAgain => {}
+        Ok(match how {
+            Settlement::LookAgain => "it is looked for again".into(),
             Settlement::TookEffect => {
                 self.write(Event::StepDone { step, says: format!("{by} says that it took effect") });
                 self.advance(step);
+                "taken as done".into()
             }
-            Settlement::GiveUp => self.close(Outcome::Failed, &format!("{by} gave up")),
-        }
+            Settlement::GiveUp => {
+                self.close(Outcome::Failed, &format!("{by} gave up"));
+                "given up".into()
+            }
+        })
     }
 
-    fn rollback(&mut self, by: PersonId, to: Option<ReleaseId>, reason: &str) {
-        match self.dossier.open.as_deref() {
-            None => {
-                let origin = Origin::Person { by, reason: reason.to_owned(), to };
-                let now = self.view.now;
-                self.open_case(origin, super::settings::Mode::Live, Vec::new(), now);
-            }
-            // A person who wants what the open case already asks votes for it.
-            Some(open) if matches!(open.phase, Phase::AwaitingApproval { .. }) => {
-                let Some(plan) = &open.plan else { return };
-                if to.is_none_or(|to| to == plan.to.id) {
-                    let digest = plan.digest.clone();
-                    self.hear_vote(by, PersonVote { yes: true, digest, break_glass: None });
-                }
-            }
-            Some(open) if open.phase.is_before_the_act() => {
-                let firing: Vec<_> = open.signals.keys().cloned().collect();
-                self.close(Outcome::Superseded, &format!("{by} began a rollback by hand"));
-                let origin = Origin::Person { by, reason: reason.to_owned(), to };
-                let now = self.view.now;
-                self.open_case(origin, super::settings::Mode::Live, firing, now);
-            }
-            Some(_) => {}
+    fn rollback(&mut self, by: PersonId, to: Option<ReleaseId>, reason: &str) -> Answer {
+        let Some(open) = self.dossier.open.as_deref() else {
+            let case = self.open_by_hand(by, to, reason, Vec::new());
+            return Ok(format!("case {case} plans it; whoever may approve is asked"));
+        };
+        let id = open.id.clone();
+        if !open.phase.is_before_the_act() {
+            return conflict(format!("case {id} has begun to act: wait for its end"));
         }
+        let plan = open.plan.as_ref().filter(|_| matches!(open.phase, Phase::AwaitingApproval { .. }));
+        let Some(plan) = plan else {
+            let firing = self.firing_of_open_case();
+            self.close(Outcome::Superseded, &format!("{by} began a rollback by hand"));
+            let case = self.open_by_hand(by, to, reason, firing);
+            return Ok(format!("case {case} plans it, in the place of {id}; whoever may approve is asked"));
+        };
+        // A person who wants what the open case already asks votes for it.
+        if to.as_ref().is_some_and(|to| *to != plan.to.id) {
+            return conflict(format!("case {id} asks about another target: cancel it first"));
+        }
+        let digest = plan.digest.clone();
+        self.hear_vote(by, PersonVote { yes: true, digest, break_glass: None });
+        Ok(format!("case {id} asks that already: taken as a yes"))
     }
 
-    fn mark(&mut self, release: &ReleaseId, good: bool, by: &PersonId, reason: &str) {
-        if self.dossier.ledger.page(release).is_none() {
-            return;
+    fn open_by_hand(
+        &mut self,
+        by: PersonId,
+        to: Option<ReleaseId>,
+        reason: &str,
+        signals: Vec<super::signal::EpisodeKey>,
+    ) -> CaseId {
+        let case = CaseId::of(&self.dossier.service, self.dossier.cases_opened + 1);
+        let origin = Origin::Person { by, reason: reason.to_owned(), to };
+        self.open_case(origin, super::settings::Mode::Live, signals, self.view.now);
+        case
+    }
+
+    fn freeze(&mut self, by: PersonId, length: Duration, reason: &str) -> Answer {
+        let until = self.view.now + length.min(FREEZE_MAX);
+        self.write(Event::Frozen { by, reason: reason.to_owned(), until });
+        Ok(format!("frozen until {until}: nothing automatic"))
+    }
+
+    fn unfreeze(&mut self, ask: &Ask) -> Answer {
+        if self.dossier.freeze.is_none() {
+            return conflict("it is not frozen");
         }
+        self.may_decide(ask)?;
+        self.write(Event::Unfrozen { by: ask.by.clone() });
+        Ok("not frozen any more".into())
+    }
+
+    fn mark(&mut self, release: &ReleaseId, good: bool, ask: &Ask, reason: &str) -> Answer {
+        let Some(page) = self.dossier.ledger.page(release) else {
+            return conflict(format!("no release {release} is known here"));
+        };
+        let locked = page.lock.is_some();
+        self.may_decide(ask)?;
         let grade = if good { Grade::Good } else { Grade::Bad };
-        let why = format!("{by}: {reason}");
+        let why = format!("{}: {reason}", ask.by);
         self.write(Event::Graded { release: release.clone(), grade, why });
-        if good && self.dossier.ledger.page(release).is_some_and(|page| page.lock.is_some()) {
-            self.write(Event::Unlocked { release: release.clone(), by: Some(by.clone()) });
+        if good && locked {
+            self.write(Event::Unlocked { release: release.clone(), by: Some(ask.by.clone()) });
         }
+        Ok(format!("{release} is {}", grade.word()))
+    }
+
+    fn unlock(&mut self, release: &ReleaseId, ask: &Ask) -> Answer {
+        if self.dossier.ledger.page(release).is_none_or(|page| page.lock.is_none()) {
+            return conflict(format!("{release} is not locked"));
+        }
+        self.may_decide(ask)?;
+        self.write(Event::Unlocked { release: release.clone(), by: Some(ask.by.clone()) });
+        Ok(format!("{release} may go out again"))
     }
 
     fn before_the_act(&self) -> bool {

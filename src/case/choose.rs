@@ -115,7 +115,7 @@ impl Scribe<'_> {
     }
 
     /// The policy by which this case asks: the row's, else the service's, else the shared default.
-    fn policy(&self, decision: Option<&Decision>) -> Arc<ApprovalPolicy> {
+    pub(super) fn policy(&self, decision: Option<&Decision>) -> Arc<ApprovalPolicy> {
         let by_row = decision.and_then(|decision| decision.terms.approval.as_ref());
         let name = by_row.unwrap_or(&self.view.settings.approval);
         self.view.shared.approvals.get(name).cloned().unwrap_or_else(|| {
@@ -201,7 +201,16 @@ impl Scribe<'_> {
     pub(super) fn choose_by_hand(&mut self, to: Option<ReleaseId>) {
         match self.hand_choice(to) {
             Ok(choice) => self.write(Event::Chosen { choice, until: self.view.now + PROPOSE_MAX }),
-            Err(why) => self.close(Outcome::Failed, &why),
+            Err(why) => self.fail_by_hand(&why),
+        }
+    }
+
+    /// A person's case ends before its act: what fires was perhaps taken out of another case for it, and is judged anew.
+    fn fail_by_hand(&mut self, why: &str) {
+        let firing = self.firing_of_open_case();
+        self.close(Outcome::Failed, why);
+        for key in firing {
+            self.write(Event::EpisodeReopened { key });
         }
     }
 
@@ -249,7 +258,7 @@ impl Scribe<'_> {
         let Origin::Person { by, .. } = case.origin.clone() else { return };
         let Some(plan) = case.plan.clone() else {
             let why = case.no_plan.as_ref().map_or("there is no plan", |none| none.why.as_str()).to_owned();
-            return self.close(Outcome::Failed, &why);
+            return self.fail_by_hand(&why);
         };
         let why = (self.barrier(&plan) > 0).then(|| "a migration lies between".to_owned());
         self.write(Event::Asked { why, until: plan.expires });

@@ -1,6 +1,8 @@
 //! Commands: everything a case can ask the rim for, and how it can end. A command is its own errand key: the same
 //! command is never under way twice.
 
+use std::collections::BTreeSet;
+
 use super::approval::{PersonVote, Roster};
 use super::deployment::{Deployment, Picture};
 use super::event::Settlement;
@@ -123,6 +125,8 @@ pub struct Ask {
     pub by: PersonId,
     /// When it reached us.
     pub at: Timestamp,
+    /// The groups that they belong to, as the door found at that moment. Votes are counted by a roster all the same.
+    pub groups: BTreeSet<GroupName>,
     /// What.
     pub what: Wish,
 }
@@ -176,5 +180,38 @@ pub enum Wish {
         release: ReleaseId,
         /// Why.
         reason: String,
+    },
+}
+
+/// What a person asks for, as it comes through a door: of one service, or of everything. Whether its door may be used for it
+/// was checked there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Of one service.
+    Of(ServiceId, Ask),
+    /// Nothing automatic, anywhere; with `everything`, no act of people either.
+    Pause {
+        /// Who.
+        by: PersonId,
+        /// When it reached us.
+        at: Timestamp,
+        /// Why.
+        reason: String,
+        /// People's acts too.
+        everything: bool,
+    },
+    /// The pause ends.
+    Resume {
+        /// Who.
+        by: PersonId,
+        /// When it reached us.
+        at: Timestamp,
+    },
+    /// The hold ends: whoever says so has seen the marks that nobody knows.
+    Release {
+        /// Who.
+        by: PersonId,
+        /// When it reached us.
+        at: Timestamp,
     },
 }

@@ -341,19 +341,19 @@ impl Scribe<'_> {
 
     /// Closes as superseded; signals that still fire are judged anew, against what serves now.
     pub(super) fn supersede(&mut self, why: &str) {
-        let firing: Vec<EpisodeKey> = self
-            .dossier
-            .open
-            .as_deref()
-            .into_iter()
-            .flat_map(|case| case.signals.keys())
-            .filter(|key| self.dossier.episodes.get(key).is_some_and(|episode| episode.is_firing()))
-            .cloned()
-            .collect();
+        let firing = self.firing_of_open_case();
         self.close(Outcome::Superseded, why);
         for key in firing {
             self.write(Event::EpisodeReopened { key });
         }
+    }
+
+    /// The signals of the open case that still fire.
+    pub(super) fn firing_of_open_case(&self) -> Vec<EpisodeKey> {
+        let signals = self.dossier.open.as_deref().into_iter().flat_map(|case| case.signals.keys());
+        let firing =
+            signals.filter(|key| self.dossier.episodes.get(key).is_some_and(|episode| episode.is_firing()));
+        firing.cloned().collect()
     }
 
     pub(super) fn close(&mut self, outcome: Outcome, why: &str) {

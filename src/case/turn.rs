@@ -55,6 +55,12 @@ pub enum Disposition {
     Dead(String),
     /// Beyond a limit; which.
     TooMany(String),
+    /// A request was carried out; what follows, in a sentence.
+    Done(String),
+    /// Whoever asked may not; why.
+    Forbidden(String),
+    /// It cannot be done as things stand; why.
+    Conflict(String),
 }
 
 /// The gate's answer to one ask.

@@ -134,6 +134,8 @@ fn signals(source: &SourceSettings, payload: &Path, at: Timestamp) -> Result<Vec
     };
     match intake::reread(&source.name, &reading, at, Bytes::from(file(payload)?)) {
         Content::Signals(signals) => Ok(signals),
+        // No sender's payload is a person's request.
+        Content::Asked(_) => Ok(Vec::new()),
         Content::Dead(why) => Err(Failure::failed(
             format!("{}: {why}", payload.display()),
             format!("give it as {} sends it: the server would keep this as a dead letter", source.name),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::case::command::{Command, Ending, Input};
+use crate::case::command::{Command, Ending, Input, Request};
 use crate::case::deployment::{DeploymentOrigin, Picture};
 use crate::case::dossier::Dossier;
 use crate::case::gate::record;
@@ -17,7 +17,7 @@ use crate::case::rules::RuleTable;
 use crate::case::scribe::{View, Written};
 use crate::case::settings::{ServiceSettings, SharedSettings};
 use crate::case::signal::Signal;
-use crate::case::standing::{Hold, Standing, StandingEvent};
+use crate::case::standing::{Hold, Pause, Standing, StandingEvent};
 use crate::case::turn::{Change, Disposition, Gated, Turn};
 use crate::engine::errand::{Errand, Errands, errand, owner};
 
@@ -77,6 +77,8 @@ pub enum Content {
     Signals(Vec<Signal>),
     /// Nothing that can be read; why.
     Dead(String),
+    /// A request of a person.
+    Asked(Box<Request>),
 }
 
 struct Held {
@@ -238,9 +240,41 @@ impl Desk {
         let dispositions = match content {
             Content::Dead(why) => vec![Disposition::Dead(why)],
             Content::Signals(signals) => self.sort_out(source, signals, draft),
+            Content::Asked(request) => vec![self.asked(*request, draft)],
         };
         draft.turn.dispositions.push((id, dispositions));
         draft.turn.cursor = draft.turn.cursor.max(Some(id));
+    }
+
+    /// Takes a person's request: of a service, or of everything.
+    fn asked(&mut self, request: Request, draft: &mut Draft) -> Disposition {
+        let pause = self.standing.pause.as_ref();
+        let (event, says) = match request {
+            Request::Of(service, ask) => {
+                if !self.held.contains_key(&service) {
+                    return Disposition::Conflict(format!("no service {service} is configured"));
+                }
+                let answers = self.take(&service, &Input::Asked(ask), draft);
+                let none = || Disposition::Conflict("the request led to nothing".into());
+                return answers.into_iter().next().unwrap_or_else(none);
+            }
+            Request::Resume { .. } if pause.is_none() => {
+                return Disposition::Conflict("nothing is paused".into());
+            }
+            Request::Release { .. } if self.standing.hold.is_none() => {
+                return Disposition::Conflict("there is no hold".into());
+            }
+            Request::Pause { by, at, reason, everything } => {
+                let says = if everything { "everything is paused" } else { "nothing automatic is done" };
+                (StandingEvent::Paused(Pause { by, reason, at, everything }), says)
+            }
+            Request::Resume { by, at } => (StandingEvent::Resumed { by, at }, "the pause is over"),
+            Request::Release { by, at } => (StandingEvent::Released { by, at }, "the hold is over"),
+        };
+        draft.turn.standing.push(event);
+        // Whatever waits for it is looked at in the next turn, when the standing is on disk.
+        self.touched.extend(self.held.keys().cloned());
+        Disposition::Done(says.into())
     }
 
     /// Maps each signal on its own, and gives each service its own in the sender's order.

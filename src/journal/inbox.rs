@@ -8,6 +8,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::record;
+use crate::case::command::Request;
 use crate::case::id::{DeliveryId, Duration, SourceName, Timestamp};
 use crate::case::signal::Signal;
 
@@ -44,13 +46,40 @@ pub enum Content {
     Signals(Vec<Signal>),
     /// Authentic and unreadable; why. A dead letter.
     Dead(String),
+    /// A request of a person.
+    Asked(Box<Request>),
+}
+
+/// The source under which requests of people are stored; no configured source can be called so.
+pub const PEOPLE: &str = "@people";
+
+impl Delivery {
+    /// A request, as a door hands it over.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn request(request: Request, received_at: Timestamp) -> Result<Delivery, NotStored> {
+        let body = record::write(&request).map_err(|cause| NotStored::Storage(cause.to_string()))?;
+        let (source, body) = (SourceName::new(PEOPLE), Bytes::from(body));
+        let key = ContentKey::of(&source, &body);
+        Ok(Delivery { received_at, source, key, body, content: Content::Asked(Box::new(request)) })
+    }
 }
 
 impl Content {
+    /// Reads a stored request again.
+    pub fn of_request(body: &[u8]) -> Content {
+        let read = std::str::from_utf8(body).map_err(|error| error.to_string());
+        match read.and_then(|text| record::read(text).map_err(|error| error.to_string())) {
+            Ok(request) => Content::Asked(Box::new(request)),
+            Err(why) => Content::Dead(why),
+        }
+    }
+
     /// Why it cannot be read, where it cannot.
     pub fn dead(&self) -> Option<&str> {
         match self {
-            Content::Signals(_) => None,
+            Content::Signals(_) | Content::Asked(_) => None,
             Content::Dead(why) => Some(why),
         }
     }

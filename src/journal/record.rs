@@ -7,6 +7,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::case::command::Request;
 use crate::case::dossier::Dossier;
 use crate::case::event::Stamped;
 use crate::case::standing::{Standing, StandingEvent};
@@ -54,6 +55,7 @@ mod ledger;
 mod name;
 mod pairs;
 mod plan;
+mod request;
 mod signal;
 mod standing;
 
@@ -80,6 +82,9 @@ impl Row for Standing {
 }
 impl Row for StandingEvent {
     const KIND: &'static str = "standing event";
+}
+impl Row for Request {
+    const KIND: &'static str = "request";
 }
 impl Row for Vec<Disposition> {
     const KIND: &'static str = "disposition";

@@ -302,7 +302,7 @@ impl World {
         let Some(plan) = &case.plan else { return };
         let vote = PersonVote { yes: true, digest: plan.digest.clone(), break_glass: None };
         let what = Wish::Vote { case: case.id.clone(), vote };
-        let ask = Ask { by: PersonId::new("ann"), at: self.now, what };
+        let ask = Ask { by: PersonId::new("ann"), at: self.now, groups: ["sre".into()].into(), what };
         arrivals.push(Arrival::To(service(), Box::new(Input::Asked(ask))));
     }
 

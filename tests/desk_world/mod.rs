@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use snapback::case::approval::{ApprovalPolicy, OnExpiry, PersonVote, Roster};
-use snapback::case::command::{Ask, Ending, Input, Progress, Wish};
+use snapback::case::command::{Ask, Ending, Progress, Request, Wish};
 use snapback::case::decide::Verdict;
 use snapback::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture,
@@ -160,11 +160,26 @@ impl World {
 
     /// A person wants something.
     pub(crate) fn wishes(&mut self, service: &str, by: &str, what: Wish) {
-        let ask = Ask { by: PersonId::new(by), at: self.now, what };
-        self.arrives(vec![Arrival::To(id(service), Box::new(Input::Asked(ask)))]);
+        self.wishes_as(service, by, &["sre"], what);
     }
 
-    /// A yes to the plan of the open case.
+    /// Somebody of these groups asks for something; what became of it.
+    pub(crate) fn wishes_as(&mut self, service: &str, by: &str, groups: &[&str], what: Wish) -> Disposition {
+        let groups = groups.iter().map(GroupName::new).collect();
+        let ask = Ask { by: PersonId::new(by), at: self.now, groups, what };
+        self.asks(Request::Of(id(service), ask))
+    }
+
+    /// A request comes through a door, as a delivery; what became of it.
+    pub(crate) fn asks(&mut self, request: Request) -> Disposition {
+        self.delivered += 1;
+        let (id, source) = (DeliveryId(self.delivered), "@people".into());
+        self.dispositions.clear();
+        self.arrives(vec![Arrival::Delivery { id, source, content: Content::Asked(Box::new(request)) }]);
+        std::mem::take(&mut self.dispositions).pop().expect("exactly one disposition")
+    }
+
+    /// The person's yes to what the open case asks.
     pub(crate) fn yes(&self, service: &str) -> Wish {
         let case = self.case(service).expect("an open case");
         let digest = case.plan.as_ref().expect("a plan").digest.clone();

@@ -7,7 +7,8 @@ mod briefs;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use snapback::case::approval::{ApprovalPolicy, OnExpiry, Vote};
+use snapback::case::approval::{ApprovalPolicy, OnExpiry, PersonVote, Vote};
+use snapback::case::command::{Ask, Request, Wish};
 use snapback::case::decide::{
     Answer, Candidate, Decision, OnResolve, Part, PartName, RowTrace, Terms, Verdict,
 };
@@ -17,7 +18,7 @@ use snapback::case::event::{Event, Origin, Settlement, Stamped};
 use snapback::case::gate::Why;
 use snapback::case::guard::{GuardAnswer, GuardName, GuardOutcome};
 use snapback::case::habit::Habit;
-use snapback::case::id::{CaseId, Duration, NoteNo, ServiceId, StepNo, Timestamp};
+use snapback::case::id::{CaseId, Digest, Duration, NoteNo, ServiceId, StepNo, Timestamp};
 use snapback::case::ledger::{Grade, Page};
 use snapback::case::phase::{CountdownClock, Outcome, Phase, Verifying};
 use snapback::case::plan::{Choice, Plan, Undone};
@@ -435,5 +436,34 @@ pub(crate) fn dispositions() -> Vec<Disposition> {
         Disposition::OutOfScope(service()),
         Disposition::Dead("no JSON".into()),
         Disposition::TooMany("256".into()),
+        Disposition::Done("frozen".into()),
+        Disposition::Forbidden("not named".into()),
+        Disposition::Conflict("not open".into()),
     ]
+}
+
+/// Every kind of request, and every wish.
+pub(crate) fn requests() -> Vec<Request> {
+    let case = || CaseId::of(&service(), 1);
+    let reason = || "it is worse".to_owned();
+    let vote = PersonVote { yes: true, digest: Digest::new("d"), break_glass: Some(reason()) };
+    let wishes = [
+        Wish::Vote { case: case(), vote },
+        Wish::Cancel(case()),
+        Wish::Snooze(case()),
+        Wish::Exonerate(case()),
+        Wish::Settle(case(), Settlement::TookEffect),
+        Wish::Rollback { to: Some("v1".into()), reason: reason() },
+        Wish::Freeze { length: Duration::from_hours(2), reason: reason() },
+        Wish::Unfreeze,
+        Wish::Mark { release: "v1".into(), good: true, reason: reason() },
+        Wish::Unlock { release: "v1".into(), reason: reason() },
+    ];
+    let ask = |what| Ask { by: "ann".into(), at: now(), groups: ["sre".into()].into(), what };
+    let mut requests: Vec<Request> =
+        wishes.into_iter().map(|what| Request::Of(service(), ask(what))).collect();
+    requests.push(Request::Pause { by: "ann".into(), at: now(), reason: reason(), everything: true });
+    requests.push(Request::Resume { by: "ann".into(), at: now() });
+    requests.push(Request::Release { by: "ann".into(), at: now() });
+    requests
 }

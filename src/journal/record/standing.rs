@@ -111,4 +111,7 @@ enum DispositionV1 {
     OutOfScope(ServiceId),
     Dead(String),
     TooMany(String),
+    Done(String),
+    Forbidden(String),
+    Conflict(String),
 }

@@ -40,6 +40,7 @@ fn rows_of_version_1_read_as_what_they_were() {
     hold("dossiers.jsonl", &[samples::dossier()]);
     hold("standing.jsonl", &[samples::standing()]);
     hold("standing_events.jsonl", &samples::standing_events());
+    hold("requests.jsonl", &samples::requests());
     hold("dispositions.jsonl", &[samples::dispositions()]);
 }
 

@@ -1,0 +1,198 @@
+//! What people ask of the desk, through whichever door: who may, what becomes of it, and that every request has exactly
+//! one answer. The desk, the gate and the cases are the real ones; `desk_world` plays everything around them.
+
+#[allow(dead_code, reason = "the world is shared, and tells more than these stories need")]
+mod desk_world;
+
+use desk_world::{Takes, World, id, row, settings};
+use snapback::case::command::{Request, Wish};
+use snapback::case::decide::Verdict;
+use snapback::case::event::Settlement;
+use snapback::case::id::{CaseId, Duration};
+use snapback::case::ledger::Grade;
+use snapback::case::phase::Outcome;
+use snapback::case::turn::Disposition;
+
+fn automatic() -> World {
+    World::new(settings(row(Verdict::Rollback)))
+}
+
+fn asking() -> World {
+    World::new(settings(row(Verdict::Approve)))
+}
+
+fn case(nth: u64) -> CaseId {
+    CaseId::of(&id("checkout"), nth)
+}
+
+fn is_done(answer: &Disposition) -> bool {
+    matches!(answer, Disposition::Done(_))
+}
+
+fn is_conflict(answer: &Disposition) -> bool {
+    matches!(answer, Disposition::Conflict(_))
+}
+
+fn reason() -> String {
+    "seen in the logs".into()
+}
+
+/// Who is in no group that decides is refused, whatever they ask, and nothing changes.
+#[test]
+fn a_stranger_changes_nothing() {
+    let mut world = asking();
+    world.fires("checkout", "f1");
+    world.pass(5);
+    let before = world.dossier("checkout").clone();
+    for what in [
+        Wish::Cancel(case(1)),
+        Wish::Snooze(case(1)),
+        Wish::Exonerate(case(1)),
+        Wish::Mark { release: "v1".into(), good: false, reason: reason() },
+    ] {
+        let answer = world.wishes_as("checkout", "eve", &["interns"], what.clone());
+        assert!(matches!(answer, Disposition::Forbidden(_)), "{what:?}: {answer:?}");
+        assert_eq!(*world.dossier("checkout"), before, "{what:?}");
+    }
+    let yes = world.yes("checkout");
+    world.wishes_as("checkout", "eve", &["interns"], yes);
+    world.pass(60);
+    assert!(world.requests.is_empty(), "a stranger's yes counted:\n{}", world.told());
+}
+
+#[test]
+fn a_member_may_call_off_and_only_before_the_act() {
+    let mut world = automatic();
+    world.provider("checkout").takes = Takes::Works;
+    world.fires("checkout", "f1");
+    world.pass(5);
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], Wish::Snooze(case(1)))));
+    world.pass(600);
+    assert!(world.requests.is_empty(), "a snooze stops the countdown:\n{}", world.told());
+    world.pass(400);
+    assert_eq!(world.requests.len(), 1, "{}", world.told());
+    let late = world.wishes_as("checkout", "ann", &["sre"], Wish::Cancel(case(1)));
+    assert!(is_conflict(&late), "{late:?}");
+
+    let mut world = automatic();
+    world.fires("checkout", "f1");
+    world.pass(5);
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], Wish::Cancel(case(1)))));
+    world.pass(600);
+    assert!(world.requests.is_empty());
+    assert_eq!(world.outcomes("checkout"), [Outcome::Cancelled]);
+    assert!(is_conflict(&world.wishes_as("checkout", "ann", &["sre"], Wish::Cancel(case(1)))), "it is over");
+}
+
+#[test]
+fn a_person_begins_a_rollback_and_whoever_may_approve_is_asked() {
+    let mut world = automatic();
+    world.pass(5);
+    let wish = Wish::Rollback { to: None, reason: reason() };
+    // An operator of no deciding group may begin one: their wish is no vote that counts.
+    assert!(is_done(&world.wishes_as("checkout", "carl", &["ops"], wish)));
+    world.pass(60);
+    assert_eq!(
+        (world.stands("checkout"), world.requests.len()),
+        ("awaiting_approval", 0),
+        "{}",
+        world.told()
+    );
+    let yes = world.yes("checkout");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], yes)));
+    world.pass(60);
+    assert_eq!(world.requests.len(), 1, "{}", world.told());
+}
+
+/// A rollback by hand that cannot be planned gives the signals back to whoever was judging them.
+#[test]
+fn a_rollback_by_hand_that_fails_leaves_the_alert_judged() {
+    let mut world = automatic();
+    world.fires("checkout", "f1");
+    world.pass(5);
+    let nowhere = Wish::Rollback { to: Some("v9".into()), reason: reason() };
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], nowhere)));
+    world.pass(60);
+    assert_eq!(world.outcomes("checkout")[..2], [Outcome::Superseded, Outcome::Failed], "{}", world.told());
+    // A person took this deployment over once: from now on it is told, and acted on by people.
+    assert_eq!(world.verdict("checkout"), Some(Verdict::Notify), "the alert was dropped:\n{}", world.told());
+    assert!(world.requests.is_empty());
+}
+
+#[test]
+fn what_nobody_can_tell_is_settled_by_who_may() {
+    let mut world = automatic();
+    world.provider("checkout").takes = Takes::Hides;
+    world.fires("checkout", "f1");
+    world.pass(3600);
+    assert_eq!(world.stands("checkout"), "needs_human", "{}", world.told());
+    let took = || Wish::Settle(case(1), Settlement::TookEffect);
+    let stranger = world.wishes_as("checkout", "eve", &["interns"], took());
+    assert!(matches!(stranger, Disposition::Forbidden(_)), "{stranger:?}");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], took())));
+    assert_ne!(world.stands("checkout"), "needs_human", "{}", world.told());
+    let again = world.wishes_as("checkout", "ann", &["sre"], took());
+    assert!(is_conflict(&again), "{again:?}");
+}
+
+#[test]
+fn releases_are_marked_locked_and_unlocked() {
+    let mut world = automatic();
+    world.pass(5);
+    let mark = |good| Wish::Mark { release: "v1".into(), good, reason: reason() };
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], mark(false))));
+    assert_eq!(world.dossier("checkout").ledger.grade(&"v1".into()), Grade::Bad);
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], mark(true))));
+    assert_eq!(world.dossier("checkout").ledger.grade(&"v1".into()), Grade::Good);
+    let unlock = Wish::Unlock { release: "v1".into(), reason: reason() };
+    assert!(is_conflict(&world.wishes_as("checkout", "ann", &["sre"], unlock)), "it is not locked");
+    let unknown = Wish::Mark { release: "v9".into(), good: true, reason: reason() };
+    assert!(is_conflict(&world.wishes_as("checkout", "ann", &["sre"], unknown)));
+}
+
+#[test]
+fn a_freeze_stops_what_is_automatic_until_it_is_lifted() {
+    let mut world = automatic();
+    let freeze = Wish::Freeze { length: Duration::from_hours(2), reason: reason() };
+    assert!(is_done(&world.wishes_as("checkout", "carl", &["ops"], freeze)), "whoever may act may freeze");
+    world.fires("checkout", "f1");
+    world.pass(120);
+    assert_eq!(
+        (world.stands("checkout"), world.requests.len()),
+        ("awaiting_approval", 0),
+        "{}",
+        world.told()
+    );
+    let by_operator = world.wishes_as("checkout", "carl", &["ops"], Wish::Unfreeze);
+    assert!(matches!(by_operator, Disposition::Forbidden(_)), "{by_operator:?}");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], Wish::Unfreeze)));
+    assert!(is_conflict(&world.wishes_as("checkout", "ann", &["sre"], Wish::Unfreeze)));
+}
+
+/// A pause stops what is automatic everywhere; with everything, people's acts as well; each is lifted once.
+#[test]
+fn a_pause_stops_everywhere_until_it_is_lifted() {
+    let mut world = automatic();
+    let (by, at) = ("ann".into(), world.now);
+    let pause = Request::Pause { by, at, reason: reason(), everything: true };
+    assert!(is_done(&world.asks(pause)));
+    world.fires("checkout", "f1");
+    world.fires("payments", "f2");
+    world.pass(300);
+    assert!(world.requests.is_empty(), "{}", world.told());
+    let resume = || Request::Resume { by: "ann".into(), at };
+    assert!(is_done(&world.asks(resume())));
+    assert!(is_conflict(&world.asks(resume())), "nothing is paused any more");
+    world.pass(120);
+    assert_eq!(world.requests.len(), 2, "{}", world.told());
+    let release = world.asks(Request::Release { by: "ann".into(), at });
+    assert!(is_conflict(&release), "there is no hold: {release:?}");
+}
+
+#[test]
+fn a_service_that_is_not_configured_is_told() {
+    let mut world = automatic();
+    let freeze = Wish::Freeze { length: Duration::from_hours(1), reason: reason() };
+    let answer = world.wishes_as("nowhere", "ann", &["sre"], freeze);
+    assert!(is_conflict(&answer), "{answer:?}");
+}
