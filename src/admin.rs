@@ -1,8 +1,9 @@
-//! The admin room: what people and their tools may read, as JSON. Owns the shapes of the API and who may read it;
-//! decides nothing and changes nothing. What is stored it reads from the journal; what only the process knows it is
-//! told by whoever runs it.
+//! The admin room: what people and their tools may read and ask for, as JSON. Owns the shapes of the API and who may use
+//! it; decides nothing: what is asked for goes into the journal like any delivery. What is stored it reads from there;
+//! what only the process knows it is told by whoever runs it.
 
 mod access;
+mod act;
 mod cursor;
 mod events;
 mod problem;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
@@ -29,9 +30,10 @@ use crate::case::rules::RuleTable;
 use crate::case::settings::{Mode, ServiceSettings};
 use crate::case::standing::Standing;
 use crate::case::story::Case;
+use crate::journal::inbox::Inbox;
 use crate::journal::reader::{CaseFilter, ReadError, Reader};
 
-pub use access::{Access, Token, host_of_url};
+pub use access::{Access, Principal, Role, Token, host_of_url};
 pub use events::{EventShape, Written};
 pub use problem::Problem;
 
@@ -42,6 +44,8 @@ use shapes::{RulesShape, ServiceShape, ServicesShape, StateShape};
 /// Cases of one page. A case has at most 512 events of some 150 bytes: the largest page stays below the 8 MiB that
 /// our own client takes.
 const CASES_PAGE: u32 = 50;
+/// The largest body of a request (failure model §6).
+const BODY_MAX: usize = 64 << 10;
 /// Deployments of one page: each is some 300 bytes.
 const DEPLOYMENTS_PAGE: usize = 500;
 
@@ -82,6 +86,10 @@ pub struct View {
     pub undecided: Undecided,
     /// How far the store is written.
     pub written: Written,
+    /// Where requests are handed over.
+    pub inbox: Inbox,
+    /// Told at each commit.
+    pub commits: watch::Receiver<u64>,
     /// What time it is.
     pub now: Now,
 }
@@ -94,7 +102,10 @@ pub fn router(view: View) -> Router {
         .route("/v1/cases/{id}", read_only(get(case)))
         .route("/v1/cases/{id}/explanation", read_only(get(explanation)))
         .route("/v1/services", read_only(get(services)))
-        .route("/v1/services/{*service}", read_only(get(service)))
+        .route(
+            "/v1/services/{*service}",
+            get(service).post(act::of_service).fallback(async || Problem::Method("GET, HEAD, POST")),
+        )
         .route("/v1/deployments", read_only(get(deployments)))
         .route("/v1/rules", read_only(get(rules)))
         .route("/v1/state", read_only(get(state)))
@@ -102,7 +113,9 @@ pub fn router(view: View) -> Router {
             "/v1/events",
             read_only(get(async |State(view): Shared, headers| events::stream(view, &headers))),
         )
+        .merge(act::router())
         .fallback(async || Problem::NoRoute)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(view.access.clone(), access::admit));
     Router::new()
         .route("/healthz", read_only(get(async || Json(serde_json::json!({ "status": "alive" })))))
@@ -122,7 +135,7 @@ async fn plain(mut answer: Response) -> Response {
 
 /// A path that says to others than GET and HEAD that it takes these.
 fn read_only(takes: MethodRouter<Arc<View>>) -> MethodRouter<Arc<View>> {
-    takes.fallback(async || Problem::Method)
+    takes.fallback(async || Problem::Method("GET, HEAD"))
 }
 
 type Shared = State<Arc<View>>;

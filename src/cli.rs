@@ -1,6 +1,7 @@
 //! The command line (product §3): flags, commands, what the terminal shows and how the process ends. One file per
 //! command; thinking and doing are the library's.
 
+mod act;
 mod audit;
 mod cases;
 mod check;
@@ -48,6 +49,20 @@ enum Command {
     Cases(cases::CasesFlags),
     /// Services of the running server
     Services(services::ServicesFlags),
+    /// Roll a service back, if whoever may decide says yes
+    Rollback(act::RollbackFlags),
+    /// Hold a release for good or for bad
+    Mark(act::MarkFlags),
+    /// Nothing automatic on a service, for a while
+    Freeze(act::FreezeFlags),
+    /// Lift a freeze
+    Unfreeze(act::UnfreezeFlags),
+    /// Nothing automatic on any service
+    Pause(act::PauseFlags),
+    /// Lift a pause, or a hold
+    Resume(act::ResumeFlags),
+    /// Let a release go out again that was rolled back
+    Unlock(act::UnlockFlags),
     /// The audit in the store; needs no running server
     Audit(audit::AuditFlags),
     /// The JSON Schema of a file, for editors
@@ -91,6 +106,13 @@ fn run(command: Command) -> Result<Finished, Failure> {
         Command::Explain(flags) => explain::run(&flags),
         Command::Cases(flags) => cases::run(&flags),
         Command::Services(flags) => services::run(&flags),
+        Command::Rollback(flags) => act::rollback(&flags),
+        Command::Mark(flags) => act::mark(&flags),
+        Command::Freeze(flags) => act::freeze(&flags),
+        Command::Unfreeze(flags) => act::unfreeze(&flags),
+        Command::Pause(flags) => act::pause(&flags),
+        Command::Resume(flags) => act::resume(&flags),
+        Command::Unlock(flags) => act::unlock(&flags),
         Command::Audit(flags) => audit::run(&flags),
         Command::Schema(flags) => schema::run(&flags),
     }

@@ -28,6 +28,7 @@ mod times;
 mod watch;
 
 pub use fault::{Fault, Severity, SourceText};
+pub use length::{LengthFault, parse as length};
 pub use providers::{CodeDeploySettings, CodeDeploySite, DirectorySite, ProviderSettings, SiteSettings};
 pub use render::{Style, json, render};
 pub use schema::{SchemaOf, schema};

@@ -131,6 +131,7 @@ pub struct Journal {
     reader: Reader,
     health: Arc<Mutex<Health>>,
     written: watch::Receiver<u64>,
+    commits: watch::Receiver<u64>,
     threads: Arc<Threads>,
 }
 
@@ -246,6 +247,11 @@ impl Journal {
         self.written.clone()
     }
 
+    /// The height of the audit, told at each commit.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
     /// Whether the store can be written.
     pub fn health(&self) -> Health {
         if self.jobs.is_closed() {
@@ -305,6 +311,7 @@ fn start(desk: Desk<'_>, reader: Reader, lock: std::fs::File) -> Result<Journal,
     let health = Arc::new(Mutex::new(Health::Fine));
     let height = place.head.height;
     let (to_written, written) = watch::channel(place.event);
+    let (to_commits, commits) = watch::channel(height);
     let writer = Writer {
         connection,
         place,
@@ -316,6 +323,7 @@ fn start(desk: Desk<'_>, reader: Reader, lock: std::fs::File) -> Result<Journal,
         signer,
         health: Arc::clone(&health),
         written: to_written,
+        commits: to_commits,
         keep: settings.keep,
         newest: now,
         signed: (height, 0),
@@ -335,7 +343,14 @@ fn start(desk: Desk<'_>, reader: Reader, lock: std::fs::File) -> Result<Journal,
         })
         .map_err(file)?;
     let stop = Stop { writer: stop_writer, keeper: stop_keeper, threads: [keeper, writing] };
-    Ok(Journal { jobs, reader, health, written, threads: Arc::new(Threads { stop: Mutex::new(Some(stop)) }) })
+    Ok(Journal {
+        jobs,
+        reader,
+        health,
+        written,
+        commits,
+        threads: Arc::new(Threads { stop: Mutex::new(Some(stop)) }),
+    })
 }
 
 /// A moment as it is stored: nanoseconds since 1970; beyond 2262 the last that fits.

@@ -145,6 +145,8 @@ impl Server {
             status,
             access,
             readiness: readiness(&journal),
+            inbox: inbox.clone(),
+            commits: journal.commits(),
             undecided: Arc::new(move || inbox.undecided()),
             written: admin::Written { last: journal.written(), stop: stop.subscribe() },
             now: now(),

@@ -11,7 +11,7 @@ use axum::extract::ConnectInfo;
 use http_body_util::BodyExt;
 use hyper::{Request, StatusCode};
 use serde_json::Value;
-use snapback::admin::{Access, Status, Token, View, Written, router};
+use snapback::admin::{Access, Role, Status, Token, View, Written, router};
 use snapback::case::command::{Command, Ending, Input};
 use snapback::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture,
@@ -90,6 +90,8 @@ impl World {
             status: told,
             access: allowed,
             readiness: Arc::new(|| Ok(())),
+            inbox: inbox.clone(),
+            commits: opened.journal.commits(),
             undecided: Arc::new(move || inbox.undecided()),
             written: Written { last: opened.journal.written(), stop: stopped },
             now: Arc::new(now),
@@ -175,6 +177,15 @@ impl World {
             assert_eq!(value["status"], head.status.as_u16());
         }
         (head.status, value)
+    }
+}
+
+fn alice() -> Token {
+    Token {
+        person: "token:alice".into(),
+        role: Role::Operator,
+        groups: std::collections::BTreeSet::new(),
+        secret: Some("s3cret".to_owned().into()),
     }
 }
 
@@ -375,6 +386,10 @@ async fn without_tokens_this_machine_alone_reads() {
     assert_eq!(world.ask(local(), "[::1]:50000").await.0, StatusCode::OK);
     let (status, value) = world.ask(local(), "10.0.0.7:50000").await;
     assert_eq!((status, &value["type"]), (StatusCode::FORBIDDEN, &problem("loopback-only")));
+    // Whoever changes something has a name: without tokens nobody has one, on this machine either.
+    let unnamed = Request::post("/v1/pause").header("host", "localhost:8081");
+    let (status, value) = world.ask(unnamed, "127.0.0.1:50000").await;
+    assert_eq!((status, &value["type"]), (StatusCode::UNAUTHORIZED, &problem("unauthorized")));
     let rebound = Request::get("/v1/state").header("host", "evil.example:8081");
     let (status, value) = world.ask(rebound, "127.0.0.1:50000").await;
     assert_eq!((status, &value["type"]), (StatusCode::FORBIDDEN, &problem("host")));
@@ -389,7 +404,7 @@ async fn without_tokens_this_machine_alone_reads() {
 #[tokio::test]
 async fn with_tokens_everybody_shows_one() {
     let world = World::new().await;
-    let token = Token { person: "token:alice".into(), secret: Some("s3cret".to_owned().into()) };
+    let token = alice();
     world.access.send_replace(Arc::new(Access { tokens: vec![token], public_host: None }));
     let ask = || Request::get("/v1/state").header("host", "snapback.example.com");
     let shown = ask().header("authorization", "Bearer s3cret");
@@ -513,7 +528,7 @@ async fn the_command_line_reads_what_the_server_says() {
         assert_eq!((code, out.as_str()), (Some(1), ""), "{asked:?}");
         assert!(err.contains(said), "{asked:?}: {err}");
     }
-    let token = Token { person: "token:alice".into(), secret: Some("s3cret".to_owned().into()) };
+    let token = alice();
     world.access.send_replace(Arc::new(Access { tokens: vec![token], public_host: None }));
     let (code, _, err) = run(&url, &["cases"]).await;
     assert!(code == Some(1) && err.contains("SNAPBACK_TOKEN"), "{err}");

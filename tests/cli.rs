@@ -39,9 +39,11 @@ fn explained(more: &[&str]) -> Output {
 fn wrong_use_ends_with_two() {
     for wrong in [
         &["gate", "checkout@production"][..],
-        &["rollback", "checkout@production", "--reason", "x"],
+        &["rollback", "checkout@production"],
+        &["mark", "perhaps", "checkout@production", "--release", "41", "--reason", "x"],
+        &["rollforward", "checkout@production", "--reason", "x"],
         &["doctor"],
-        &["cases", "approve", "checkout@production.1"],
+        &["cases", "settle", "checkout@production.1", "ignore"],
         &["check", "--format", "yaml"],
         &["schema", "openapi"],
         &["demo", "--scenario", "approval"],

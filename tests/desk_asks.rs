@@ -110,7 +110,10 @@ fn a_rollback_by_hand_that_fails_leaves_the_alert_judged() {
     let mut world = automatic();
     world.fires("checkout", "f1");
     world.pass(5);
-    let nowhere = Wish::Rollback { to: Some("v9".into()), reason: reason() };
+    let unknown = Wish::Rollback { to: Some("v9".into()), reason: reason() };
+    assert!(is_conflict(&world.wishes_as("checkout", "ann", &["sre"], unknown)));
+    // What serves is no way back.
+    let nowhere = Wish::Rollback { to: Some("v2".into()), reason: reason() };
     assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], nowhere)));
     world.pass(60);
     assert_eq!(world.outcomes("checkout")[..2], [Outcome::Superseded, Outcome::Failed], "{}", world.told());
@@ -180,9 +183,13 @@ fn a_pause_stops_everywhere_until_it_is_lifted() {
     world.fires("payments", "f2");
     world.pass(300);
     assert!(world.requests.is_empty(), "{}", world.told());
-    let resume = || Request::Resume { by: "ann".into(), at };
-    assert!(is_done(&world.asks(resume())));
-    assert!(is_conflict(&world.asks(resume())), "nothing is paused any more");
+    let resume = |everything| Request::Resume { by: "ann".into(), at, everything };
+    let lesser = Request::Pause { by: "bob".into(), at, reason: reason(), everything: false };
+    assert!(is_conflict(&world.asks(lesser)), "a lesser pause does not replace it");
+    let refused = world.asks(resume(false));
+    assert!(matches!(refused, Disposition::Forbidden(_)), "{refused:?}");
+    assert!(is_done(&world.asks(resume(true))));
+    assert!(is_conflict(&world.asks(resume(true))), "nothing is paused any more");
     world.pass(120);
     assert_eq!(world.requests.len(), 2, "{}", world.told());
     let release = world.asks(Request::Release { by: "ann".into(), at });

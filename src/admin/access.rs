@@ -1,6 +1,7 @@
-//! Who may read: with tokens, whoever shows one; without, this machine alone, and no page of somebody else's that
+//! Who may read and act: with tokens, whoever shows one; without, this machine alone, and no page of somebody else's that
 //! runs in its browser. Leaves to the configuration who has which token.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use super::problem::Problem;
-use crate::case::id::PersonId;
+use crate::case::id::{GroupName, PersonId};
 
 /// What the admin listener needs of the configuration. Taken anew for each request, so that a reload holds from the
 /// next one.
@@ -31,8 +32,45 @@ pub struct Access {
 pub struct Token {
     /// Who.
     pub person: PersonId,
+    /// What they may do.
+    pub role: Role,
+    /// The groups that they belong to.
+    pub groups: BTreeSet<GroupName>,
     /// The secret; `None` when it is configured and was not there: nobody can show it.
     pub secret: Option<SecretString>,
+}
+
+/// What a principal may do, each role what the one before may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Read.
+    Viewer,
+    /// Act on cases and services.
+    Operator,
+    /// Pause and resume everything, and lift a hold.
+    Admin,
+}
+
+impl Role {
+    /// The word in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+/// Whoever showed a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Who.
+    pub person: PersonId,
+    /// What they may do.
+    pub role: Role,
+    /// The groups that they belong to.
+    pub groups: BTreeSet<GroupName>,
 }
 
 /// The host of a URL: without scheme, port and path.
@@ -46,20 +84,26 @@ pub fn host_of_url(url: &str) -> Option<String> {
 /// Stands before every route that tells something.
 pub(super) async fn admit(
     State(access): State<watch::Receiver<Arc<Access>>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let access = Arc::clone(&access.borrow());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-    access.check(peer, request.headers(), request.uri().host())?;
+    let who = access.check(peer, request.headers(), request.uri().host())?;
+    request.extensions_mut().insert(who);
     Ok(next.run(request).await)
 }
 
 impl Access {
-    /// Whether a request may read. `asked` is the host of its target, which counts before `Host` (RFC 9112 §3.2.2).
-    fn check(&self, peer: Option<IpAddr>, headers: &HeaderMap, asked: Option<&str>) -> Result<(), Problem> {
+    /// Whether a request may read, and who it is where tokens tell. `asked` is the host of its target, which counts before `Host` (RFC 9112 §3.2.2).
+    fn check(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+        asked: Option<&str>,
+    ) -> Result<Option<Principal>, Problem> {
         if !self.tokens.is_empty() {
-            return if self.knows(headers) { Ok(()) } else { Err(Problem::Token) };
+            return self.shown_by(headers).map(Some).ok_or(Problem::Token);
         }
         // A proxy on this machine makes everybody look local: what says that it was forwarded is not.
         let forwarded = headers.contains_key(FORWARDED) || headers.contains_key("x-forwarded-for");
@@ -67,22 +111,28 @@ impl Access {
             return Err(Problem::Remote);
         }
         let host = asked.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or("");
-        if self.is_ours(host) { Ok(()) } else { Err(Problem::Host) }
+        if self.is_ours(host) { Ok(None) } else { Err(Problem::Host) }
     }
 
-    /// Whether the token that is shown is anybody's. All are compared, so that the time tells nothing.
-    fn knows(&self, headers: &HeaderMap) -> bool {
+    /// Whose token is shown. All are compared, so that the time tells nothing.
+    fn shown_by(&self, headers: &HeaderMap) -> Option<Principal> {
         let shown = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes())).unwrap_or_default();
         // Digests, because a comparison in constant time tells lengths apart.
         let shown = digest(&SHA256, shown);
-        let mut known = false;
+        let mut known = None;
         for token in &self.tokens {
             let Some(secret) = &token.secret else { continue };
             let secret = secret.expose_secret().as_bytes();
             let same = verify_slices_are_equal(shown.as_ref(), digest(&SHA256, secret).as_ref()).is_ok();
-            known |= same & !secret.is_empty();
+            if same & !secret.is_empty() {
+                known = Some(token);
+            }
         }
-        known
+        known.map(|token| Principal {
+            person: token.person.clone(),
+            role: token.role,
+            groups: token.groups.clone(),
+        })
     }
 
     fn is_ours(&self, host: &str) -> bool {
@@ -119,9 +169,13 @@ mod tests {
     }
 
     fn with_token() -> Access {
-        let token = Token { person: "token:alice".into(), secret: Some("s3cret".to_owned().into()) };
-        let lost = Token { person: "token:bob".into(), secret: None };
-        let empty = Token { person: "token:eve".into(), secret: Some(String::new().into()) };
+        let of = |name: &str, secret: Option<&str>| Token {
+            person: PersonId::new(format!("token:{name}")),
+            role: Role::Operator,
+            groups: BTreeSet::new(),
+            secret: secret.map(|secret| secret.to_owned().into()),
+        };
+        let (token, lost, empty) = (of("alice", Some("s3cret")), of("bob", None), of("eve", Some("")));
         Access { tokens: vec![lost, empty, token], public_host: None }
     }
 
@@ -129,8 +183,8 @@ mod tests {
     fn without_tokens_only_this_machine_reads() {
         let access = Access::default();
         let host = headers(&[("host", "127.0.0.1:8081")]);
-        assert_eq!(access.check(HERE, &host, None), Ok(()));
-        assert_eq!(access.check(Some("::ffff:127.0.0.1".parse().expect("ip")), &host, None), Ok(()));
+        assert_eq!(access.check(HERE, &host, None), Ok(None));
+        assert_eq!(access.check(Some("::ffff:127.0.0.1".parse().expect("ip")), &host, None), Ok(None));
         assert_eq!(access.check(Some("10.0.0.7".parse().expect("ip")), &host, None), Err(Problem::Remote));
         assert_eq!(
             access.check(None, &host, None),
@@ -157,7 +211,7 @@ mod tests {
         {
             let mut told = HeaderMap::new();
             told.insert(HOST, ours.parse().expect("a value"));
-            assert_eq!(access.check(HERE, &told, None), Ok(()), "{ours}");
+            assert_eq!(access.check(HERE, &told, None), Ok(None), "{ours}");
         }
         for foreign in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8081", "", "[::2]"]
         {
@@ -182,7 +236,7 @@ mod tests {
             ("Basic s3cret", Err(Problem::Token)),
         ] {
             let told = headers(&[("authorization", shown), ("host", "anything.example")]);
-            assert_eq!(access.check(None, &told, None), expected, "{shown}");
+            assert_eq!(access.check(None, &told, None).map(drop), expected, "{shown}");
         }
         assert_eq!(access.check(HERE, &headers(&[("host", "localhost")]), None), Err(Problem::Token));
     }

@@ -22,9 +22,21 @@ pub enum Problem {
     /// A parameter of the query that is unknown or does not parse.
     #[error("the query cannot be read: {0}")]
     Query(String),
-    /// The route takes another method.
-    #[error("this path is only read: use GET")]
-    Method,
+    /// The route takes another method; which ones it takes.
+    #[error("this path takes {0}")]
+    Method(&'static str),
+    /// A body that cannot be read.
+    #[error("the body cannot be read: {0}")]
+    Body(String),
+    /// A body beyond the limit.
+    #[error("the body is longer than 64 KiB")]
+    TooLarge,
+    /// Whoever asks may not.
+    #[error("{0}")]
+    Forbidden(String),
+    /// It cannot be done as things stand.
+    #[error("{0}")]
+    Conflict(String),
     /// A token is needed, and none that is known was shown.
     #[error("a bearer token of [tokens] is needed")]
     Token,
@@ -55,7 +67,11 @@ impl Problem {
             Problem::NotJudged(_) => (StatusCode::NOT_FOUND, "not-judged"),
             Problem::NoService(_) => (StatusCode::NOT_FOUND, "no-such-service"),
             Problem::Query(_) => (StatusCode::BAD_REQUEST, "query"),
-            Problem::Method => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
+            Problem::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
+            Problem::Body(_) => (StatusCode::BAD_REQUEST, "body"),
+            Problem::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
+            Problem::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Problem::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Problem::Token => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Problem::Remote => (StatusCode::FORBIDDEN, "loopback-only"),
             Problem::Host => (StatusCode::FORBIDDEN, "host"),
@@ -79,8 +95,8 @@ impl IntoResponse for Problem {
         if self == Problem::Token {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"snapback\""));
         }
-        if self == Problem::Method {
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        if let Problem::Method(takes) = self {
+            headers.insert(ALLOW, HeaderValue::from_static(takes));
         }
         answer
     }

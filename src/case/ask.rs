@@ -34,7 +34,7 @@ impl Scribe<'_> {
     /// Takes one request.
     pub(super) fn ask(&mut self, ask: &Ask) {
         let answer = match &ask.what {
-            Wish::Vote { case, vote } => self.vote(case, ask.by.clone(), vote.clone()),
+            Wish::Vote { case, vote } => self.vote(case, ask, vote.clone()),
             Wish::Cancel(case) => self.cancel(case, ask),
             Wish::Snooze(case) => self.snooze(case, ask),
             Wish::Exonerate(case) => self.exonerate(case, ask),
@@ -52,22 +52,24 @@ impl Scribe<'_> {
         });
     }
 
-    fn vote(&mut self, case: &CaseId, by: PersonId, vote: PersonVote) -> Answer {
+    fn vote(&mut self, case: &CaseId, ask: &Ask, vote: PersonVote) -> Answer {
+        let by = ask.by.clone();
         let Some(open) = self.dossier.open.as_deref().filter(|open| open.id == *case) else {
             return conflict(format!("case {case} is not open"));
         };
         let asked = matches!(open.phase, Phase::AwaitingApproval { until } if self.view.now < until);
         let same = open.plan.as_ref().is_some_and(|plan| plan.digest == vote.digest);
-        let why = match (asked, same) {
-            (true, true) => {
-                self.hear_vote(by, vote);
-                return Ok("heard; it counts as soon as it is read that you may".into());
-            }
-            (true, false) => "this plan was replaced by another",
-            (false, _) => "nothing is asked here now",
+        let refused = match (asked, same) {
+            (true, true) => self.may_decide(ask),
+            (true, false) => Err(Refusal::Conflict("this plan was replaced by another".into())),
+            (false, _) => Err(Refusal::Conflict("nothing is asked here now".into())),
         };
-        self.write(Event::VoteRefused { by, why: why.into() });
-        conflict(why)
+        if let Err(Refusal::Forbidden(why) | Refusal::Conflict(why)) = &refused {
+            self.write(Event::VoteRefused { by, why: why.clone() });
+            return refused.map(|()| String::new());
+        }
+        self.hear_vote(by, vote);
+        Ok("heard; it counts as soon as it is read that you may".into())
     }
 
     /// Judges the votes that were heard, and counts. True when the case left its question.
@@ -202,9 +204,14 @@ impl Scribe<'_> {
     }
 
     fn rollback(&mut self, by: PersonId, to: Option<ReleaseId>, reason: &str) -> Answer {
+        if let Some(unknown) = to.as_ref().filter(|to| self.dossier.ledger.page(to).is_none()) {
+            return conflict(format!("no release {unknown} is known here"));
+        }
         let Some(open) = self.dossier.open.as_deref() else {
             let case = self.open_by_hand(by, to, reason, Vec::new());
-            return Ok(format!("case {case} plans it; whoever may approve is asked"));
+            return Ok(format!(
+                "case {case} plans it: your wish is your yes, and whoever may approve is asked"
+            ));
         };
         let id = open.id.clone();
         if !open.phase.is_before_the_act() {
@@ -215,7 +222,9 @@ impl Scribe<'_> {
             let firing = self.firing_of_open_case();
             self.close(Outcome::Superseded, &format!("{by} began a rollback by hand"));
             let case = self.open_by_hand(by, to, reason, firing);
-            return Ok(format!("case {case} plans it, in the place of {id}; whoever may approve is asked"));
+            return Ok(format!(
+                "case {case} plans it, in the place of {id}: your wish is your yes, and whoever may approve is asked"
+            ));
         };
         // A person who wants what the open case already asks votes for it.
         if to.as_ref().is_some_and(|to| *to != plan.to.id) {

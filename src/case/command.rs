@@ -206,6 +206,8 @@ pub enum Request {
         by: PersonId,
         /// When it reached us.
         at: Timestamp,
+        /// They may lift a pause of everything too.
+        everything: bool,
     },
     /// The hold ends: whoever says so has seen the marks that nobody knows.
     Release {

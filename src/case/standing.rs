@@ -1,10 +1,12 @@
 //! The standing: the little that is global. Pause, hold, the acts of the last day, and which services and changes
 //! raised a case lately. A decision reads a copy of it as advice; the gate reads it as truth.
 
+use super::command::Request;
 use super::id::{
     Attempt, CaseId, ChangeId, DeploymentId, Duration, Mark, PersonId, ServiceId, StepNo, Timestamp,
 };
 use super::step::Class;
+use super::turn::Disposition;
 
 /// Acts are remembered for so long: the longest budget window is a day.
 pub const ACTS_KEPT: Duration = Duration::from_hours(24);
@@ -121,6 +123,35 @@ pub enum StandingEvent {
 }
 
 impl Standing {
+    /// Takes a request of everything: adds what it changes to what this turn changes already, which counts as said before it.
+    pub fn ask(&self, request: Request, changes: &mut Vec<StandingEvent>) -> Disposition {
+        let mut standing = self.clone();
+        changes.iter().for_each(|event| standing.apply(event));
+        let paused = standing.pause.as_ref().map(|pause| pause.everything);
+        let conflict = |why: &str| Disposition::Conflict(why.into());
+        let (change, says) = match request {
+            Request::Of(service, _) => return conflict(&format!("that is asked of {service} alone")),
+            Request::Pause { everything: false, .. } if paused == Some(true) => {
+                return conflict("everything is paused already");
+            }
+            Request::Pause { by, at, reason, everything } => {
+                let says = if everything { "everything is paused" } else { "nothing automatic is done" };
+                (StandingEvent::Paused(Pause { by, reason, at, everything }), says)
+            }
+            Request::Resume { .. } if paused.is_none() => return conflict("nothing is paused"),
+            Request::Resume { everything: false, .. } if paused == Some(true) => {
+                return Disposition::Forbidden(
+                    "everything is paused, and to lift that takes an admin".into(),
+                );
+            }
+            Request::Resume { by, at, .. } => (StandingEvent::Resumed { by, at }, "the pause is over"),
+            Request::Release { .. } if standing.hold.is_none() => return conflict("there is no hold"),
+            Request::Release { by, at } => (StandingEvent::Released { by, at }, "the hold is over"),
+        };
+        changes.push(change);
+        Disposition::Done(says.into())
+    }
+
     /// Takes a change.
     pub fn apply(&mut self, event: &StandingEvent) {
         match event {

@@ -1,10 +1,12 @@
-//! `snapback cases`: the cases of a running server, one of them as a timeline, or why it was decided so.
+//! `snapback cases`: the cases of a running server, one of them as a timeline, why it was decided so, and what a person
+//! decides about it.
 
 use clap::{Args, Subcommand};
 use snapback::admin::shapes::{CaseShape, CasesShape, ExplanationShape, ReleaseShape};
 
 use super::Output;
-use super::client::{Client, ServerFlags, shaped};
+use super::act::{ActFlags, Door, How};
+use super::client::{Client, shaped};
 use super::decision;
 use super::failure::{Failure, Finished, print, print_json};
 use super::table::{after, moment, or_dash, plain, table};
@@ -12,7 +14,7 @@ use super::table::{after, moment, or_dash, plain, table};
 #[derive(Debug, Args)]
 pub(super) struct CasesFlags {
     #[command(flatten)]
-    server: ServerFlags,
+    act: ActFlags,
     #[command(flatten)]
     list: ListFlags,
     #[command(subcommand)]
@@ -43,20 +45,63 @@ enum What {
         /// The case
         id: String,
     },
+    /// Vote yes on its plan
+    Approve {
+        /// The case
+        id: String,
+        /// Decide alone, where the policy lets your group, for this reason
+        #[arg(long, value_name = "REASON")]
+        break_glass: Option<String>,
+    },
+    /// Vote no on its plan
+    Deny {
+        /// The case
+        id: String,
+    },
+    /// Call it off, before the provider was asked
+    Cancel {
+        /// The case
+        id: String,
+    },
+    /// Leave it alone for a quarter of an hour
+    Snooze {
+        /// The case
+        id: String,
+    },
+    /// It was not the deployment
+    Exonerate {
+        /// The case
+        id: String,
+    },
+    /// Say what became of an act that nobody can tell
+    Settle {
+        /// The case
+        id: String,
+        /// How
+        #[arg(value_enum)]
+        how: How,
+    },
 }
 
 pub(super) fn run(flags: &CasesFlags) -> Result<Finished, Failure> {
-    let client = Client::new(&flags.server)?;
+    let door = Door::new(&flags.act)?;
+    let (client, output) = (&door.client, door.output);
     let listed = flags.list.open || flags.list.service.is_some();
     match &flags.what {
-        None => list(&client, flags.server.output, &flags.list),
+        None => list(client, output, &flags.list),
         Some(_) if listed => Err(Failure::wrong(
             "--service and --open belong to a list",
             "write them behind `cases list`, or leave them out",
         )),
-        Some(What::List(list_flags)) => list(&client, flags.server.output, list_flags),
-        Some(What::Show { id }) => show(&client, flags.server.output, id),
-        Some(What::Explain { id }) => explain(&client, flags.server.output, id),
+        Some(What::List(list_flags)) => list(client, output, list_flags),
+        Some(What::Show { id }) => show(client, output, id),
+        Some(What::Explain { id }) => explain(client, output, id),
+        Some(What::Approve { id, break_glass }) => door.vote(id, "approve", break_glass.as_deref()),
+        Some(What::Deny { id }) => door.vote(id, "deny", None),
+        Some(What::Cancel { id }) => door.of_case(id, "cancel", "call it off"),
+        Some(What::Snooze { id }) => door.of_case(id, "snooze", "leave it alone for a quarter of an hour"),
+        Some(What::Exonerate { id }) => door.of_case(id, "exonerate", "it was not the deployment"),
+        Some(What::Settle { id, how }) => door.settle(id, *how),
     }
 }
 

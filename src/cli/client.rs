@@ -76,14 +76,27 @@ impl Client {
 
     /// Reads a path, each part of which is escaped.
     pub(super) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
+        let mut url = self.at(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.http.get(url.clone());
+        self.runtime.block_on(self.ask(&url, request))
+    }
+
+    /// Asks for something at a path. Never sent a second time: whether the first arrived cannot be known here.
+    pub(super) fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        let url = self.at(path);
+        let request = self.http.post(url.clone()).json(body);
+        self.runtime.block_on(self.ask(&url, request))
+    }
+
+    fn at(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut parts) = url.path_segments_mut() {
             parts.pop_if_empty().extend(path);
         }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        self.runtime.block_on(self.ask(url))
+        url
     }
 
     /// Reads every page of a list, up to a limit; gives the whole list under its name, and where the next page would
@@ -106,8 +119,7 @@ impl Client {
         Ok(serde_json::json!({ name: whole, "next": next }))
     }
 
-    async fn ask(&self, url: Url) -> Result<Value, Failure> {
-        let mut request = self.http.get(url.clone());
+    async fn ask(&self, url: &Url, mut request: reqwest::RequestBuilder) -> Result<Value, Failure> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -131,8 +143,8 @@ impl Client {
         }
         let value: Option<Value> = serde_json::from_slice(&body).ok();
         match value {
-            Some(value) if status == StatusCode::OK => Ok(value),
-            other => Err(refused(&url, status, other.as_ref())),
+            Some(value) if matches!(status, StatusCode::OK | StatusCode::ACCEPTED) => Ok(value),
+            other => Err(refused(url, status, other.as_ref())),
         }
     }
 }
@@ -147,6 +159,16 @@ fn refused(url: &Url, status: StatusCode, problem: Option<&Value>) -> Failure {
         );
     };
     let title = text("title").unwrap_or(name);
+    match name {
+        "forbidden" => return Failure::refused(title, "ask whoever may, or see [tokens] and [approval]"),
+        "conflict" => {
+            return Failure::refused(
+                title,
+                "see how it stands with `snapback cases` and `snapback services`",
+            );
+        }
+        _ => {}
+    }
     let next = match name {
         "unauthorized" => "give a token of the configuration's [tokens] with SNAPBACK_TOKEN",
         "loopback-only" => "ask from the server's own machine, or configure [tokens]",

@@ -21,6 +21,8 @@ enum End {
     Failed,
     /// Wrong use, or a faulty configuration.
     Wrong,
+    /// Whoever may say no said it: a rule, a guard, a gate, or the person who was asked.
+    Refused,
     /// The reader of our output went away: nothing is left to say, and nobody to say it to.
     Silent,
 }
@@ -34,6 +36,11 @@ impl Failure {
     /// The command was used wrongly.
     pub(super) fn wrong(says: impl Into<String>, next: impl Into<String>) -> Failure {
         Failure { end: End::Wrong, says: says.into(), next: Some(next.into()) }
+    }
+
+    /// The answer is no.
+    pub(super) fn refused(says: impl Into<String>, next: impl Into<String>) -> Failure {
+        Failure { end: End::Refused, says: says.into(), next: Some(next.into()) }
     }
 
     /// The configuration is faulty; every fault was shown.
@@ -54,6 +61,7 @@ impl Failure {
         match self.end {
             End::Failed => ExitCode::from(1),
             End::Wrong => ExitCode::from(2),
+            End::Refused => ExitCode::from(3),
             End::Silent => ExitCode::SUCCESS,
         }
     }

@@ -10,7 +10,7 @@ const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 
 /// Why a text is no length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LengthFault {
+pub enum LengthFault {
     /// Nothing is there.
     #[error("a length of time is missing")]
     Empty,
@@ -32,7 +32,7 @@ pub(super) enum LengthFault {
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub(super) fn parse(text: &str) -> Result<Duration, LengthFault> {
+pub fn parse(text: &str) -> Result<Duration, LengthFault> {
     if text.is_empty() {
         return Err(LengthFault::Empty);
     }

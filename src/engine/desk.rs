@@ -17,7 +17,7 @@ use crate::case::rules::RuleTable;
 use crate::case::scribe::{View, Written};
 use crate::case::settings::{ServiceSettings, SharedSettings};
 use crate::case::signal::Signal;
-use crate::case::standing::{Hold, Pause, Standing, StandingEvent};
+use crate::case::standing::{Hold, Standing, StandingEvent};
 use crate::case::turn::{Change, Disposition, Gated, Turn};
 use crate::engine::errand::{Errand, Errands, errand, owner};
 
@@ -248,33 +248,17 @@ impl Desk {
 
     /// Takes a person's request: of a service, or of everything.
     fn asked(&mut self, request: Request, draft: &mut Draft) -> Disposition {
-        let pause = self.standing.pause.as_ref();
-        let (event, says) = match request {
-            Request::Of(service, ask) => {
-                if !self.held.contains_key(&service) {
-                    return Disposition::Conflict(format!("no service {service} is configured"));
-                }
-                let answers = self.take(&service, &Input::Asked(ask), draft);
-                let none = || Disposition::Conflict("the request led to nothing".into());
-                return answers.into_iter().next().unwrap_or_else(none);
-            }
-            Request::Resume { .. } if pause.is_none() => {
-                return Disposition::Conflict("nothing is paused".into());
-            }
-            Request::Release { .. } if self.standing.hold.is_none() => {
-                return Disposition::Conflict("there is no hold".into());
-            }
-            Request::Pause { by, at, reason, everything } => {
-                let says = if everything { "everything is paused" } else { "nothing automatic is done" };
-                (StandingEvent::Paused(Pause { by, reason, at, everything }), says)
-            }
-            Request::Resume { by, at } => (StandingEvent::Resumed { by, at }, "the pause is over"),
-            Request::Release { by, at } => (StandingEvent::Released { by, at }, "the hold is over"),
+        let Request::Of(service, ask) = request else {
+            // Whatever waits for it is looked at in the next turn, when the standing is on disk.
+            self.touched.extend(self.held.keys().cloned());
+            return self.standing.ask(request, &mut draft.turn.standing);
         };
-        draft.turn.standing.push(event);
-        // Whatever waits for it is looked at in the next turn, when the standing is on disk.
-        self.touched.extend(self.held.keys().cloned());
-        Disposition::Done(says.into())
+        if !self.held.contains_key(&service) {
+            return Disposition::Conflict(format!("no service {service} is configured"));
+        }
+        let answers = self.take(&service, &Input::Asked(ask), draft);
+        let none = || Disposition::Conflict("the request led to nothing".into());
+        answers.into_iter().next().unwrap_or_else(none)
     }
 
     /// Maps each signal on its own, and gives each service its own in the sender's order.

@@ -48,6 +48,8 @@ pub(super) struct Writer {
     pub(super) health: Arc<Mutex<Health>>,
     /// Tells the number of the last event on disk.
     pub(super) written: watch::Sender<u64>,
+    /// Tells the height of the audit after each commit.
+    pub(super) commits: watch::Sender<u64>,
     pub(super) keep: Duration,
     /// The newest moment that anything came with: what is old is judged by it.
     pub(super) newest: Timestamp,
@@ -170,6 +172,7 @@ impl Writer {
         self.newest = newest;
         self.place.take_over(done);
         let event = self.place.event;
+        self.commits.send_replace(self.place.head.height);
         self.written.send_if_modified(|told| std::mem::replace(told, event) != event);
         Ok((wrote, first))
     }

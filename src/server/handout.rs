@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::admin::{Access, Status, Token, host_of_url};
+use crate::admin::{Access, Role, Status, Token, host_of_url};
 use crate::case::id::{Digest, Duration, ServiceId};
 use crate::case::map::{Atlas, AtlasEntry};
 use crate::case::settings::ServiceSettings;
@@ -201,11 +201,16 @@ impl Handout {
     }
 
     pub(super) fn access(&self) -> Access {
-        let tokens = self
-            .settings
-            .tokens
-            .iter()
-            .map(|token| Token { person: token.person.clone(), secret: token.token.value.clone() });
+        let tokens = self.settings.tokens.iter().map(|token| Token {
+            person: token.person.clone(),
+            role: match token.role {
+                config::Role::Viewer => Role::Viewer,
+                config::Role::Operator => Role::Operator,
+                config::Role::Admin => Role::Admin,
+            },
+            groups: token.groups.iter().cloned().collect(),
+            secret: token.token.value.clone(),
+        });
         Access {
             tokens: tokens.collect(),
             public_host: self.settings.server.public_url.as_deref().and_then(host_of_url),

@@ -21,6 +21,8 @@ const TOKEN: &str = "a-token-of-the-test";
 pub(crate) struct Program {
     pub(crate) folder: tempfile::TempDir,
     running: Option<Running>,
+    /// The token that the admin API is read with, where one is needed.
+    pub(crate) reads_with: Option<String>,
     /// Everything that it logged, over all its lives.
     pub(crate) log: Arc<Mutex<String>>,
 }
@@ -35,16 +37,46 @@ impl Program {
     /// Writes the configuration, and starts it.
     pub(crate) fn start(config: &str, rules: &str) -> Program {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("token"), TOKEN).expect("a token");
-        std::fs::write(folder.path().join("snapback.toml"), config).expect("the configuration");
-        std::fs::write(folder.path().join("rules.toml"), rules).expect("the rules");
-        let mut program = Program { folder, running: None, log: Arc::default() };
+        furnish(folder.path(), config, rules);
+        Program::over(folder)
+    }
+
+    /// Starts it in a folder that has its configuration.
+    pub(crate) fn over(folder: tempfile::TempDir) -> Program {
+        let mut program = Program { folder, running: None, reads_with: None, log: Arc::default() };
         program.start_again();
         program
     }
 
     pub(crate) fn path(&self, below: &str) -> std::path::PathBuf {
         self.folder.path().join(below)
+    }
+
+    /// Runs a command against it, with a token; gives its exit code and both outputs.
+    pub(crate) fn run(&self, token: Option<&str>, arguments: &[&str]) -> (Option<i32>, String) {
+        let admin = &self.running.as_ref().expect("it runs").admin;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_snapback"));
+        command.args(arguments).env("SNAPBACK_URL", format!("http://{admin}")).env_remove("SNAPBACK_TOKEN");
+        if let Some(token) = token {
+            command.env("SNAPBACK_TOKEN", token);
+        }
+        let ended = command.stdin(Stdio::null()).output().expect("it runs");
+        let said = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).expect("text")).concat();
+        (ended.status.code(), said)
+    }
+
+    /// Posts a body to the admin API with a token; gives the status and the answer.
+    pub(crate) fn post_admin(&self, token: &str, path: &str, kind: &str, body: &str) -> (u16, Value) {
+        let admin = &self.running.as_ref().expect("it runs").admin;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {token}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = exchange(admin, &request).expect("an answer");
+        let status =
+            answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        (status, serde_json::from_str(body).unwrap_or_default())
     }
 
     /// Starts it over what is in its folder.
@@ -121,7 +153,9 @@ impl Program {
     /// Reads the admin API.
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
         let admin = &self.running.as_ref()?.admin;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+        let bearer = self.reads_with.as_deref().map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let bearer = bearer.unwrap_or_default();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\n{bearer}Connection: close\r\n\r\n");
         serde_json::from_str(exchange(admin, &request)?.split_once("\r\n\r\n")?.1).ok()
     }
 
@@ -144,6 +178,13 @@ impl Program {
         assert_eq!(cases["cases"][0]["outcome"], outcome, "{cases:#}\n{}", self.said());
         cases["cases"][0].clone()
     }
+}
+
+/// Writes the configuration into a folder.
+pub(crate) fn furnish(folder: &Path, config: &str, rules: &str) {
+    std::fs::write(folder.join("token"), TOKEN).expect("a token");
+    std::fs::write(folder.join("snapback.toml"), config).expect("the configuration");
+    std::fs::write(folder.join("rules.toml"), rules).expect("the rules");
 }
 
 impl Drop for Program {

@@ -463,7 +463,7 @@ pub(crate) fn requests() -> Vec<Request> {
     let mut requests: Vec<Request> =
         wishes.into_iter().map(|what| Request::Of(service(), ask(what))).collect();
     requests.push(Request::Pause { by: "ann".into(), at: now(), reason: reason(), everything: true });
-    requests.push(Request::Resume { by: "ann".into(), at: now() });
+    requests.push(Request::Resume { by: "ann".into(), at: now(), everything: false });
     requests.push(Request::Release { by: "ann".into(), at: now() });
     requests
 }

@@ -20,9 +20,22 @@ stored! {
 #[serde(remote = "Request", rename_all = "snake_case")]
 enum RequestV1 {
     Of(ServiceId, Ask),
-    Pause { by: PersonId, at: Timestamp, reason: String, everything: bool },
-    Resume { by: PersonId, at: Timestamp },
-    Release { by: PersonId, at: Timestamp },
+    Pause {
+        by: PersonId,
+        at: Timestamp,
+        reason: String,
+        everything: bool,
+    },
+    Resume {
+        by: PersonId,
+        at: Timestamp,
+        #[serde(default)]
+        everything: bool,
+    },
+    Release {
+        by: PersonId,
+        at: Timestamp,
+    },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,0 +1,337 @@
+//! Acting over the admin API (product §4): a request of a token's principal becomes a delivery like any sender's, and is
+//! answered by what became of it. Checks the role; whether somebody may decide is the core's to say.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration as StdDuration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, FromRequest, Path, Request as HttpRequest, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing};
+use hyper::StatusCode;
+use hyper::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::access::{Principal, Role};
+use super::{Problem, View, stored};
+use crate::case::approval::PersonVote;
+use crate::case::command::{Ask, Request, Wish};
+use crate::case::event::Settlement;
+use crate::case::id::{CaseId, DeliveryId, Digest, Duration, ReleaseId, ServiceId};
+use crate::case::turn::Disposition;
+use crate::journal::inbox::{Delivery, NotStored, Received};
+
+/// An answer is waited for so long; then it is told where to look (house, "Answering askers").
+const ANSWER_WITHIN: StdDuration = StdDuration::from_secs(5);
+/// Reasons are sentences.
+const REASON_MAX: usize = 1000;
+
+type Shared = State<Arc<View>>;
+type Who = Extension<Option<Principal>>;
+
+/// The routes that change something, beside those of services, which share a path with a reading.
+pub(super) fn router() -> Router<Arc<View>> {
+    Router::new()
+        .route("/v1/cases/{id}/{verb}", post(routing::post(of_case)))
+        .route("/v1/pause", post(routing::post(pause)))
+        .route("/v1/resume", post(routing::post(resume)))
+}
+
+fn post(takes: routing::MethodRouter<Arc<View>>) -> routing::MethodRouter<Arc<View>> {
+    takes.fallback(async || Problem::Method("POST"))
+}
+
+/// `POST /v1/cases/{id}/{approve|deny|cancel|snooze|exonerate|settle}`.
+async fn of_case(
+    State(view): Shared,
+    Extension(who): Who,
+    path: Result<Path<(String, String)>, PathRejection>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let who = acting(who, Role::Operator)?;
+    let Path((id, verb)) = path.map_err(|_| Problem::NoRoute)?;
+    let case = CaseId::new(id);
+    let what = match verb.as_str() {
+        "approve" | "deny" => {
+            let VoteBody { plan, break_glass } = sent.read()?;
+            let break_glass = break_glass.map(|reason| sentence(&reason)).transpose()?;
+            let vote = PersonVote { yes: verb == "approve", digest: Digest::new(plan), break_glass };
+            Wish::Vote { case: case.clone(), vote }
+        }
+        "cancel" => sent.nothing_more(Wish::Cancel(case.clone()))?,
+        "snooze" => sent.nothing_more(Wish::Snooze(case.clone()))?,
+        "exonerate" => sent.nothing_more(Wish::Exonerate(case.clone()))?,
+        "settle" => Wish::Settle(case.clone(), sent.read::<SettleBody>()?.how.settlement()),
+        _ => return Err(Problem::NoRoute),
+    };
+    let service = ServiceId::parse(case.service().as_str());
+    ask(&view, service.ok_or_else(|| Problem::NoCase(case.to_string()))?, who, what).await
+}
+
+/// `POST /v1/services/{service}/{rollback|freeze|unfreeze|mark|unlock}`. The verb is the last part, because a service's
+/// name may hold a slash.
+pub(super) async fn of_service(
+    State(view): Shared,
+    Extension(who): Who,
+    path: Result<Path<String>, PathRejection>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let who = acting(who, Role::Operator)?;
+    let Path(path) = path.map_err(|_| Problem::NoRoute)?;
+    let (service, verb) = path.rsplit_once('/').ok_or(Problem::NoRoute)?;
+    let what = match verb {
+        "rollback" => {
+            let RollbackBody { to, reason } = sent.read()?;
+            Wish::Rollback { to: to.map(ReleaseId::new), reason: sentence(&reason)? }
+        }
+        "freeze" => {
+            let FreezeBody { seconds, reason } = sent.read()?;
+            let length = Duration::from_secs(i64::from(seconds));
+            Wish::Freeze { length, reason: sentence(&reason)? }
+        }
+        "unfreeze" => sent.nothing_more(Wish::Unfreeze)?,
+        "mark" => {
+            let MarkBody { good, release, reason } = sent.read()?;
+            Wish::Mark { release: ReleaseId::new(release), good, reason: sentence(&reason)? }
+        }
+        "unlock" => {
+            let UnlockBody { release, reason } = sent.read()?;
+            Wish::Unlock { release: ReleaseId::new(release), reason: sentence(&reason)? }
+        }
+        _ => return Err(Problem::NoRoute),
+    };
+    let service = ServiceId::parse(service).ok_or_else(|| Problem::NoService(service.to_owned()))?;
+    ask(&view, service, who, what).await
+}
+
+/// `POST /v1/pause`. Everything, people's acts too, takes an admin.
+async fn pause(State(view): Shared, Extension(who): Who, sent: Sent) -> Result<Response, Problem> {
+    let who = acting(who, Role::Operator)?;
+    let PauseBody { everything, reason } = sent.read()?;
+    if everything {
+        needs(&who, Role::Admin)?;
+    }
+    let at = (view.now)();
+    hand_over(&view, Request::Pause { by: who.person, at, reason: sentence(&reason)?, everything }).await
+}
+
+/// `POST /v1/resume`. A hold takes an admin, and so does a pause of everything, which the core looks at.
+async fn resume(State(view): Shared, Extension(who): Who, sent: Sent) -> Result<Response, Problem> {
+    let who = acting(who, Role::Operator)?;
+    let ResumeBody { hold } = sent.read()?;
+    let at = (view.now)();
+    if hold {
+        needs(&who, Role::Admin)?;
+        return hand_over(&view, Request::Release { by: who.person, at }).await;
+    }
+    let everything = who.role >= Role::Admin;
+    hand_over(&view, Request::Resume { by: who.person, at, everything }).await
+}
+
+/// Whoever acts shows a token, and has the role.
+fn acting(who: Option<Principal>, role: Role) -> Result<Principal, Problem> {
+    let who = who.ok_or(Problem::Token)?;
+    needs(&who, role)?;
+    Ok(who)
+}
+
+fn needs(who: &Principal, role: Role) -> Result<(), Problem> {
+    if who.role >= role {
+        return Ok(());
+    }
+    let (has, takes) = (who.role.word(), role.word());
+    Err(Problem::Forbidden(format!("{} has the role {has}, and this takes {takes}", who.person)))
+}
+
+async fn ask(view: &View, service: ServiceId, who: Principal, what: Wish) -> Result<Response, Problem> {
+    let groups: BTreeSet<_> = who.groups;
+    let ask = Ask { by: who.person, at: (view.now)(), groups, what };
+    hand_over(view, Request::Of(service, ask)).await
+}
+
+/// Stores a request, and answers by what became of it.
+async fn hand_over(view: &View, request: Request) -> Result<Response, Problem> {
+    let not_stored = |why: NotStored| {
+        tracing::warn!(%why, "a request could not be stored");
+        Problem::NotReady
+    };
+    let delivery = Delivery::request(request, (view.now)()).map_err(not_stored)?;
+    match view.inbox.receive(delivery).await.map_err(not_stored)? {
+        Received::New(id) => answer(view, id).await,
+        Received::Seen => Err(Problem::Conflict("the same request was made a moment ago".to_owned())),
+    }
+}
+
+/// Waits for what becomes of a request, and says where to look when that takes too long.
+async fn answer(view: &View, id: DeliveryId) -> Result<Response, Problem> {
+    if let Ok(became) = timeout(ANSWER_WITHIN, disposition(view, id)).await {
+        return told(became?);
+    }
+    let says = format!("stored as delivery {}, and not decided yet: see /v1/cases and /v1/state", id.0);
+    let body = serde_json::json!({ "status": "accepted", "says": says });
+    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+async fn disposition(view: &View, id: DeliveryId) -> Result<Disposition, Problem> {
+    let mut commits = view.commits.clone();
+    loop {
+        // Marked as seen before looking: a commit in between is not missed.
+        commits.borrow_and_update();
+        let became = stored(view, move |reader| reader.disposition(id)).await?;
+        if let Some(became) = became.and_then(|all| all.into_iter().next()) {
+            return Ok(became);
+        }
+        // Nothing is committed any more by a journal that ended.
+        commits.changed().await.map_err(|_| Problem::NotReady)?;
+    }
+}
+
+fn told(became: Disposition) -> Result<Response, Problem> {
+    match became {
+        Disposition::Done(says) => {
+            Ok(Json(serde_json::json!({ "status": "done", "says": says })).into_response())
+        }
+        Disposition::Forbidden(why) => Err(Problem::Forbidden(why)),
+        Disposition::Conflict(why)
+        | Disposition::Unmapped(why)
+        | Disposition::Dead(why)
+        | Disposition::TooMany(why) => Err(Problem::Conflict(why)),
+        Disposition::Taken(service)
+        | Disposition::Repeated(service)
+        | Disposition::Idle(service)
+        | Disposition::OutOfScope(service) => {
+            Err(Problem::Conflict(format!("{service} took it for a signal")))
+        }
+    }
+}
+
+/// What came with a request: JSON, or nothing.
+pub(super) struct Sent(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request(request: HttpRequest, state: &S) -> Result<Sent, Problem> {
+        let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_owned());
+        let body = Bytes::from_request(request, state).await;
+        let body = body.map_err(|why| match why.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
+            _ => Problem::Body(why.body_text()),
+        })?;
+        let kind = kind.as_deref().and_then(|kind| kind.split(|byte| *byte == b';').next());
+        let json = kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/json"));
+        if json || body.is_empty() {
+            return Ok(Sent(body));
+        }
+        Err(Problem::Body("it must be application/json".to_owned()))
+    }
+}
+
+impl Sent {
+    /// Reads it; nothing counts as an empty object.
+    fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        let body = if self.0.is_empty() { b"{}".as_slice() } else { &self.0 };
+        serde_json::from_slice(body).map_err(|error| Problem::Body(error.to_string()))
+    }
+
+    /// The wish, if nothing came that would change it.
+    fn nothing_more(&self, wish: Wish) -> Result<Wish, Problem> {
+        self.read::<Nothing>()?;
+        Ok(wish)
+    }
+}
+
+/// A reason that people will read: there, and not a book.
+fn sentence(text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > REASON_MAX {
+        return Err(Problem::Body(format!("a reason has 1 to {REASON_MAX} characters")));
+    }
+    Ok(text.to_owned())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VoteBody {
+    /// The digest of the plan that they saw.
+    plan: String,
+    /// They decide alone, for this reason.
+    break_glass: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettleBody {
+    how: How,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum How {
+    LookAgain,
+    TookEffect,
+    GiveUp,
+}
+
+impl How {
+    fn settlement(self) -> Settlement {
+        match self {
+            How::LookAgain => Settlement::LookAgain,
+            How::TookEffect => Settlement::TookEffect,
+            How::GiveUp => Settlement::GiveUp,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RollbackBody {
+    to: Option<String>,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FreezeBody {
+    /// For so many seconds.
+    seconds: u32,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MarkBody {
+    good: bool,
+    release: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnlockBody {
+    release: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PauseBody {
+    #[serde(default)]
+    everything: bool,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResumeBody {
+    #[serde(default)]
+    hold: bool,
+}

@@ -1,0 +1,275 @@
+//! Commands that ask a running server for something: they show what is meant, ask where a person can answer, and end with
+//! 3 where the server says no.
+
+use std::io::{IsTerminal, Write};
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use snapback::admin::shapes::{CaseShape, ServiceShape, StateShape};
+use snapback::config::length;
+
+use super::Output;
+use super::client::{Client, ServerFlags, shaped};
+use super::decision;
+use super::failure::{Failure, Finished, print, print_json};
+use super::table::plain;
+
+/// Which server, and whether anybody is asked first.
+#[derive(Debug, Args)]
+pub(super) struct ActFlags {
+    #[command(flatten)]
+    server: ServerFlags,
+    /// Do it without asking first
+    #[arg(long, global = true)]
+    yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RollbackFlags {
+    #[command(flatten)]
+    act: ActFlags,
+    /// The service, such as checkout@production
+    service: String,
+    /// To this release; without it, the newest that has proven itself
+    #[arg(long, value_name = "RELEASE")]
+    to: Option<String>,
+    /// Why, for the thread and the audit
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FreezeFlags {
+    #[command(flatten)]
+    act: ActFlags,
+    /// The service
+    service: String,
+    /// For how long, such as 2h
+    #[arg(long = "for", value_name = "LENGTH")]
+    length: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UnfreezeFlags {
+    #[command(flatten)]
+    act: ActFlags,
+    /// The service
+    service: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mark {
+    /// It is good
+    Good,
+    /// It is bad
+    Bad,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MarkFlags {
+    #[command(flatten)]
+    act: ActFlags,
+    /// What it is
+    #[arg(value_enum)]
+    mark: Mark,
+    /// The service
+    service: String,
+    /// Which release
+    #[arg(long, value_name = "RELEASE")]
+    release: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UnlockFlags {
+    #[command(flatten)]
+    act: ActFlags,
+    /// The service
+    service: String,
+    /// Which release may go out again
+    #[arg(long, value_name = "RELEASE")]
+    release: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PauseFlags {
+    #[command(flatten)]
+    act: ActFlags,
+    /// People's acts too, and not only what is automatic
+    #[arg(long)]
+    everything: bool,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResumeFlags {
+    #[command(flatten)]
+    act: ActFlags,
+    /// Lift a hold, after its reasons and the marks that nobody knows were shown
+    #[arg(long)]
+    hold: bool,
+}
+
+/// How a case is settled that needs a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum How {
+    /// Look again
+    LookAgain,
+    /// It took effect
+    TookEffect,
+    /// Give up
+    GiveUp,
+}
+
+pub(super) fn rollback(flags: &RollbackFlags) -> Result<Finished, Failure> {
+    let door = Door::new(&flags.act)?;
+    let service: ServiceShape = shaped(&door.client.get(&service_path(&flags.service, None), &[])?)?;
+    let from = plain(service.current.as_deref().unwrap_or("what serves now"));
+    let to = plain(flags.to.as_deref().unwrap_or("the newest release that has proven itself"));
+    let mut means = vec![format!("roll {} back: {from} → {to}", plain(&flags.service))];
+    means.extend(service.ready.reasons.iter().map(|why| format!("  in its way: {}", plain(why))));
+    let body = json!({ "to": flags.to, "reason": flags.reason });
+    door.ask(&service_path(&flags.service, Some("rollback")), &means.join("\n"), &body)
+}
+
+pub(super) fn freeze(flags: &FreezeFlags) -> Result<Finished, Failure> {
+    let length = length(&flags.length).map_err(|fault| {
+        Failure::wrong(format!("--for {:?}: {fault}", flags.length), "write it like 30m or 2h")
+    })?;
+    let means = format!("nothing automatic on {} for {}", flags.service, flags.length);
+    let body = json!({ "seconds": length.as_secs(), "reason": flags.reason });
+    Door::new(&flags.act)?.of_service(&flags.service, "freeze", &means, &body)
+}
+
+pub(super) fn unfreeze(flags: &UnfreezeFlags) -> Result<Finished, Failure> {
+    let means = format!("lift the freeze of {}", flags.service);
+    Door::new(&flags.act)?.of_service(&flags.service, "unfreeze", &means, &json!({}))
+}
+
+pub(super) fn mark(flags: &MarkFlags) -> Result<Finished, Failure> {
+    let good = flags.mark == Mark::Good;
+    let word = if good { "good" } else { "bad" };
+    let means = format!("hold {} of {} for {word}", flags.release, flags.service);
+    let body = json!({ "good": good, "release": flags.release, "reason": flags.reason });
+    Door::new(&flags.act)?.of_service(&flags.service, "mark", &means, &body)
+}
+
+pub(super) fn unlock(flags: &UnlockFlags) -> Result<Finished, Failure> {
+    let means = format!("let {} of {} go out again", flags.release, flags.service);
+    let body = json!({ "release": flags.release, "reason": flags.reason });
+    Door::new(&flags.act)?.of_service(&flags.service, "unlock", &means, &body)
+}
+
+pub(super) fn pause(flags: &PauseFlags) -> Result<Finished, Failure> {
+    let what = if flags.everything { "no act at all, people's included" } else { "nothing automatic" };
+    let body = json!({ "everything": flags.everything, "reason": flags.reason });
+    let means = format!("{what}, on any service, until it is resumed");
+    Door::new(&flags.act)?.ask(&["v1", "pause"], &means, &body)
+}
+
+pub(super) fn resume(flags: &ResumeFlags) -> Result<Finished, Failure> {
+    let door = Door::new(&flags.act)?;
+    let means = if flags.hold {
+        let state: StateShape = shaped(&door.client.get(&["v1", "state"], &[])?)?;
+        let reasons = state.hold.reasons.iter().map(|reason| format!("  {}", plain(reason)));
+        let head = "lift the hold; its reasons, each to be looked at first:".to_owned();
+        std::iter::once(head).chain(reasons).collect::<Vec<_>>().join("\n")
+    } else {
+        "go on with what is automatic, on every service".to_owned()
+    };
+    door.ask(&["v1", "resume"], &means, &json!({ "hold": flags.hold }))
+}
+
+/// The server that is asked, and whether a person is asked first.
+pub(super) struct Door {
+    pub(super) client: Client,
+    pub(super) output: Output,
+    yes: bool,
+}
+
+impl Door {
+    pub(super) fn new(flags: &ActFlags) -> Result<Door, Failure> {
+        Ok(Door { client: Client::new(&flags.server)?, output: flags.server.output, yes: flags.yes })
+    }
+
+    /// A vote on what a case asks now: the plan is shown, and the vote is on exactly that.
+    pub(super) fn vote(&self, id: &str, verb: &str, break_glass: Option<&str>) -> Result<Finished, Failure> {
+        let case: CaseShape = shaped(&self.client.get(&["v1", "cases", id], &[])?)?;
+        let plan = case.plan.as_ref().and_then(|plan| Some((plan, plan.digest.as_ref()?)));
+        let Some((plan, digest)) = plan else {
+            let says = format!("{}: it has no plan to vote on", plain(id));
+            return Err(Failure::refused(says, "see `snapback cases show`"));
+        };
+        let mut means = vec![format!("{verb} this plan of {}:", plain(&case.service))];
+        means.extend(decision::steps(plan));
+        let mut body = json!({ "plan": digest });
+        if let Some(reason) = break_glass {
+            means.push(format!("and decide it alone: {}", plain(reason)));
+            body["break_glass"] = reason.into();
+        }
+        self.ask(&["v1", "cases", id, verb], &means.join("\n"), &body)
+    }
+
+    /// What needs no more than the case.
+    pub(super) fn of_case(&self, id: &str, verb: &str, means: &str) -> Result<Finished, Failure> {
+        self.ask(&["v1", "cases", id, verb], &format!("{}: {means}", plain(id)), &json!({}))
+    }
+
+    pub(super) fn settle(&self, id: &str, how: How) -> Result<Finished, Failure> {
+        let (word, means) = match how {
+            How::LookAgain => ("look-again", "look again at what the act did"),
+            How::TookEffect => ("took-effect", "take the act for done"),
+            How::GiveUp => ("give-up", "give the act up"),
+        };
+        self.ask(&["v1", "cases", id, "settle"], &format!("{}: {means}", plain(id)), &json!({ "how": word }))
+    }
+
+    fn of_service(&self, service: &str, verb: &str, means: &str, body: &Value) -> Result<Finished, Failure> {
+        self.ask(&service_path(service, Some(verb)), means, body)
+    }
+
+    /// Says what is meant, asks, and hands it over.
+    fn ask(&self, path: &[&str], means: &str, body: &Value) -> Result<Finished, Failure> {
+        if !self.yes && !agreed(means)? {
+            let next = "answer y on a terminal, or give --yes";
+            return Err(Failure::refused("not done, because nobody agreed to it", next));
+        }
+        let answer = self.client.post(path, body)?;
+        if self.output == Output::Json {
+            return print_json(&answer);
+        }
+        print(&plain(answer["says"].as_str().unwrap_or("done")))
+    }
+}
+
+/// The route of a service. Its name may hold a slash, and the route takes it so.
+fn service_path<'a>(service: &'a str, verb: Option<&'a str>) -> Vec<&'a str> {
+    ["v1", "services"].into_iter().chain(service.split('/')).chain(verb).collect()
+}
+
+/// Says what is meant, and asks on the terminal. Where nobody can answer, the answer is no.
+fn agreed(means: &str) -> Result<bool, Failure> {
+    let mut err = std::io::stderr();
+    let terminal = std::io::stdin().is_terminal();
+    let question = if terminal { "do it? [y/N] " } else { "" };
+    let unasked = |error: std::io::Error| {
+        Failure::failed(format!("the question: {error}"), "give --yes, and it is not asked")
+    };
+    write!(err, "{means}\n{question}").and_then(|()| err.flush()).map_err(unasked)?;
+    if !terminal {
+        return Ok(false);
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(unasked)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}

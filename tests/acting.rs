@@ -1,0 +1,291 @@
+//! People who act on the real program, by command and over HTTP: who may, what becomes of it on a real folder, and which
+//! answer and exit code a no has.
+
+mod binary;
+
+use std::path::Path;
+
+use binary::{Program, furnish};
+use serde_json::{Value, json};
+use snapback::case::id::{Duration, Timestamp};
+
+const SERVICE: &str = "checkout@production";
+/// Of the group that decides.
+const ALICE: Option<&str> = Some("token-of-alice");
+/// An operator of another group.
+const OSCAR: Option<&str> = Some("token-of-oscar");
+const VERA: Option<&str> = Some("token-of-vera");
+const ADA: Option<&str> = Some("token-of-ada");
+
+/// Release 41 served for two hours, 42 serves since two minutes.
+fn begin(rules: &str) -> Program {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("srv");
+    furnish(folder.path(), &CONFIG.replace("SRV", &root.display().to_string()), rules);
+    for token in [ALICE, OSCAR, VERA, ADA].into_iter().flatten() {
+        std::fs::write(folder.path().join(token), token).expect("a token");
+    }
+    for release in ["40", "41", "42"] {
+        std::fs::create_dir_all(root.join("releases").join(release)).expect("a release");
+    }
+    let line = |release: &str, ago: i64| {
+        let at = now() - Duration::from_secs(ago);
+        format!("{{\"release\":\"{release}\",\"at\":\"{at}\",\"by\":\"sam\"}}\n")
+    };
+    let log = [line("40", 9000), line("41", 7200), line("42", 120)].concat();
+    std::fs::write(root.join("deployments.jsonl"), log).expect("the log");
+    std::os::unix::fs::symlink("releases/42", root.join("current")).expect("a link");
+    let mut program = Program::over(folder);
+    program.reads_with = VERA.map(str::to_owned);
+    program.wait("the folder to be read", "/v1/services/checkout@production", |service| {
+        service["current"] == "42"
+    });
+    program
+}
+
+#[expect(clippy::disallowed_methods, reason = "the real program lives in real time")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+fn serving(program: &Program) -> String {
+    let link = std::fs::read_link(program.path("srv/current")).expect("a link");
+    link.file_name().expect("a release").to_string_lossy().into_owned()
+}
+
+fn fires(program: &Program) {
+    let labels = json!({ "alertname": "HighErrorRate", "service": "checkout", "environment": "production" });
+    assert_eq!(program.post(&labels, now(), None), 200);
+}
+
+/// A command that ends so, and says so.
+#[track_caller]
+fn ends(program: &Program, token: Option<&str>, arguments: &[&str], code: i32, says: &str) {
+    let (ended, said) = program.run(token, arguments);
+    assert!(ended == Some(code) && said.contains(says), "{arguments:?}: {ended:?}, wanted {code}: {said}");
+}
+
+fn phase(cases: &Value) -> &str {
+    cases["cases"][0]["phase"].as_str().unwrap_or("none")
+}
+
+#[test]
+fn whoever_may_approves_and_nobody_else_does() {
+    let program = begin(ASKS);
+    fires(&program);
+    let cases = program.wait("the question", "/v1/cases", |cases| phase(cases) == "awaiting_approval");
+    let id = cases["cases"][0]["id"].as_str().expect("a case").to_owned();
+    let approve = ["cases", "approve", &id, "--yes"];
+
+    ends(&program, None, &approve, 1, "SNAPBACK_TOKEN");
+    ends(&program, VERA, &approve, 3, "takes operator");
+    ends(&program, OSCAR, &approve, 3, "token:oscar is not in a group that decides here: sre");
+    ends(&program, ADA, &approve, 3, "token:ada is not in a group");
+    ends(&program, ALICE, &["cases", "approve", &id], 3, "switch");
+    let path = format!("/v1/cases/{id}/approve");
+    let another = json!({ "plan": "0".repeat(64) }).to_string();
+    let (status, answer) = program.post_admin(ALICE.expect("hers"), &path, "application/json", &another);
+    assert_eq!((status, &answer["type"]), (409, &"urn:snapback:problem:conflict".into()), "{answer}");
+    assert_eq!(serving(&program), "42", "none of these did anything");
+
+    ends(&program, ALICE, &approve, 0, "");
+    program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "41");
+    assert_eq!(serving(&program), "41");
+    ends(&program, ALICE, &approve, 3, "nothing is asked here now");
+    let case = program.get(&format!("/v1/cases/{id}")).expect("the case");
+    assert_eq!(case["votes"][0]["by"], "token:alice", "{case:#}");
+    assert_eq!(case["votes"].as_array().map(Vec::len), Some(1), "{case:#}");
+}
+
+#[test]
+fn a_rollback_by_command_asks_and_is_done_once() {
+    let program = begin(ASKS);
+    let rollback = ["rollback", SERVICE, "--reason", "the basket is empty", "--yes"];
+    ends(&program, VERA, &rollback, 3, "takes operator");
+    ends(
+        &program,
+        ALICE,
+        &["rollback", "nobody@production", "--reason", "x", "--yes"],
+        1,
+        "snapback services",
+    );
+    ends(&program, ALICE, &["rollback", SERVICE, "--to", "39", "--reason", "x", "--yes"], 3, "39");
+    // Whoever operates may ask for one; whoever may approve decides.
+    ends(&program, OSCAR, &rollback, 0, "whoever may approve is asked");
+    let cases = program.wait("the question", "/v1/cases", |cases| phase(cases) == "awaiting_approval");
+    let id = cases["cases"][0]["id"].as_str().expect("a case").to_owned();
+    ends(&program, OSCAR, &["cases", "deny", &id, "--yes"], 3, "is not in a group");
+    ends(&program, ALICE, &["cases", "deny", &id, "--yes"], 0, "");
+    assert_eq!(program.wait_for_outcome("denied")["id"], id.as_str());
+    assert_eq!(serving(&program), "42");
+
+    // The wish of somebody who may approve is their yes, and one is enough here.
+    let to = ["rollback", SERVICE, "--to", "40", "--reason", "older", "--yes"];
+    ends(&program, ALICE, &to, 0, "your wish is your yes");
+    program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "40");
+    assert_eq!(serving(&program), "40");
+    let case = program.get(&format!("/v1/cases/{SERVICE}.2")).expect("the case");
+    assert_eq!(case["votes"][0]["by"], "token:alice", "{case:#}");
+}
+
+#[test]
+fn services_are_frozen_marked_and_paused_by_whoever_may() {
+    let program = begin(ACTS);
+    let service = "/v1/services/checkout@production";
+    ends(&program, OSCAR, &["freeze", SERVICE, "--for", "soon", "--reason", "x", "--yes"], 2, "--for");
+    ends(
+        &program,
+        OSCAR,
+        &["freeze", SERVICE, "--for", "2h", "--reason", "a sale", "--yes"],
+        0,
+        "frozen until",
+    );
+    let frozen = program.get(service).expect("the service");
+    assert_eq!(frozen["freeze"]["reason"], "a sale", "{frozen:#}");
+    ends(&program, OSCAR, &["unfreeze", SERVICE, "--yes"], 3, "sre");
+    ends(&program, ALICE, &["unfreeze", SERVICE, "--yes"], 0, "not frozen");
+    ends(&program, ALICE, &["unfreeze", SERVICE, "--yes"], 3, "it is not frozen");
+
+    let ledger = |of: &Value, release: &str| {
+        let all = of["releases"].as_array().expect("releases").iter();
+        all.clone().find(|one| one["release"] == release).expect("it is there")["ledger"].clone()
+    };
+    ends(&program, ALICE, &["mark", "bad", SERVICE, "--release", "41", "--reason", "slow", "--yes"], 0, "");
+    assert_eq!(ledger(&program.get(service).expect("it"), "41"), "bad");
+    ends(&program, ALICE, &["mark", "good", SERVICE, "--release", "41", "--reason", "fine", "--yes"], 0, "");
+    assert_eq!(ledger(&program.get(service).expect("it"), "41"), "good");
+    ends(&program, ALICE, &["unlock", SERVICE, "--release", "42", "--reason", "x", "--yes"], 3, "42");
+
+    ends(&program, ALICE, &["pause", "--everything", "--reason", "x", "--yes"], 3, "takes admin");
+    ends(&program, ADA, &["pause", "--everything", "--reason", "a migration", "--yes"], 0, "");
+    assert_eq!(program.get("/v1/state").expect("the state")["pause"]["everything"], true);
+    ends(&program, ALICE, &["resume", "--yes"], 3, "takes an admin");
+    ends(&program, ALICE, &["pause", "--reason", "x", "--yes"], 3, "everything is paused already");
+    ends(&program, ADA, &["resume", "--yes"], 0, "");
+    ends(&program, ALICE, &["pause", "--reason", "a look", "--yes"], 0, "");
+    ends(&program, ALICE, &["resume", "--yes"], 0, "");
+    ends(&program, ADA, &["resume", "--hold", "--yes"], 3, "hold");
+    assert_eq!(program.get("/v1/state").expect("the state")["paused"], false);
+}
+
+#[test]
+fn a_pause_outlives_the_process_and_stops_what_is_automatic() {
+    let mut program = begin(ACTS);
+    ends(&program, ALICE, &["pause", "--reason", "a look", "--yes"], 0, "");
+    program.kill();
+    program.start_again();
+    program.wait("the folder to be read", "/v1/services/checkout@production", |of| of["current"] == "42");
+    fires(&program);
+    program.wait("a question instead of an act", "/v1/cases", |cases| phase(cases) == "awaiting_approval");
+    assert_eq!(serving(&program), "42");
+}
+
+#[test]
+fn a_request_that_cannot_be_read_changes_nothing() {
+    let program = begin(ASKS);
+    let alice = ALICE.expect("hers");
+    let json = "application/json";
+    let freeze = "/v1/services/checkout@production/freeze";
+    let long = json!({ "seconds": 60, "reason": "x".repeat(1001) }).to_string();
+    let huge = json!({ "seconds": 60, "reason": "x".repeat(70 << 10) }).to_string();
+    for (path, kind, body, status, name) in [
+        (freeze, json, "{", 400, "body"),
+        (freeze, json, "", 400, "body"),
+        (freeze, "text/plain", r#"{"seconds":60,"reason":"x"}"#, 400, "body"),
+        (freeze, json, r#"{"seconds":60,"reason":"x","force":true}"#, 400, "body"),
+        (freeze, json, r#"{"seconds":-60,"reason":"x"}"#, 400, "body"),
+        (freeze, json, r#"{"seconds":60,"reason":"  "}"#, 400, "body"),
+        (freeze, json, &long, 400, "body"),
+        (freeze, json, &huge, 413, "body-too-large"),
+        ("/v1/services/checkout/freeze", json, r#"{"seconds":60,"reason":"x"}"#, 404, "no-such-service"),
+        ("/v1/services/checkout@production/melt", json, "{}", 404, "not-found"),
+        ("/v1/cases/nobody/cancel", json, "{}", 404, "no-such-case"),
+        ("/v1/cases/checkout@production.7/cancel", json, "{}", 409, "conflict"),
+        ("/v1/cases/checkout@production.7/explanation", json, "{}", 405, "method-not-allowed"),
+        ("/v1/resume", json, "{}", 409, "conflict"),
+    ] {
+        let (answered, answer) = program.post_admin(alice, path, kind, body);
+        let problem = format!("urn:snapback:problem:{name}");
+        assert_eq!((answered, &answer["type"]), (status, &problem.into()), "{path} {body:.80}: {answer}");
+    }
+    let service = program.get("/v1/services/checkout@production").expect("the service");
+    assert_eq!(service["freeze"], Value::Null);
+    assert!(Path::new(&program.path("srv/current")).exists());
+}
+
+const ASKS: &str = r#"[[rule]]
+name = "ask"
+action = "approve"
+"#;
+
+const ACTS: &str = r#"[[rule]]
+name = "take it back"
+action = "rollback"
+countdown = "1s"
+"#;
+
+const CONFIG: &str = r#"mode = "live"
+rules = "rules.toml"
+
+[server]
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+
+[store]
+url = "sqlite:data/snapback.db"
+
+[tokens.alice]
+token = { file = "token-of-alice" }
+role = "operator"
+groups = ["sre"]
+
+[tokens.oscar]
+token = { file = "token-of-oscar" }
+role = "operator"
+groups = ["design"]
+
+[tokens.vera]
+token = { file = "token-of-vera" }
+role = "viewer"
+
+[tokens.ada]
+token = { file = "token-of-ada" }
+role = "admin"
+
+[groups.sre]
+slack_users = []
+
+[groups.design]
+slack_users = []
+
+[guards]
+clock_skew = "1s"
+episode_settle = "1s"
+provider_grace = "30s"
+
+[verify.default]
+settle = "1s"
+within = "30s"
+clear_for = "1s"
+
+[approvals.default]
+from = ["sre"]
+
+[sources.prometheus]
+kind = "alertmanager"
+bearer_token = { file = "token" }
+services = ["*@production"]
+lag = "1s"
+
+[providers.hosts]
+kind = "directory"
+
+[[service]]
+name = "checkout"
+environment = "production"
+provider = "hosts"
+target = { root = "SRV" }
+soak = "2s"
+inherit_good = true
+migrations = "none"
+"#;
