@@ -15,7 +15,8 @@ use snapback::case::id::Timestamp;
 
 /// How long anything here may take before the test says what was missing.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
-const TOKEN: &str = "a-token-of-the-test";
+/// What its sender shows, and who reads where a token is needed.
+pub(crate) const TOKEN: &str = "a-token-of-the-test";
 
 /// A folder with a configuration, and the program that runs on it, if it runs.
 pub(crate) struct Program {
