@@ -5,7 +5,7 @@
 mod desk_world;
 
 use desk_world::{Takes, World, id, row, settings};
-use snapback::case::command::{Request, Wish};
+use snapback::case::command::{Ask, Request, Wish};
 use snapback::case::decide::Verdict;
 use snapback::case::event::Settlement;
 use snapback::case::id::{CaseId, Duration};
@@ -170,6 +170,52 @@ fn a_freeze_stops_what_is_automatic_until_it_is_lifted() {
     assert!(matches!(by_operator, Disposition::Forbidden(_)), "{by_operator:?}");
     assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], Wish::Unfreeze)));
     assert!(is_conflict(&world.wishes_as("checkout", "ann", &["sre"], Wish::Unfreeze)));
+}
+
+/// Whoever decides nothing neither ends a freeze by a shorter one, nor a rule's case by a rollback of their own, nor says
+/// yes to what is asked.
+#[test]
+fn what_stops_is_not_loosened_by_who_decides_nothing() {
+    let freeze = |length| Wish::Freeze { length, reason: reason() };
+    let mut world = automatic();
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], freeze(Duration::from_hours(8)))));
+    let shorter = world.wishes_as("checkout", "carl", &["ops"], freeze(Duration::from_secs(1)));
+    assert!(matches!(shorter, Disposition::Forbidden(_)), "{shorter:?}");
+    assert!(is_done(&world.wishes_as("checkout", "carl", &["ops"], freeze(Duration::from_hours(9)))));
+    for length in [Duration::ZERO, Duration::from_hours(24 * 15)] {
+        assert!(is_conflict(&world.wishes_as("checkout", "ann", &["sre"], freeze(length))));
+    }
+
+    let rollback = || Wish::Rollback { to: None, reason: reason() };
+    for mut world in [automatic(), asking()] {
+        world.fires("checkout", "f1");
+        world.pass(5);
+        let before = world.dossier("checkout").clone();
+        let refused = world.wishes_as("checkout", "carl", &["ops"], rollback());
+        assert!(matches!(refused, Disposition::Forbidden(_)), "{refused:?}");
+        assert_eq!(*world.dossier("checkout"), before);
+    }
+}
+
+/// A request that nobody answered in time, because the process was away, is not carried out hours later.
+#[test]
+fn an_old_request_is_not_carried_out_and_still_stops() {
+    let mut world = asking();
+    world.fires("checkout", "f1");
+    world.pass(5);
+    let at = world.now - Duration::from_secs(61);
+    let ask = |what| {
+        let groups = ["sre".into()].into();
+        Request::Of("checkout@production".into(), Ask { by: "ann".into(), at, groups, what })
+    };
+    let yes = world.yes("checkout");
+    for what in [yes, Wish::Rollback { to: None, reason: reason() }, Wish::Exonerate(case(1))] {
+        let answer = world.asks(ask(what.clone()));
+        assert!(is_conflict(&answer), "{what:?}: {answer:?}");
+    }
+    world.pass(60);
+    assert!(world.requests.is_empty(), "{}", world.told());
+    assert!(is_done(&world.asks(ask(Wish::Cancel(case(1))))));
 }
 
 /// A pause stops what is automatic everywhere; with everything, people's acts as well; each is lifted once.

@@ -103,9 +103,10 @@ impl ApprovalPolicy {
         self.from.iter().any(|clause| roster.has(person, clause))
     }
 
-    /// Whether somebody of these groups may vote, deny, cancel or settle, or may say yes alone.
-    pub fn names(&self, groups: &BTreeSet<GroupName>) -> bool {
-        self.from.iter().flatten().chain(&self.break_glass).any(|group| groups.contains(group))
+    /// Whether somebody of these groups may decide, or, where they would do it alone and with a reason, may do that.
+    pub fn names(&self, groups: &BTreeSet<GroupName>, alone: bool) -> bool {
+        let alone = self.break_glass.iter().filter(|_| alone);
+        self.from.iter().flatten().chain(alone).any(|group| groups.contains(group))
     }
 
     /// Whether this person alone may say yes.

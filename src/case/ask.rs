@@ -12,6 +12,8 @@ use super::turn::Disposition;
 
 /// A snooze lasts so long (product §10).
 const SNOOZE: Duration = Duration::from_mins(15);
+/// A request that waited longer, for a process that was away, is not what anybody wants now.
+const ASKED_WITHIN: Duration = Duration::from_mins(1);
 /// The longest freeze: whoever wants more says so again.
 const FREEZE_MAX: Duration = Duration::from_hours(14 * 24);
 
@@ -33,14 +35,19 @@ fn conflict<T>(why: impl Into<String>) -> Result<T, Refusal> {
 impl Scribe<'_> {
     /// Takes one request.
     pub(super) fn ask(&mut self, ask: &Ask) {
+        let old = self.view.now.duration_since(ask.at) > ASKED_WITHIN;
         let answer = match &ask.what {
+            // Whoever asked has seen no answer, and the world went on. What only stops is done all the same.
+            what if old && !matches!(what, Wish::Cancel(_) | Wish::Freeze { .. }) => {
+                conflict(format!("asked at {}, which is too long ago to be meant now: ask again", ask.at))
+            }
             Wish::Vote { case, vote } => self.vote(case, ask, vote.clone()),
             Wish::Cancel(case) => self.cancel(case, ask),
             Wish::Snooze(case) => self.snooze(case, ask),
             Wish::Exonerate(case) => self.exonerate(case, ask),
             Wish::Settle(case, how) => self.settle(case, ask, *how),
-            Wish::Rollback { to, reason } => self.rollback(ask.by.clone(), to.clone(), reason),
-            Wish::Freeze { length, reason } => self.freeze(ask.by.clone(), *length, reason),
+            Wish::Rollback { to, reason } => self.rollback(ask, to.clone(), reason),
+            Wish::Freeze { length, reason } => self.freeze(ask, *length, reason),
             Wish::Unfreeze => self.unfreeze(ask),
             Wish::Mark { release, good, reason } => self.mark(release, *good, ask, reason),
             Wish::Unlock { release, .. } => self.unlock(release, ask),
@@ -60,7 +67,7 @@ impl Scribe<'_> {
         let asked = matches!(open.phase, Phase::AwaitingApproval { until } if self.view.now < until);
         let same = open.plan.as_ref().is_some_and(|plan| plan.digest == vote.digest);
         let refused = match (asked, same) {
-            (true, true) => self.may_decide(ask),
+            (true, true) => self.may_vote(ask, vote.break_glass.is_some()),
             (true, false) => Err(Refusal::Conflict("this plan was replaced by another".into())),
             (false, _) => Err(Refusal::Conflict("nothing is asked here now".into())),
         };
@@ -120,13 +127,18 @@ impl Scribe<'_> {
 
     /// Whether they belong to a group that decides here: by the plan's own policy, else the one that would ask.
     fn may_decide(&self, ask: &Ask) -> Result<(), Refusal> {
+        self.may_vote(ask, false)
+    }
+
+    /// As `may_decide`; who would decide alone may also be of the groups that can.
+    fn may_vote(&self, ask: &Ask, alone: bool) -> Result<(), Refusal> {
         let case = self.dossier.open.as_deref();
         let by_plan = case.and_then(|case| case.plan.as_ref()).map(|plan| plan.approval.clone());
         let policy = by_plan.unwrap_or_else(|| self.policy(case.and_then(|case| case.decision.as_deref())));
-        if policy.names(&ask.groups) {
+        if policy.names(&ask.groups, alone) {
             return Ok(());
         }
-        let groups: Vec<String> = policy.groups().iter().map(ToString::to_string).collect();
+        let groups: Vec<String> = policy.from.iter().flatten().map(ToString::to_string).collect();
         let who = if groups.is_empty() { "nobody".to_owned() } else { groups.join(" or ") };
         Err(Refusal::Forbidden(format!("{} is not in a group that decides here: {who}", ask.by)))
     }
@@ -148,6 +160,11 @@ impl Scribe<'_> {
 
     fn snooze(&mut self, case: &CaseId, ask: &Ask) -> Answer {
         self.may_call_off(case, ask)?;
+        let by_hand =
+            self.dossier.open.as_deref().is_some_and(|open| matches!(open.origin, Origin::Person { .. }));
+        if by_hand {
+            return conflict("a rollback by hand is not snoozed: deny or cancel it, and ask for it later");
+        }
         let snoozable = self.dossier.open.as_deref().is_some_and(|open| {
             matches!(
                 open.phase,
@@ -203,7 +220,8 @@ impl Scribe<'_> {
         })
     }
 
-    fn rollback(&mut self, by: PersonId, to: Option<ReleaseId>, reason: &str) -> Answer {
+    fn rollback(&mut self, ask: &Ask, to: Option<ReleaseId>, reason: &str) -> Answer {
+        let by = ask.by.clone();
         if let Some(unknown) = to.as_ref().filter(|to| self.dossier.ledger.page(to).is_none()) {
             return conflict(format!("no release {unknown} is known here"));
         }
@@ -217,6 +235,8 @@ impl Scribe<'_> {
         if !open.phase.is_before_the_act() {
             return conflict(format!("case {id} has begun to act: wait for its end"));
         }
+        // It takes the place of a case that is under way, or is a yes to it.
+        self.may_decide(ask)?;
         let plan = open.plan.as_ref().filter(|_| matches!(open.phase, Phase::AwaitingApproval { .. }));
         let Some(plan) = plan else {
             let firing = self.firing_of_open_case();
@@ -248,8 +268,16 @@ impl Scribe<'_> {
         case
     }
 
-    fn freeze(&mut self, by: PersonId, length: Duration, reason: &str) -> Answer {
-        let until = self.view.now + length.min(FREEZE_MAX);
+    fn freeze(&mut self, ask: &Ask, length: Duration, reason: &str) -> Answer {
+        if length <= Duration::ZERO || length > FREEZE_MAX {
+            return conflict("a freeze lasts at least a second and at most 14 days");
+        }
+        let until = self.view.now + length;
+        if self.dossier.freeze.as_ref().is_some_and(|freeze| freeze.until > until) {
+            // A shorter one lifts the rest of the longer one.
+            self.may_decide(ask)?;
+        }
+        let by = ask.by.clone();
         self.write(Event::Frozen { by, reason: reason.to_owned(), until });
         Ok(format!("frozen until {until}: nothing automatic"))
     }

@@ -240,7 +240,7 @@ impl Door {
 
     /// Says what is meant, asks, and hands it over.
     fn ask(&self, path: &[&str], means: &str, body: &Value) -> Result<Finished, Failure> {
-        if !self.yes && !agreed(means)? {
+        if !agreed(means, self.yes)? {
             let next = "answer y on a terminal, or give --yes";
             return Err(Failure::refused("not done, because nobody agreed to it", next));
         }
@@ -257,17 +257,17 @@ fn service_path<'a>(service: &'a str, verb: Option<&'a str>) -> Vec<&'a str> {
     ["v1", "services"].into_iter().chain(service.split('/')).chain(verb).collect()
 }
 
-/// Says what is meant, and asks on the terminal. Where nobody can answer, the answer is no.
-fn agreed(means: &str) -> Result<bool, Failure> {
+/// Says what is meant, and asks on the terminal unless somebody agreed already. Where nobody can answer, the answer is no.
+fn agreed(means: &str, already: bool) -> Result<bool, Failure> {
     let mut err = std::io::stderr();
-    let terminal = std::io::stdin().is_terminal();
-    let question = if terminal { "do it? [y/N] " } else { "" };
+    let asks = !already && std::io::stdin().is_terminal();
+    let question = if asks { "do it? [y/N] " } else { "" };
     let unasked = |error: std::io::Error| {
         Failure::failed(format!("the question: {error}"), "give --yes, and it is not asked")
     };
     write!(err, "{means}\n{question}").and_then(|()| err.flush()).map_err(unasked)?;
-    if !terminal {
-        return Ok(false);
+    if !asks {
+        return Ok(already);
     }
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(unasked)?;

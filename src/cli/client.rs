@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Output;
 use super::failure::Failure;
+use super::table::plain;
 
 /// An answer takes at most this long, connecting included.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -158,7 +159,7 @@ fn refused(url: &Url, status: StatusCode, problem: Option<&Value>) -> Failure {
             "name the admin address of the server with --url or SNAPBACK_URL",
         );
     };
-    let title = text("title").unwrap_or(name);
+    let title = plain(text("title").unwrap_or(name));
     match name {
         "forbidden" => return Failure::refused(title, "ask whoever may, or see [tokens] and [approval]"),
         "conflict" => {
@@ -167,6 +168,7 @@ fn refused(url: &Url, status: StatusCode, problem: Option<&Value>) -> Failure {
                 "see how it stands with `snapback cases` and `snapback services`",
             );
         }
+        "body" | "body-too-large" | "query" => return Failure::wrong(title, "see --help"),
         _ => {}
     }
     let next = match name {
