@@ -5,7 +5,7 @@ mod binary;
 
 use std::path::Path;
 
-use binary::{Program, furnish};
+use binary::{Program, furnish, head};
 use serde_json::{Value, json};
 use snapback::case::id::{Duration, Timestamp};
 
@@ -21,7 +21,8 @@ const ADA: Option<&str> = Some("token-of-ada");
 fn begin(rules: &str) -> Program {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("srv");
-    furnish(folder.path(), &CONFIG.replace("SRV", &root.display().to_string()), rules);
+    let settings = SETTINGS.replace("SRV", &root.display().to_string());
+    furnish(folder.path(), &format!("{}{settings}", head("live")), rules);
     for token in [ALICE, OSCAR, VERA, ADA].into_iter().flatten() {
         std::fs::write(folder.path().join(token), token).expect("a token");
     }
@@ -224,16 +225,7 @@ action = "rollback"
 countdown = "1s"
 "#;
 
-const CONFIG: &str = r#"mode = "live"
-rules = "rules.toml"
-
-[server]
-listen = "127.0.0.1:0"
-admin = "127.0.0.1:0"
-
-[store]
-url = "sqlite:data/snapback.db"
-
+const SETTINGS: &str = r#"
 [tokens.alice]
 token = { file = "token-of-alice" }
 role = "operator"
@@ -270,12 +262,6 @@ clear_for = "1s"
 
 [approvals.default]
 from = ["sre"]
-
-[sources.prometheus]
-kind = "alertmanager"
-bearer_token = { file = "token" }
-services = ["*@production"]
-lag = "1s"
 
 [providers.hosts]
 kind = "directory"

@@ -161,8 +161,17 @@ impl World {
     }
 
     async fn ask(&self, request: hyper::http::request::Builder, peer: &str) -> (StatusCode, Value) {
+        self.say(request, "", peer).await
+    }
+
+    async fn say(
+        &self,
+        request: hyper::http::request::Builder,
+        body: &'static str,
+        peer: &str,
+    ) -> (StatusCode, Value) {
         let peer: SocketAddr = peer.parse().expect("an address");
-        let request = request.extension(ConnectInfo(peer)).body(Body::empty()).expect("a request");
+        let request = request.extension(ConnectInfo(peer)).body(Body::from(body)).expect("a request");
         let answer = self.router.clone().oneshot(request).await.expect("an answer");
         let (head, body) = answer.into_parts();
         assert_eq!(head.headers["cache-control"], "no-store");
@@ -413,6 +422,25 @@ async fn with_tokens_everybody_shows_one() {
         let (status, value) = world.ask(wrong, peer).await;
         assert_eq!((status, &value["type"]), (StatusCode::UNAUTHORIZED, &problem("unauthorized")));
     }
+}
+
+/// Nobody decides here: what is stored is answered with where to look, and not as if it had not been stored.
+#[tokio::test]
+async fn a_request_that_is_not_decided_in_time_is_told_as_stored() {
+    let world = World::new().await;
+    world.access.send_replace(Arc::new(Access { tokens: vec![alice()], public_host: None }));
+    let request = Request::post("/v1/pause")
+        .header("host", "localhost")
+        .header("authorization", "Bearer s3cret")
+        .header("content-type", "application/json");
+    let (status, answer) = world.say(request, r#"{"reason":"a look"}"#, "127.0.0.1:50000").await;
+    assert_eq!((status, &answer["status"]), (StatusCode::ACCEPTED, &"accepted".into()), "{answer}");
+    assert!(answer["says"].as_str().is_some_and(|says| says.contains("not decided yet")), "{answer}");
+    let undecided = world.ask(
+        Request::get("/v1/state").header("host", "localhost").header("authorization", "Bearer s3cret"),
+        "127.0.0.1:50000",
+    );
+    assert_eq!(undecided.await.1["queues"]["undecided"], 1);
 }
 
 #[tokio::test]

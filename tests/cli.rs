@@ -1,5 +1,6 @@
 //! The command line as a process: what it prints, where, and how it ends. Nothing here needs a running server.
 
+use std::io::{Read, Write};
 use std::process::{Command, Output};
 
 use snapback::case::id::{Duration, Timestamp};
@@ -122,6 +123,39 @@ fn a_server_that_is_not_there_is_named_with_the_next_step() {
         assert_eq!(code(&ended), Some(1), "{asked:?}");
         assert!(err(&ended).contains(&url), "{}", err(&ended));
         assert!(err(&ended).contains("snapback serve"), "{}", err(&ended));
+    }
+}
+
+/// A request that was sent and never answered, or answered as not decided yet, is not called refused or not taken: whoever
+/// asks again might have it done twice.
+#[test]
+fn a_request_without_an_ending_says_that_it_may_still_be_done() {
+    let later = r#"{"status":"accepted","says":"stored as delivery 7, and not decided yet"}"#;
+    let accepted = format!(
+        "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{later}",
+        later.len()
+    );
+    for (answer, says) in [("", "it may still be done"), (accepted.as_str(), "not decided yet")] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let answers = std::thread::spawn({
+            let answer = answer.to_owned();
+            move || {
+                let (mut stream, _) = listener.accept().expect("somebody asks");
+                let mut asked = [0; 4096];
+                let read = stream.read(&mut asked).expect("a request");
+                stream.write_all(answer.as_bytes()).expect("an answer");
+                String::from_utf8_lossy(&asked[..read]).into_owned()
+            }
+        });
+        let ended = snapback(&["pause", "--reason", "x", "--yes", "--url", &url]);
+        assert!(answers.join().expect("asked").starts_with("POST /v1/pause "));
+        assert_eq!(code(&ended), Some(1), "{}", err(&ended));
+        assert!(
+            err(&ended).contains(says) && err(&ended).contains("before you ask again"),
+            "{}",
+            err(&ended)
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use aws::codedeploy::{Ends, Group};
 use aws::{Aws, Wire};
-use binary::{Program, TOKEN, copy, wait_until};
+use binary::{Program, TOKEN, copy, head, on_codedeploy, wait_until};
 use codedeploy_bed::{APPLICATION, GROUP, PLATFORMS, Platform, furnish};
 use serde_json::{Value, json};
 use snapback::case::id::{Duration, Timestamp};
@@ -324,17 +324,11 @@ fn a_store_that_was_put_back_from_a_copy_holds() {
 }
 
 fn config(url: &str) -> String {
-    format!(
-        r#"mode = "live"
-rules = "rules.toml"
+    let service = on_codedeploy(url);
+    format!("{}{SETTINGS}{service}soak = \"2s\"\nmigrations = \"none\"\n", head("live"))
+}
 
-[server]
-listen = "127.0.0.1:0"
-admin = "127.0.0.1:0"
-
-[store]
-url = "sqlite:data/snapback.db"
-
+const SETTINGS: &str = r#"
 [guards]
 clock_skew = "1s"
 episode_settle = "2s"
@@ -345,33 +339,10 @@ settle = "1s"
 within = "30s"
 clear_for = "1s"
 
-[sources.prometheus]
-kind = "alertmanager"
-bearer_token = {{ file = "token" }}
-services = ["*@production"]
-lag = "1s"
-
 [tokens.ada]
-token = {{ file = "token" }}
+token = { file = "token" }
 role = "admin"
-
-[providers.codedeploy]
-kind = "codedeploy"
-region = "eu-west-1"
-endpoint_url = "{url}"
-quarantine = "2s"
-
-[[service]]
-name = "checkout"
-environment = "production"
-provider = "codedeploy"
-target = {{ application = "checkout", deployment_group = "production" }}
-soak = "2s"
-inherit_good = true
-migrations = "none"
-"#
-    )
-}
+"#;
 
 const RULES: &str = r#"[[rule]]
 name = "take it back"

@@ -12,7 +12,7 @@ use std::time::{Duration as StdDuration, Instant};
 
 use aws::codedeploy::Ends;
 use aws::{Aws, Wire};
-use binary::{Program, wait_until};
+use binary::{Program, head, on_codedeploy, wait_until};
 use codedeploy_bed::{APPLICATION, GROUP, Platform, furnish};
 use serde_json::{Value, json};
 use snapback::case::id::{Duration, Timestamp};
@@ -259,17 +259,11 @@ fn labels() -> Value {
 }
 
 fn config(url: &str) -> String {
-    format!(
-        r#"mode = "live"
-rules = "rules.toml"
+    let service = on_codedeploy(url);
+    format!("{}{SETTINGS}{service}soak = \"1s\"\nmigrations = \"none\"\n", head("live"))
+}
 
-[server]
-listen = "127.0.0.1:0"
-admin = "127.0.0.1:0"
-
-[store]
-url = "sqlite:data/snapback.db"
-
+const SETTINGS: &str = r#"
 [guards]
 clock_skew = "1s"
 episode_settle = "60s"
@@ -278,30 +272,7 @@ episode_settle = "60s"
 settle = "1s"
 within = "60s"
 clear_for = "1s"
-
-[sources.prometheus]
-kind = "alertmanager"
-bearer_token = {{ file = "token" }}
-services = ["*@production"]
-lag = "1s"
-
-[providers.codedeploy]
-kind = "codedeploy"
-region = "eu-west-1"
-endpoint_url = "{url}"
-quarantine = "2s"
-
-[[service]]
-name = "checkout"
-environment = "production"
-provider = "codedeploy"
-target = {{ application = "checkout", deployment_group = "production" }}
-inherit_good = true
-soak = "1s"
-migrations = "none"
-"#
-    )
-}
+"#;
 
 const RULES: &str = r#"[[rule]]
 name = "take it back"

@@ -1,7 +1,6 @@
 //! Acting over the admin API (product §4): a request of a token's principal becomes a delivery like any sender's, and is
 //! answered by what became of it. Checks the role; whether somebody may decide is the core's to say.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
@@ -148,45 +147,42 @@ fn needs(who: &Principal, role: Role) -> Result<(), Problem> {
 }
 
 async fn ask(view: &View, service: ServiceId, who: Principal, what: Wish) -> Result<Response, Problem> {
-    let groups: BTreeSet<_> = who.groups;
-    let ask = Ask { by: who.person, at: (view.now)(), groups, what };
+    let ask = Ask { by: who.person, at: (view.now)(), groups: who.groups, what };
     hand_over(view, Request::Of(service, ask)).await
 }
 
-/// Stores a request, and answers by what became of it.
+/// Stores a request, and answers by what became of it, or where to look: nothing that went wrong after the storing may sound
+/// as if it had not been stored, because whoever hears that asks again.
 async fn hand_over(view: &View, request: Request) -> Result<Response, Problem> {
     let not_stored = |why: NotStored| {
         tracing::warn!(%why, "a request could not be stored");
         Problem::NotReady
     };
     let delivery = Delivery::request(request, (view.now)()).map_err(not_stored)?;
-    match view.inbox.receive(delivery).await.map_err(not_stored)? {
-        Received::New(id) => answer(view, id).await,
-        Received::Seen => Err(Problem::Conflict("the same request was made a moment ago".to_owned())),
-    }
-}
-
-/// Waits for what becomes of a request, and says where to look when that takes too long.
-async fn answer(view: &View, id: DeliveryId) -> Result<Response, Problem> {
-    if let Ok(became) = timeout(ANSWER_WITHIN, disposition(view, id)).await {
-        return told(became?);
+    let id = match view.inbox.receive(delivery).await.map_err(not_stored)? {
+        Received::New(id) => id,
+        Received::Seen => return Err(Problem::Conflict("the same request was made a moment ago".to_owned())),
+    };
+    if let Ok(Some(became)) = timeout(ANSWER_WITHIN, disposition(view, id)).await {
+        return told(became);
     }
     let says = format!("stored as delivery {}, and not decided yet: see /v1/cases and /v1/state", id.0);
     let body = serde_json::json!({ "status": "accepted", "says": says });
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
 
-async fn disposition(view: &View, id: DeliveryId) -> Result<Disposition, Problem> {
+/// What became of a request; nothing where that cannot be read.
+async fn disposition(view: &View, id: DeliveryId) -> Option<Disposition> {
     let mut commits = view.commits.clone();
     loop {
         // Marked as seen before looking: a commit in between is not missed.
         commits.borrow_and_update();
-        let became = stored(view, move |reader| reader.disposition(id)).await?;
+        let became = stored(view, move |reader| reader.disposition(id)).await.ok()?;
         if let Some(became) = became.and_then(|all| all.into_iter().next()) {
-            return Ok(became);
+            return Some(became);
         }
-        // Nothing is committed any more by a journal that ended.
-        commits.changed().await.map_err(|_| Problem::NotReady)?;
+        // A journal that ended commits nothing more.
+        commits.changed().await.ok()?;
     }
 }
 

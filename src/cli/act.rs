@@ -245,6 +245,10 @@ impl Door {
             return Err(Failure::refused("not done, because nobody agreed to it", next));
         }
         let answer = self.client.post(path, body)?;
+        if answer["status"] == "accepted" {
+            let says = plain(answer["says"].as_str().unwrap_or("not decided yet"));
+            return Err(Failure::failed(says, "look at `snapback cases` before you ask again"));
+        }
         if self.output == Output::Json {
             return print_json(&answer);
         }

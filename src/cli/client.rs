@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::{StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -81,15 +81,13 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = self.http.get(url.clone());
-        self.runtime.block_on(self.ask(&url, request))
+        self.runtime.block_on(self.exchange(Method::GET, &url, None))
     }
 
     /// Asks for something at a path. Never sent a second time: whether the first arrived cannot be known here.
     pub(super) fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
         let url = self.at(path);
-        let request = self.http.post(url.clone()).json(body);
-        self.runtime.block_on(self.ask(&url, request))
+        self.runtime.block_on(self.exchange(Method::POST, &url, Some(body)))
     }
 
     fn at(&self, path: &[&str]) -> Url {
@@ -120,11 +118,22 @@ impl Client {
         Ok(serde_json::json!({ name: whole, "next": next }))
     }
 
-    async fn ask(&self, url: &Url, mut request: reqwest::RequestBuilder) -> Result<Value, Failure> {
+    async fn exchange(&self, method: Method, url: &Url, body: Option<&Value>) -> Result<Value, Failure> {
+        let asks = method == Method::POST;
+        let mut request = self.http.request(method, url.clone());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
         let unreachable = |error: reqwest::Error| {
+            if asks && !error.is_connect() {
+                return Failure::failed(
+                    format!("{}: sent, and no answer came: it may still be done", url.path()),
+                    "look at `snapback cases` and `snapback services` before you ask again",
+                );
+            }
             Failure::failed(
                 format!("{}: the server cannot be reached: {}", self.base, causes(&error.without_url())),
                 "start it with `snapback serve`, or name its admin address with --url or SNAPBACK_URL",

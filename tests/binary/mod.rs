@@ -55,7 +55,7 @@ impl Program {
 
     /// Runs a command against it, with a token; gives its exit code and both outputs.
     pub(crate) fn run(&self, token: Option<&str>, arguments: &[&str]) -> (Option<i32>, String) {
-        let admin = &self.running.as_ref().expect("it runs").admin;
+        let admin = &self.running().admin;
         let mut command = Command::new(env!("CARGO_BIN_EXE_snapback"));
         command.args(arguments).env("SNAPBACK_URL", format!("http://{admin}")).env_remove("SNAPBACK_TOKEN");
         if let Some(token) = token {
@@ -68,16 +68,16 @@ impl Program {
 
     /// Posts a body to the admin API with a token; gives the status and the answer.
     pub(crate) fn post_admin(&self, token: &str, path: &str, kind: &str, body: &str) -> (u16, Value) {
-        let admin = &self.running.as_ref().expect("it runs").admin;
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {token}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        let answer = exchange(admin, &request).expect("an answer");
-        let status =
-            answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        (status, serde_json::from_str(body).unwrap_or_default())
+        posted(&self.running().admin, path, token, kind, body)
+    }
+
+    /// Posts a body as the sender with this token; gives the status.
+    pub(crate) fn post_alerts(&self, token: &str, body: &str) -> u16 {
+        posted(&self.running().listen, "/v1/alerts/prometheus", token, "application/json", body).0
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs")
     }
 
     /// Starts it over what is in its folder.
@@ -142,13 +142,7 @@ impl Program {
             "groupLabels": {}, "commonLabels": labels, "commonAnnotations": {}, "externalURL": "", "alerts": [alert],
         })
         .to_string();
-        let listen = self.running.as_ref().expect("it runs").listen.clone();
-        let request = format!(
-            "POST /v1/alerts/prometheus HTTP/1.1\r\nHost: {listen}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        let answer = exchange(&listen, &request).unwrap_or_default();
-        answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+        self.post_alerts(TOKEN, &body)
     }
 
     /// Reads the admin API.
@@ -158,6 +152,26 @@ impl Program {
         let bearer = bearer.unwrap_or_default();
         let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\n{bearer}Connection: close\r\n\r\n");
         serde_json::from_str(exchange(admin, &request)?.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// Writes another configuration in the place of the old one.
+    pub(crate) fn rewrite(&self, config: &str) {
+        let next = self.path("snapback.toml.next");
+        std::fs::write(&next, config).expect("the configuration");
+        std::fs::rename(next, self.path("snapback.toml")).expect("put in place");
+    }
+
+    /// `kill -HUP`.
+    pub(crate) fn hang_up(&self) {
+        let id = self.running().child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().expect("kill").success());
+    }
+
+    /// Waits for a line of the log with all of these words.
+    pub(crate) fn wait_for_line(&self, words: &[&str]) {
+        let came =
+            wait_until(|| self.said().lines().any(|line| words.iter().all(|word| line.contains(word))));
+        assert!(came, "waited {} s for a line with {words:?}:\n{}", DEADLINE.as_secs(), self.said());
     }
 
     /// Looks again until it is so, or the deadline says what was missing.
@@ -179,6 +193,48 @@ impl Program {
         assert_eq!(cases["cases"][0]["outcome"], outcome, "{cases:#}\n{}", self.said());
         cases["cases"][0].clone()
     }
+}
+
+/// What each configuration begins with; a store below its own folder, free ports, and the sender that `Program::post` plays.
+pub(crate) fn head(mode: &str) -> String {
+    format!(
+        r#"mode = "{mode}"
+rules = "rules.toml"
+
+[server]
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+
+[store]
+url = "sqlite:data/snapback.db"
+
+[sources.prometheus]
+kind = "alertmanager"
+bearer_token = {{ file = "token" }}
+services = ["*@production"]
+lag = "1s"
+"#
+    )
+}
+
+/// The service whose releases CodeDeploy puts out at this address.
+pub(crate) fn on_codedeploy(url: &str) -> String {
+    format!(
+        r#"
+[providers.codedeploy]
+kind = "codedeploy"
+region = "eu-west-1"
+endpoint_url = "{url}"
+quarantine = "2s"
+
+[[service]]
+name = "checkout"
+environment = "production"
+provider = "codedeploy"
+target = {{ application = "checkout", deployment_group = "production" }}
+inherit_good = true
+"#
+    )
 }
 
 /// Writes the configuration into a folder.
@@ -214,6 +270,18 @@ fn fingerprint(labels: &Value) -> String {
     let text = labels.to_string();
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
     digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn posted(address: &str, path: &str, token: &str, kind: &str, body: &str) -> (u16, Value) {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    // Whoever is killed meanwhile answers nothing: status 0.
+    let answer = exchange(address, &request).unwrap_or_default();
+    let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status, serde_json::from_str(body).unwrap_or_default())
 }
 
 fn exchange(address: &str, request: &str) -> Option<String> {
