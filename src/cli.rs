@@ -11,6 +11,7 @@ mod demo;
 mod deployments;
 mod explain;
 mod failure;
+mod healthcheck;
 mod schema;
 mod serve;
 mod services;
@@ -63,6 +64,8 @@ enum Command {
     Resume(act::ResumeFlags),
     /// Let a release go out again that was rolled back
     Unlock(act::UnlockFlags),
+    /// Ask a server whether it is ready: 0 yes, 1 no; for containers
+    Healthcheck(healthcheck::HealthcheckFlags),
     /// The audit in the store; needs no running server
     Audit(audit::AuditFlags),
     /// The JSON Schema of a file, for editors
@@ -113,6 +116,7 @@ fn run(command: Command) -> Result<Finished, Failure> {
         Command::Pause(flags) => act::pause(&flags),
         Command::Resume(flags) => act::resume(&flags),
         Command::Unlock(flags) => act::unlock(&flags),
+        Command::Healthcheck(flags) => healthcheck::run(&flags),
         Command::Audit(flags) => audit::run(&flags),
         Command::Schema(flags) => schema::run(&flags),
     }

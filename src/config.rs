@@ -12,6 +12,7 @@ mod fault;
 mod guards;
 mod later;
 mod length;
+mod listener;
 mod people;
 mod providers;
 mod quote;
@@ -25,10 +26,12 @@ mod services;
 mod sources;
 mod spell;
 mod times;
+mod tls;
 mod watch;
 
 pub use fault::{Fault, Severity, SourceText};
 pub use length::{LengthFault, parse as length};
+pub use listener::{Listener, ListenerUnknown, listener};
 pub use providers::{CodeDeploySettings, CodeDeploySite, DirectorySite, ProviderSettings, SiteSettings};
 pub use render::{Style, json, render};
 pub use schema::{SchemaOf, schema};
@@ -36,6 +39,7 @@ pub use secret::{Secret, SecretOrigin};
 pub use server::{LimitSettings, Network, Role, ServerSettings, StoreSettings, TokenSettings};
 pub use services::ServiceEntry;
 pub use sources::{Credential, SourceSettings};
+pub use tls::TlsSettings;
 pub use watch::{Watch, WatchError};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,11 +105,11 @@ pub struct Loaded {
     pub texts: Vec<SourceText>,
     /// The paths of the files that were read or should have been.
     pub files: Vec<PathBuf>,
-    /// The files that hold secrets.
+    /// The files that hold secrets, and those of `server.tls`.
     pub secret_files: Vec<PathBuf>,
     /// The digest over the text of all files.
     pub digest: Digest,
-    /// The digest over what the secret files hold; a rotated secret changes it, and no other digest.
+    /// The digest over what the secret files hold; a rotated secret or certificate changes it, and no other digest.
     pub secrets: Digest,
 }
 

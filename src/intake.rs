@@ -10,6 +10,7 @@ mod listener;
 mod moment;
 mod problem;
 mod proof;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,9 +32,10 @@ use crate::case::id::{DeliveryId, Duration, SourceName, Timestamp};
 use crate::journal::inbox::{Content, ContentKey, Delivery, Inbox, NotStored, Received};
 
 pub use limits::{Limits, NotASubnet, Subnet};
-pub use listener::serve;
+pub use listener::{Wire, serve, serve_over};
 pub use problem::Problem;
 pub use proof::{Credential, Proof, Proven, Secret};
+pub use tls::{Identity, Tls};
 
 /// What intake needs of the configuration. Taken anew for each request, so that a reload holds from the next one;
 /// the limits are those of the start.
@@ -43,6 +45,8 @@ pub struct IntakeSettings {
     pub sources: BTreeMap<SourceName, SourceSettings>,
     /// What the listener bears.
     pub limits: Limits,
+    /// What the listener shows of itself over TLS; without it, TLS is not spoken.
+    pub identity: Option<Identity>,
 }
 
 /// One source of signals, `[sources.NAME]`.

@@ -95,7 +95,8 @@ impl Server {
 
     /// Where senders reach it.
     pub fn public_url(&self) -> String {
-        format!("http://{}", self.public.1)
+        let scheme = if self.handout.intake().identity.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.public.1)
     }
 
     /// Where people and tools read.
@@ -134,7 +135,9 @@ impl Server {
         let (to_access, access) = watch::channel(Arc::new(handout.access()));
         let limits = Arc::new(handout.intake().limits);
 
-        let listening = tokio::spawn(intake::serve(
+        let wire = intake::Wire::of(intake_settings.clone())?;
+        let listening = tokio::spawn(intake::serve_over(
+            wire,
             public.0,
             Intake::new(intake_settings.clone(), inbox.clone(), readiness(&journal), now()).router(),
             limits.clone(),
@@ -219,6 +222,9 @@ pub enum RunError {
     /// The store could not be written at the start.
     #[error("write to the store: {0}")]
     Write(#[from] AppendError),
+    /// TLS cannot be spoken.
+    #[error("prepare TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// What is in the store is not known any more.
     #[error(transparent)]
     Broken(#[from] StoreBroken),

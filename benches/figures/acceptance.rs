@@ -188,5 +188,6 @@ fn settings() -> IntakeSettings {
     IntakeSettings {
         sources: [(SourceName::new("prometheus"), source)].into(),
         limits: Limits { per_address: 2000, ..Limits::default() },
+        identity: None,
     }
 }

@@ -41,37 +41,58 @@ pub(super) struct Client {
     runtime: tokio::runtime::Runtime,
 }
 
+/// Whose word a server's certificate needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Nobody's, because none is shown: a machine without any authority can still ask.
+    NothingEncrypted,
+    /// That of the system's authorities, and the right name in it.
+    Authorities,
+    /// Nobody's, because nobody stands between: see `healthcheck`, which alone may say so.
+    ThisMachine,
+}
+
+/// The URL that a flag names.
+pub(super) fn address(flag: &str, remedy: &str) -> Result<Url, Failure> {
+    let url = Url::parse(flag).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| Failure::wrong(format!("--url {flag:?}: not an http or https URL"), remedy))
+}
+
+/// What speaks to one host: without redirects, without an ambient proxy, and never longer than this for one answer.
+pub(super) fn http(base: &Url, trust: Trust, deadline: Duration) -> Result<reqwest::Client, Failure> {
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(deadline)
+        .user_agent(concat!("snapback/", env!("CARGO_PKG_VERSION")));
+    let builder = match trust {
+        Trust::NothingEncrypted => builder.tls_certs_only([]),
+        Trust::Authorities => builder,
+        Trust::ThisMachine => builder.tls_certs_only([]).tls_danger_accept_invalid_certs(true),
+    };
+    builder.build().map_err(|error| {
+        Failure::failed(
+            format!("{base}: no secure connection can be prepared: {}", causes(&error)),
+            "install the certificate authorities of this system (ca-certificates)",
+        )
+    })
+}
+
+/// What waits for the answers of one command.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no runtime: {error}"), "see the limits of this process"))
+}
+
 impl Client {
     /// A client for these flags.
     pub(super) fn new(flags: &ServerFlags) -> Result<Client, Failure> {
-        let base = Url::parse(&flags.url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let base = base.ok_or_else(|| {
-            Failure::wrong(
-                format!("--url {:?}: not an http or https URL", flags.url),
-                "write it like http://127.0.0.1:8081",
-            )
-        })?;
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(DEADLINE)
-            .user_agent(concat!("snapback/", env!("CARGO_PKG_VERSION")));
-        if base.scheme() == "http" {
-            // Nothing is encrypted, so no authority is needed: a machine that has none installed can still ask.
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|error| {
-            Failure::failed(
-                format!("{base}: no secure connection can be prepared: {}", causes(&error)),
-                "install the certificate authorities of this system (ca-certificates)",
-            )
-        })?;
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-                Failure::failed(format!("no runtime: {error}"), "see the limits of this process")
-            })?;
+        let base = address(&flags.url, "write it like http://127.0.0.1:8081")?;
+        let trust = if base.scheme() == "http" { Trust::NothingEncrypted } else { Trust::Authorities };
+        let http = http(&base, trust, DEADLINE)?;
+        let runtime = runtime()?;
         Ok(Client { base, token: flags.token.clone().filter(|token| !token.is_empty()), http, runtime })
     }
 
@@ -203,7 +224,7 @@ pub(super) fn shaped<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {
 }
 
 /// An error and everything below it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut below = error.source();
     while let Some(cause) = below {

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use clap::{Args, ValueEnum};
 use snapback::clock::Clock;
-use snapback::config::{Settings, Severity, Watch, load, render};
+use snapback::config::{Loaded, Settings, Severity, Watch, load, render};
 use snapback::report::Voice;
 use snapback::report::log::{Colour, Log};
 use snapback::server::Server;
@@ -57,16 +57,9 @@ pub(super) fn run(flags: &ServeFlags) -> Result<Finished, Failure> {
     runtime.block_on(serve(path, &first, settings))
 }
 
-async fn serve(
-    path: &std::path::Path,
-    first: &snapback::config::Loaded,
-    settings: Settings,
-) -> Result<Finished, Failure> {
+async fn serve(path: &std::path::Path, first: &Loaded, settings: Settings) -> Result<Finished, Failure> {
     let started_at = Clock.now();
-    for warning in first.faults.iter().filter(|fault| fault.severity == Severity::Warning) {
-        let place = format!("{}:{}:{}", warning.file, warning.line, warning.column);
-        tracing::warn!(place, remedy = warning.remedy, "{}", warning.message);
-    }
+    tell_warnings(first);
     let server = Server::new(settings, voice()).await.map_err(|error| {
         Failure::failed(error.to_string(), "see `snapback check`, and who else uses the address or the store")
     })?;
@@ -75,6 +68,7 @@ async fn serve(
         .map_err(|error| Failure::failed(error.to_string(), "see the limits of this process"))?;
     let watching = tokio::spawn(async move {
         while let Some(loaded) = watch.next().await {
+            tell_warnings(&loaded);
             if reloads.send(loaded).await.is_err() {
                 return;
             }
@@ -91,6 +85,14 @@ async fn serve(
     ended.map(|()| Finished).map_err(|error| {
         Failure::failed(error.to_string(), "see the disk, then start it again: it looks before it acts")
     })
+}
+
+/// What works and perhaps not as meant, such as a certificate that has expired.
+fn tell_warnings(loaded: &Loaded) {
+    for warning in loaded.faults.iter().filter(|fault| fault.severity == Severity::Warning) {
+        let place = format!("{}:{}:{}", warning.file, warning.line, warning.column);
+        tracing::warn!(place, remedy = warning.remedy, "{}", warning.message);
+    }
 }
 
 /// The log is the voice: readable lines for whoever watches the terminal, structured ones in any case.

@@ -7,21 +7,6 @@ use super::read::{At, Table};
 use super::secret::{secret, secrets};
 use super::server::public_url;
 
-/// `server.tls`.
-pub(super) fn tls(server: &Table<'_>) {
-    let Some(tls) = server.table("tls") else { return };
-    for key in ["certificate", "key"] {
-        if tls.text(key).is_none() && !tls.has(key) {
-            tls.missing(key, "write certificate = \"FILE\" and key = \"FILE\"");
-        }
-    }
-    server.page().not_built(
-        tls.span(),
-        "TLS on our own listener",
-        "listen on loopback, or end TLS in a proxy and write plain_http = \"behind-proxy\"",
-    );
-}
-
 /// `[slack]`.
 pub(super) fn slack(root: &Table<'_>) {
     let Some(slack) = root.table("slack") else { return };

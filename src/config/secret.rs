@@ -157,7 +157,8 @@ fn fetch(
     Some(Some(SecretString::from(text.to_owned())))
 }
 
-fn read_file(path: &std::path::Path) -> Result<String, String> {
+/// The text of a small file.
+pub(super) fn read_file(path: &std::path::Path) -> Result<String, String> {
     use std::io::Read;
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut text = String::new();

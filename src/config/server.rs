@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::fault::quoted;
-use super::later;
 use super::read::{At, Page, Table};
 use super::secret::{Secret, secret};
+use super::tls::{TlsSettings, tls};
 use crate::case::id::{Duration, GroupName, PersonId};
 use crate::case::map::Equivalents;
 
@@ -22,6 +22,8 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// Whose word on the true sender is taken, and who is exempt from the limit for each address.
     pub trusted_proxies: Vec<Network>,
+    /// What senders are shown over TLS; without it the public listener speaks plain HTTP.
+    pub tls: Option<TlsSettings>,
 }
 
 /// A block of addresses, such as `10.0.0.0/8`.
@@ -82,6 +84,7 @@ impl Default for ServerSettings {
             admin: SocketAddr::from(([127, 0, 0, 1], 8081)),
             public_url: None,
             trusted_proxies: Vec::new(),
+            tls: None,
         }
     }
 }
@@ -92,23 +95,28 @@ impl Default for LimitSettings {
     }
 }
 
+/// What to write where senders would be heard in plain HTTP from other machines.
+const LISTEN_REMEDY: &str = "write tls = { certificate = \"FILE\", key = \"FILE\" }, or listen on 127.0.0.1, or write \
+    plain_http = \"behind-proxy\" where a proxy in front ends TLS";
+/// The same for the admin routes, which speak no TLS of their own.
+const ADMIN_REMEDY: &str = "listen on 127.0.0.1, or write plain_http = \"behind-proxy\" where a proxy in front ends TLS; \
+    `tls` is for `listen` alone";
+
 /// Reads `[server]`.
 pub(super) fn server(root: &Table<'_>) -> ServerSettings {
     let mut settings = ServerSettings::default();
     let Some(table) = root.table("server") else { return settings };
     let page = table.page();
     let behind_proxy = table.word("plain_http", &[("behind-proxy", ())]).is_some();
-    if table.has("tls") {
-        later::tls(&table);
-    }
-    for (key, slot) in [("listen", &mut settings.listen), ("admin", &mut settings.admin)] {
+    settings.tls = tls(&table);
+    let slots = [
+        ("listen", &mut settings.listen, table.has("tls"), LISTEN_REMEDY),
+        ("admin", &mut settings.admin, false, ADMIN_REMEDY),
+    ];
+    for (key, slot, secured, remedy) in slots {
         let Some(address) = address(&table, key) else { continue };
-        if !address.value.ip().is_loopback() && !behind_proxy {
-            page.fault(
-                address.span,
-                format!("`{key}` is off loopback and without TLS"),
-                "listen on 127.0.0.1, or write plain_http = \"behind-proxy\" where a proxy in front ends TLS",
-            );
+        if !address.value.ip().is_loopback() && !behind_proxy && !secured {
+            page.fault(address.span, format!("`{key}` is off loopback and without TLS"), remedy);
         }
         *slot = address.value;
     }
@@ -124,7 +132,7 @@ pub(super) fn server(root: &Table<'_>) -> ServerSettings {
     settings
 }
 
-fn address(table: &Table<'_>, key: &'static str) -> Option<At<SocketAddr>> {
+pub(super) fn address(table: &Table<'_>, key: &'static str) -> Option<At<SocketAddr>> {
     let text = table.text(key)?;
     match text.value.parse() {
         Ok(value) => Some(At { value, span: text.span }),

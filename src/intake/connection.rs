@@ -1,6 +1,9 @@
 //! A connection's bytes on their way to the HTTP library: each head is examined first, and each part has its
 //! deadline, because the library sets none on bodies. A refused head reaches the library as a request of our own
 //! making, so that the refusal is answered in its turn. Leaves to `heads` what a head may be, answers to `listener`.
+//!
+//! The stream is TCP's own, or TLS over it. Through TLS a byte counts when its record is whole, and what was written may
+//! still lie in its buffer: that is why the deadline of an answer holds for flushing and closing too.
 
 #![expect(
     clippy::disallowed_methods,
@@ -13,7 +16,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::heads::{REFUSED, examine};
@@ -30,8 +32,8 @@ const HEADERS_MAX: usize = 64;
 const BUFFER_START: usize = 4 << 10;
 
 /// One connection, read with suspicion.
-pub(super) struct Connection<'a> {
-    stream: &'a mut TcpStream,
+pub(super) struct Connection<'a, S> {
+    stream: &'a mut S,
     limits: &'a Limits,
     /// Bytes of heads, and what came in one read with them; `start..end` is unread.
     buffer: Vec<u8>,
@@ -56,9 +58,9 @@ enum Stage {
     Refused,
 }
 
-impl<'a> Connection<'a> {
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     /// A connection that was just accepted.
-    pub(super) fn new(stream: &'a mut TcpStream, limits: &'a Limits) -> Connection<'a> {
+    pub(super) fn new(stream: &'a mut S, limits: &'a Limits) -> Connection<'a, S> {
         let since = Instant::now();
         Connection {
             stream,
@@ -206,6 +208,17 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// What lay in a buffer of the stream left, or did not: then the client does not read.
+    fn left(&mut self, outcome: Poll<io::Result<()>>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match outcome {
+            Poll::Ready(outcome) => {
+                self.writing_alarm = None;
+                Poll::Ready(outcome)
+            }
+            Poll::Pending => self.wait_to_write(cx),
+        }
+    }
+
     /// The client does not read its answer: fails once that has lasted.
     fn wait_to_write<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let within = self.limits.answer_within;
@@ -230,7 +243,7 @@ fn ring<T>(alarm: &mut Pin<Box<Sleep>>, deadline: Instant, cx: &mut Context<'_>)
     Poll::Pending
 }
 
-impl AsyncRead for Connection<'_> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<'_, S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
@@ -276,7 +289,7 @@ impl AsyncRead for Connection<'_> {
     }
 }
 
-impl AsyncWrite for Connection<'_> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<'_, S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         match Pin::new(&mut *this.stream).poll_write(cx, bytes)? {
@@ -302,10 +315,14 @@ impl AsyncWrite for Connection<'_> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut *this.stream).poll_flush(cx);
+        this.left(flushed, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        let closed = Pin::new(&mut *this.stream).poll_shutdown(cx);
+        this.left(closed, cx)
     }
 }

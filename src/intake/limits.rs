@@ -17,7 +17,9 @@ pub struct Limits {
     pub per_address: usize,
     /// Their peers stand for many: exempt from `per_address`.
     pub trusted_proxies: Vec<Subnet>,
-    /// From the first byte of a head, or the acceptance of the connection, to the head's end.
+    /// From the acceptance of a connection to the end of its TLS handshake.
+    pub handshake_within: Duration,
+    /// From the first byte of a head, or the beginning of the connection (with TLS, its handshake's end), to the head's end.
     pub head_within: Duration,
     /// Silence between two requests of one connection.
     pub idle: Duration,
@@ -41,6 +43,7 @@ impl Default for Limits {
             connections: 2_000,
             per_address: 64,
             trusted_proxies: Vec::new(),
+            handshake_within: Duration::from_secs(5),
             head_within: Duration::from_secs(5),
             idle: Duration::from_secs(15),
             body_within: Duration::from_secs(10),

@@ -1,5 +1,6 @@
 //! The listener: our own accept loop, because the stock one knows no cap on connections, no deadline and no end to
-//! its draining. HTTP/1.1 only, no upgrades, no compression. Serves any router: the public one and the admin's.
+//! its draining. HTTP/1.1 only, no upgrades, no compression. Serves any router: the public one and the admin's. Leaves the
+//! handshake to `tls`.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,7 +19,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -28,6 +29,7 @@ use super::connection::Connection;
 use super::heads::{REFUSED, refusal};
 use super::limits::{Addresses, Limits};
 use super::problem::Problem;
+use super::tls::Tls;
 
 /// Too many open files and the like pass when something else ends; asking again at once would only spin.
 const AFTER_ACCEPT_FAULT: Duration = Duration::from_millis(50);
@@ -42,9 +44,24 @@ const LINGER: Duration = Duration::from_secs(1);
 /// And so much of it at most.
 const LINGER_BYTES: usize = 256 << 10;
 
+/// What is spoken on a listener's connections, below HTTP.
+#[derive(Clone, Debug)]
+pub enum Wire {
+    /// Nothing more than TCP.
+    Plain,
+    /// TLS.
+    Tls(Tls),
+}
+
+/// Accepts and serves without TLS; as [`serve_over`] does.
+pub async fn serve(listener: TcpListener, router: Router, limits: Arc<Limits>, stop: watch::Receiver<bool>) {
+    serve_over(Wire::Plain, listener, router, limits, stop).await;
+}
+
 /// Accepts and serves until `stop` turns true (or its sender is gone), then lets requests under way end within
 /// [`Limits::drain`].
-pub async fn serve(
+pub async fn serve_over(
+    wire: Wire,
     listener: TcpListener,
     router: Router,
     limits: Arc<Limits>,
@@ -64,15 +81,17 @@ pub async fn serve(
             }
         };
         let Some(seat) = addresses.admit(peer, &limits) else {
-            // The answer fits into an empty send buffer; a peer that does not take it is gone anyway.
-            let _ = stream.try_write(Problem::TooManyConnections.raw().as_bytes());
+            if matches!(wire, Wire::Plain) {
+                // The answer fits into an empty send buffer; a peer that does not take it is gone anyway.
+                let _ = stream.try_write(Problem::TooManyConnections.raw().as_bytes());
+            }
             continue;
         };
         // Whoever is behind the router may ask who speaks; the address is the connection's own.
         let router = router.clone().layer(Extension(ConnectInfo(peer)));
-        let (limits, stop) = (Arc::clone(&limits), stop.clone());
+        let (wire, limits, stop) = (wire.clone(), Arc::clone(&limits), stop.clone());
         open.spawn(async move {
-            converse(stream, router, &limits, stop).await;
+            welcome(stream, &wire, router, &limits, stop).await;
             drop((place, seat));
         });
     }
@@ -106,9 +125,35 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// One connection, from its first byte to its last.
-async fn converse(mut stream: TcpStream, router: Router, limits: &Limits, mut stop: watch::Receiver<bool>) {
+/// One connection, from its acceptance to its end. Nobody was promised anything in a handshake, so a stop cuts it.
+async fn welcome(
+    stream: TcpStream,
+    wire: &Wire,
+    router: Router,
+    limits: &Limits,
+    mut stop: watch::Receiver<bool>,
+) {
     let _ = stream.set_nodelay(true);
+    let tls = match wire {
+        Wire::Plain => return converse(stream, router, limits, stop).await,
+        Wire::Tls(tls) => tls,
+    };
+    let secured = tokio::select! {
+        secured = tls.secure(stream, limits.handshake_within) => secured,
+        () = stopped(&mut stop) => None,
+    };
+    if let Some(stream) = secured {
+        converse(stream, router, limits, stop).await;
+    }
+}
+
+/// What is said on one connection, from the first byte to the last.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    router: Router,
+    limits: &Limits,
+    mut stop: watch::Receiver<bool>,
+) {
     let ended = {
         let bytes = Connection::new(&mut stream, limits);
         let service = service_fn(|request| answer(router.clone(), request, limits.answer_within));
@@ -153,7 +198,7 @@ async fn answer(
 }
 
 /// Reads and drops what the client still sends.
-async fn linger(stream: &mut TcpStream) {
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let drained = async {
         stream.shutdown().await?;
         let mut scratch = [0; 4096];

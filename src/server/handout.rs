@@ -17,7 +17,9 @@ use crate::engine::rim::Rim;
 use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
 use crate::execute::directory::{self, Directory};
 use crate::execute::{Provider, Site, Target};
-use crate::intake::{Credential, IntakeSettings, Limits, Secret, SourceKind, SourceSettings, Subnet};
+use crate::intake::{
+    Credential, Identity, IntakeSettings, Limits, Secret, SourceKind, SourceSettings, Subnet,
+};
 use crate::journal::StoreSettings;
 use crate::report::Voice;
 use crate::report::rollcall::Rollcall;
@@ -35,6 +37,8 @@ struct AtStart {
     listen: SocketAddr,
     admin: SocketAddr,
     trusted_proxies: Vec<config::Network>,
+    /// Whether senders speak TLS; which certificate they are shown may change.
+    tls: bool,
     limits: config::LimitSettings,
     store: config::StoreSettings,
 }
@@ -46,6 +50,7 @@ impl AtStart {
             listen: server.listen,
             admin: server.admin,
             trusted_proxies: server.trusted_proxies.clone(),
+            tls: server.tls.is_some(),
             limits: settings.limits.clone(),
             store: settings.store.clone(),
         }
@@ -56,6 +61,8 @@ impl AtStart {
 pub(super) struct Handout {
     settings: Settings,
     at_start: AtStart,
+    /// The last good one: a listener that speaks TLS goes on with it whatever the configuration says later.
+    identity: Option<Identity>,
     voice: Arc<Voice>,
     /// The providers by name. One whose settings stay lives through a reload: it knows what is being worked on.
     providers: BTreeMap<String, (config::ProviderSettings, Arc<Provider>)>,
@@ -67,7 +74,9 @@ impl Handout {
     pub(super) fn new(settings: Settings, voice: Arc<Voice>) -> Handout {
         let directory = Arc::new(Provider::Directory(Directory::new(Arc::new(|| Clock.now()))));
         let at_start = AtStart::of(&settings);
-        let mut handout = Handout { at_start, settings, voice, providers: BTreeMap::new(), directory };
+        let identity = identity(&settings);
+        let mut handout =
+            Handout { at_start, identity, settings, voice, providers: BTreeMap::new(), directory };
         handout.make_providers();
         handout
     }
@@ -94,9 +103,11 @@ impl Handout {
             ("server.listen", was.listen != is.listen),
             ("server.admin", was.admin != is.admin),
             ("server.trusted_proxies", was.trusted_proxies != is.trusted_proxies),
+            ("server.tls", was.tls != is.tls),
             ("limits", was.limits != is.limits),
             ("store", was.store != is.store),
         ];
+        self.identity = identity(&settings).or(self.identity.take());
         self.settings = settings;
         self.make_providers();
         changed.iter().filter(|(_, changed)| *changed).map(|(key, _)| *key).collect()
@@ -183,6 +194,7 @@ impl Handout {
                 trusted_proxies: self.settings.server.trusted_proxies.iter().filter_map(subnet).collect(),
                 ..Limits::default()
             },
+            identity: self.identity.clone(),
         }
     }
 
@@ -216,6 +228,10 @@ impl Handout {
             public_host: self.settings.server.public_url.as_deref().and_then(host_of_url),
         }
     }
+}
+
+fn identity(settings: &Settings) -> Option<Identity> {
+    settings.server.tls.as_ref().map(|tls| Identity(Arc::clone(&tls.pair)))
 }
 
 fn codedeploy(settings: &config::CodeDeploySettings) -> Provider {

@@ -76,6 +76,11 @@ impl Program {
         posted(&self.running().listen, "/v1/alerts/prometheus", token, "application/json", body).0
     }
 
+    /// Where senders reach it.
+    pub(crate) fn listen(&self) -> &str {
+        &self.running().listen
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().expect("it runs")
     }

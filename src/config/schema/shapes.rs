@@ -117,7 +117,7 @@ struct Server {
     trusted_proxies: Option<Vec<String>>,
     /// `behind-proxy`: listens off loopback without TLS, because a proxy in front ends it.
     plain_http: Option<PlainHttp>,
-    /// Not built yet.
+    /// TLS on `listen`; both files are read again when they change.
     tls: Option<Tls>,
 }
 
@@ -130,9 +130,9 @@ enum PlainHttp {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Tls {
-    /// The certificate chain, PEM.
+    /// The file with the certificate chain, PEM, the server's own certificate first.
     certificate: String,
-    /// The private key, PEM.
+    /// The file with the private key, PEM, without a password.
     key: String,
 }
 
