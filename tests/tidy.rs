@@ -255,7 +255,13 @@ fn is_a_test(all: &str, name: &str) -> bool {
 #[test]
 fn every_promise_names_a_test_that_exists() {
     let all: String = sources("tests").into_iter().chain(sources("src")).map(|(_, text)| text).collect();
-    let documents = [("docs/promises.md", 15), ("docs/proof.md", 1), ("docs/providers/codedeploy.md", 15)];
+    let documents = [
+        ("docs/promises.md", 15),
+        ("docs/tls.md", 9),
+        ("docs/container.md", 2),
+        ("docs/proof.md", 1),
+        ("docs/providers/codedeploy.md", 15),
+    ];
     for (document, least) in documents {
         let text = std::fs::read_to_string(root().join(document)).expect(document);
         let text = text.replace("test\n`", "test `").replace("test\n  `", "test `");
