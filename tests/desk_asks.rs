@@ -11,7 +11,9 @@ use snapback::case::event::Settlement;
 use snapback::case::id::{CaseId, Duration};
 use snapback::case::ledger::Grade;
 use snapback::case::phase::Outcome;
+use snapback::case::standing::{Hold, StandingEvent};
 use snapback::case::turn::Disposition;
+use snapback::engine::desk::Arrival;
 
 fn automatic() -> World {
     World::new(settings(row(Verdict::Rollback)))
@@ -216,6 +218,27 @@ fn an_old_request_is_not_carried_out_and_still_stops() {
     world.pass(60);
     assert!(world.requests.is_empty(), "{}", world.told());
     assert!(is_done(&world.asks(ask(Wish::Cancel(case(1))))));
+
+    // The same of everything: what lifts a pause or a hold is refused, the pause itself is not.
+    let hold = Hold { reasons: vec!["the store may be a copy".into()], since: world.now };
+    world.arrives(vec![Arrival::Standing(StandingEvent::Held(hold))]);
+    let pause = Request::Pause { by: "ann".into(), at, reason: reason(), everything: false };
+    assert!(is_done(&world.asks(pause)));
+    let resume = |at| Request::Resume { by: "ann".into(), at, everything: true };
+    let release = |at| Request::Release { by: "ann".into(), at };
+    for late in [resume(at), release(at)] {
+        let answer = world.asks(late.clone());
+        assert!(is_conflict(&answer), "{late:?}: {answer:?}");
+    }
+    let standing = world.desk.standing();
+    assert!(standing.pause.is_some() && standing.hold.is_some(), "{standing:?}");
+    let a_minute_ago = world.now - Duration::from_secs(60);
+    for in_time in [resume(a_minute_ago), release(a_minute_ago)] {
+        let answer = world.asks(in_time.clone());
+        assert!(is_done(&answer), "{in_time:?}: {answer:?}");
+    }
+    let standing = world.desk.standing();
+    assert!(standing.pause.is_none() && standing.hold.is_none(), "{standing:?}");
 }
 
 /// A pause stops what is automatic everywhere; with everything, people's acts as well; each is lifted once.
@@ -229,6 +252,7 @@ fn a_pause_stops_everywhere_until_it_is_lifted() {
     world.fires("payments", "f2");
     world.pass(300);
     assert!(world.requests.is_empty(), "{}", world.told());
+    let at = world.now;
     let resume = |everything| Request::Resume { by: "ann".into(), at, everything };
     let lesser = Request::Pause { by: "bob".into(), at, reason: reason(), everything: false };
     assert!(is_conflict(&world.asks(lesser)), "a lesser pause does not replace it");
@@ -238,7 +262,7 @@ fn a_pause_stops_everywhere_until_it_is_lifted() {
     assert!(is_conflict(&world.asks(resume(true))), "nothing is paused any more");
     world.pass(120);
     assert_eq!(world.requests.len(), 2, "{}", world.told());
-    let release = world.asks(Request::Release { by: "ann".into(), at });
+    let release = world.asks(Request::Release { by: "ann".into(), at: world.now });
     assert!(is_conflict(&release), "there is no hold: {release:?}");
 }
 

@@ -251,7 +251,7 @@ impl Desk {
         let Request::Of(service, ask) = request else {
             // Whatever waits for it is looked at in the next turn, when the standing is on disk.
             self.touched.extend(self.held.keys().cloned());
-            return self.standing.ask(request, &mut draft.turn.standing);
+            return self.standing.ask(request, draft.now, &mut draft.turn.standing);
         };
         if !self.held.contains_key(&service) {
             return Disposition::Conflict(format!("no service {service} is configured"));
