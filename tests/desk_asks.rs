@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "the world is shared, and tells more than these stories need")]
 mod desk_world;
 
-use desk_world::{Takes, World, id, row, settings};
+use desk_world::{Takes, World, alert, cleared, id, row, settings};
 use snapback::case::command::{Ask, Request, Wish};
 use snapback::case::decide::Verdict;
 use snapback::case::event::Settlement;
@@ -140,8 +140,104 @@ fn what_nobody_can_tell_is_settled_by_who_may() {
     assert!(is_conflict(&again), "{again:?}");
 }
 
+/// Looking again finds what was done after all, and sends nothing a second time; giving up ends the case and frees the service.
 #[test]
-fn releases_are_marked_locked_and_unlocked() {
+fn what_is_looked_for_again_is_followed_and_what_is_given_up_is_over() {
+    let hidden = || {
+        let mut world = automatic();
+        world.provider("checkout").takes = Takes::Hides;
+        world.fires("checkout", "f1");
+        world.pass(3600);
+        assert_eq!(world.stands("checkout"), "needs_human", "{}", world.told());
+        world
+    };
+    let mut world = hidden();
+    world.provider("checkout").takes = Takes::Works;
+    let look = Wish::Settle(case(1), Settlement::LookAgain);
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], look)));
+    assert_eq!(world.stands("checkout"), "running", "{}", world.told());
+    world.provider("checkout").takes = Takes::Does;
+    world.pass(60);
+    assert_eq!((world.stands("checkout"), world.provider("checkout").serving), ("verifying", "v1"));
+    assert_eq!(world.requests.len(), 1, "{}", world.told());
+
+    let mut world = hidden();
+    let give_up = || Wish::Settle(case(1), Settlement::GiveUp);
+    let refused = world.wishes_as("checkout", "eve", &["interns"], give_up());
+    assert!(matches!(refused, Disposition::Forbidden(_)), "{refused:?}");
+    assert_eq!(world.stands("checkout"), "needs_human");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], give_up())));
+    assert_eq!(world.outcomes("checkout"), [Outcome::Failed]);
+    assert!(world.case("checkout").is_none(), "{}", world.told());
+    world.pass(3600);
+    assert_eq!(world.requests.len(), 1, "it is not tried again by itself:\n{}", world.told());
+}
+
+/// A world in which v2 was rolled back from, which locked it, and the case is over.
+fn rolled_back() -> World {
+    let mut world = automatic();
+    let firing = alert("checkout", "f1", world.now - Duration::from_secs(5));
+    world.hears(vec![firing.clone()]);
+    world.pass(120);
+    world.hears(vec![cleared(&firing, world.now)]);
+    world.pass(600);
+    assert_eq!(world.outcomes("checkout"), [Outcome::Recovered], "{}", world.told());
+    assert!(is_locked(&world, "v2"));
+    world
+}
+
+fn is_locked(world: &World, release: &str) -> bool {
+    world.dossier("checkout").ledger.page(&release.into()).is_some_and(|page| page.lock.is_some())
+}
+
+#[test]
+fn a_locked_release_is_freed_by_whoever_decides() {
+    let unlock = || Wish::Unlock { release: "v2".into(), reason: reason() };
+    let mark = |good| Wish::Mark { release: "v2".into(), good, reason: reason() };
+    let mut world = rolled_back();
+    let refused = world.wishes_as("checkout", "eve", &["interns"], unlock());
+    assert!(matches!(refused, Disposition::Forbidden(_)), "{refused:?}");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], mark(false))));
+    assert!(is_locked(&world, "v2"), "neither a stranger nor a bad word frees it");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], unlock())));
+    assert!(!is_locked(&world, "v2"));
+    assert_eq!(world.dossier("checkout").ledger.grade(&"v2".into()), Grade::Bad, "it may go out, and is bad");
+    assert!(
+        is_conflict(&world.wishes_as("checkout", "ann", &["sre"], unlock())),
+        "it is not locked any more"
+    );
+
+    let mut world = rolled_back();
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], mark(true))));
+    assert!(!is_locked(&world, "v2"));
+    assert_eq!(world.dossier("checkout").ledger.grade(&"v2".into()), Grade::Good);
+}
+
+/// Who is freed of blame is not asked about again for the same signals, and what was locked for it may go out again.
+#[test]
+fn a_deployment_that_is_not_to_blame_is_left_alone() {
+    let mut world = asking();
+    world.fires("checkout", "f1");
+    world.pass(5);
+    assert_eq!(world.stands("checkout"), "awaiting_approval");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], Wish::Exonerate(case(1)))));
+    assert_eq!(world.outcomes("checkout"), [Outcome::LeftAlone]);
+    world.fires("checkout", "f1");
+    world.pass(600);
+    assert_eq!((world.stands("checkout"), world.requests.len()), ("left_alone", 0), "{}", world.told());
+
+    let mut world = rolled_back();
+    world.puts_out("checkout", "v2");
+    world.pass(60);
+    world.fires("checkout", "f2");
+    world.pass(60);
+    assert_eq!(world.stands("checkout"), "awaiting_approval", "{}", world.told());
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], Wish::Exonerate(case(2)))));
+    assert!(!is_locked(&world, "v2"));
+}
+
+#[test]
+fn releases_are_marked() {
     let mut world = automatic();
     world.pass(5);
     let mark = |good| Wish::Mark { release: "v1".into(), good, reason: reason() };
