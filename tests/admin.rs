@@ -140,9 +140,8 @@ impl World {
         self.store(dossier, events).await;
     }
 
-    /// One fact more: somebody freezes the service.
-    async fn freeze(&self) {
-        let event = Event::Frozen { by: "alice".into(), reason: "a test".into(), until: at("10:00:00") };
+    /// One fact more.
+    async fn happens(&self, event: Event) {
         let mut dossier = self.journal.dossiers().await.expect("stored").remove(0);
         let stamped = Stamped { at: now(), event };
         dossier.apply(&stamped).expect("legal");
@@ -498,9 +497,12 @@ async fn events_are_told_as_they_happen_and_none_is_missed() {
     assert_eq!(opened.1["service"], "checkout@production");
     assert!(seen.windows(2).all(|two| two[0].0 + 1 == two[1].0), "a gap in the numbers: {seen:?}");
 
-    world.freeze().await;
+    let reason = Some("it was the disk".into());
+    let unlocked = Event::Unlocked { release: "41".into(), by: Some("alice".into()), reason };
+    world.happens(unlocked).await;
     let (number, event) = from_now.next().await.expect("what happens now");
-    assert_eq!((number, &event["kind"]), (seen.len() as u64 + 1, &"frozen".into()));
+    assert_eq!((number, &event["kind"]), (seen.len() as u64 + 1, &"unlocked".into()));
+    assert_eq!(event["why"], "it was the disk", "{event}");
     let back =
         Follower::begin(&world, Some(&seen.len().to_string())).await.next().await.expect("what was missed");
     assert_eq!(back, (number, event));

@@ -201,6 +201,7 @@ fn a_locked_release_is_freed_by_whoever_decides() {
     assert!(is_locked(&world, "v2"), "neither a stranger nor a bad word frees it");
     assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], unlock())));
     assert!(!is_locked(&world, "v2"));
+    assert!(world.told().contains("unlocked: seen in the logs"), "the reason is kept:\n{}", world.told());
     assert_eq!(world.dossier("checkout").ledger.grade(&"v2".into()), Grade::Bad, "it may go out, and is bad");
     assert!(
         is_conflict(&world.wishes_as("checkout", "ann", &["sre"], unlock())),
@@ -210,6 +211,7 @@ fn a_locked_release_is_freed_by_whoever_decides() {
     let mut world = rolled_back();
     assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], mark(true))));
     assert!(!is_locked(&world, "v2"));
+    assert!(world.told().contains("unlocked: seen in the logs"), "the reason is kept:\n{}", world.told());
     assert_eq!(world.dossier("checkout").ledger.grade(&"v2".into()), Grade::Good);
 }
 
@@ -234,6 +236,7 @@ fn a_deployment_that_is_not_to_blame_is_left_alone() {
     assert_eq!(world.stands("checkout"), "awaiting_approval", "{}", world.told());
     assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], Wish::Exonerate(case(2)))));
     assert!(!is_locked(&world, "v2"));
+    assert!(world.told().contains("unlocked: not to blame in case"), "{}", world.told());
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Scribe<'_> {
             Wish::Freeze { length, reason } => self.freeze(ask, *length, reason),
             Wish::Unfreeze => self.unfreeze(ask),
             Wish::Mark { release, good, reason } => self.mark(release, *good, ask, reason),
-            Wish::Unlock { release, .. } => self.unlock(release, ask),
+            Wish::Unlock { release, reason } => self.unlock(release, ask, reason),
         }
     }
 
@@ -198,7 +198,8 @@ impl Scribe<'_> {
         };
         self.write(Event::Exonerated { by: by.clone(), deployment });
         if self.dossier.ledger.page(&release).is_some_and(|page| page.lock.is_some()) {
-            self.write(Event::Unlocked { release, by: Some(by.clone()) });
+            let reason = Some(format!("not to blame in case {case}"));
+            self.write(Event::Unlocked { release, by: Some(by.clone()), reason });
         }
         self.close(Outcome::LeftAlone, &format!("{by} said that this deployment is not to blame"));
         Ok("left alone: it is not asked about again for these signals".into())
@@ -309,18 +310,23 @@ impl Scribe<'_> {
         let why = format!("{}: {reason}", ask.by);
         self.write(Event::Graded { release: release.clone(), grade, why });
         if good && locked {
-            self.write(Event::Unlocked { release: release.clone(), by: Some(ask.by.clone()) });
+            self.unlocked(release, ask, reason);
         }
         Ok(format!("{release} is {}", grade.word()))
     }
 
-    fn unlock(&mut self, release: &ReleaseId, ask: &Ask) -> Answer {
+    fn unlock(&mut self, release: &ReleaseId, ask: &Ask, reason: &str) -> Answer {
         if self.dossier.ledger.page(release).is_none_or(|page| page.lock.is_none()) {
             return conflict(format!("{release} is not locked"));
         }
         self.may_decide(ask)?;
-        self.write(Event::Unlocked { release: release.clone(), by: Some(ask.by.clone()) });
+        self.unlocked(release, ask, reason);
         Ok(format!("{release} may go out again"))
+    }
+
+    fn unlocked(&mut self, release: &ReleaseId, ask: &Ask, reason: &str) {
+        let (by, reason) = (Some(ask.by.clone()), Some(reason.to_owned()));
+        self.write(Event::Unlocked { release: release.clone(), by, reason });
     }
 
     fn before_the_act(&self) -> bool {
