@@ -339,15 +339,16 @@ async fn state(State(view): Shared) -> Result<Json<StateShape>, Problem> {
     Ok(Json(StateShape::of(status.mode, &standing, &digest, status.config_error.clone(), undecided)))
 }
 
-/// `GET /readyz`: deliveries can be stored. Asked by machines that show no token, so it says no more than that.
+/// `GET /readyz`: whether deliveries can be stored, and whether there is a hold. Asked by machines that show no token, so it
+/// says neither why nor anything else.
 async fn ready(State(view): Shared) -> Response {
     #[derive(Serialize)]
     struct Ready {
         status: &'static str,
-        /// Deliveries are stored all the same: a hold stops acts and no intake.
-        hold: bool,
+        /// Deliveries are stored all the same: a hold stops acts and no intake. `None`: it cannot be read now.
+        hold: Option<bool>,
     }
-    let hold = stored(&view, |reader| Ok(reader.standing()?.hold.is_some())).await.unwrap_or(false);
+    let hold = stored(&view, |reader| Ok(reader.standing()?.hold.is_some())).await.ok();
     match (view.readiness)() {
         Ok(()) => Json(Ready { status: "ready", hold }).into_response(),
         Err(why) => {
