@@ -3,8 +3,6 @@
 
 mod binary;
 
-use std::path::Path;
-
 use binary::{Program, furnish, head};
 use serde_json::{Value, json};
 use snapback::case::id::{Duration, Timestamp};
@@ -54,6 +52,16 @@ fn serving(program: &Program) -> String {
     link.file_name().expect("a release").to_string_lossy().into_owned()
 }
 
+/// What was put out, by the folder's own log.
+fn put_out(program: &Program) -> Vec<String> {
+    let log = std::fs::read_to_string(program.path("srv/deployments.jsonl")).expect("the log");
+    let release = |line: &str| -> String {
+        let line: Value = serde_json::from_str(line).expect("a line of the log");
+        line["release"].as_str().expect("a release").to_owned()
+    };
+    log.lines().map(release).collect()
+}
+
 fn fires(program: &Program) {
     let labels = json!({ "alertname": "HighErrorRate", "service": "checkout", "environment": "production" });
     assert_eq!(program.post(&labels, now(), None), 200);
@@ -89,7 +97,7 @@ fn whoever_may_approves_and_nobody_else_does() {
     assert_eq!((status, &answer["type"]), (409, &"urn:snapback:problem:conflict".into()), "{answer}");
     assert_eq!(serving(&program), "42", "none of these did anything");
 
-    ends(&program, ALICE, &approve, 0, "");
+    ends(&program, ALICE, &approve, 0, "heard; it counts");
     program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "41");
     assert_eq!(serving(&program), "41");
     ends(&program, ALICE, &approve, 3, "nothing is asked here now");
@@ -116,7 +124,7 @@ fn a_rollback_by_command_asks_and_is_done_once() {
     let cases = program.wait("the question", "/v1/cases", |cases| phase(cases) == "awaiting_approval");
     let id = cases["cases"][0]["id"].as_str().expect("a case").to_owned();
     ends(&program, OSCAR, &["cases", "deny", &id, "--yes"], 3, "is not in a group");
-    ends(&program, ALICE, &["cases", "deny", &id, "--yes"], 0, "");
+    ends(&program, ALICE, &["cases", "deny", &id, "--yes"], 0, "heard; it counts");
     assert_eq!(program.wait_for_outcome("denied")["id"], id.as_str());
     assert_eq!(serving(&program), "42");
 
@@ -125,8 +133,10 @@ fn a_rollback_by_command_asks_and_is_done_once() {
     ends(&program, ALICE, &to, 0, "your wish is your yes");
     program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "40");
     assert_eq!(serving(&program), "40");
-    let case = program.get(&format!("/v1/cases/{SERVICE}.2")).expect("the case");
+    let done = |case: &Value| case["phase"] == "verifying" || case["outcome"].is_string();
+    let case = program.wait("the act to be done", &format!("/v1/cases/{SERVICE}.2"), done);
     assert_eq!(case["votes"][0]["by"], "token:alice", "{case:#}");
+    assert_eq!(put_out(&program), ["40", "41", "42", "40"], "{case:#}");
 }
 
 #[test]
@@ -151,20 +161,38 @@ fn services_are_frozen_marked_and_paused_by_whoever_may() {
         let all = of["releases"].as_array().expect("releases").iter();
         all.clone().find(|one| one["release"] == release).expect("it is there")["ledger"].clone()
     };
-    ends(&program, ALICE, &["mark", "bad", SERVICE, "--release", "41", "--reason", "slow", "--yes"], 0, "");
+    ends(
+        &program,
+        ALICE,
+        &["mark", "bad", SERVICE, "--release", "41", "--reason", "slow", "--yes"],
+        0,
+        "41 is bad",
+    );
     assert_eq!(ledger(&program.get(service).expect("it"), "41"), "bad");
-    ends(&program, ALICE, &["mark", "good", SERVICE, "--release", "41", "--reason", "fine", "--yes"], 0, "");
+    ends(
+        &program,
+        ALICE,
+        &["mark", "good", SERVICE, "--release", "41", "--reason", "fine", "--yes"],
+        0,
+        "41 is good",
+    );
     assert_eq!(ledger(&program.get(service).expect("it"), "41"), "good");
     ends(&program, ALICE, &["unlock", SERVICE, "--release", "42", "--reason", "x", "--yes"], 3, "42");
 
     ends(&program, ALICE, &["pause", "--everything", "--reason", "x", "--yes"], 3, "takes admin");
-    ends(&program, ADA, &["pause", "--everything", "--reason", "a migration", "--yes"], 0, "");
+    ends(
+        &program,
+        ADA,
+        &["pause", "--everything", "--reason", "a migration", "--yes"],
+        0,
+        "everything is paused",
+    );
     assert_eq!(program.get("/v1/state").expect("the state")["pause"]["everything"], true);
     ends(&program, ALICE, &["resume", "--yes"], 3, "takes an admin");
     ends(&program, ALICE, &["pause", "--reason", "x", "--yes"], 3, "everything is paused already");
-    ends(&program, ADA, &["resume", "--yes"], 0, "");
-    ends(&program, ALICE, &["pause", "--reason", "a look", "--yes"], 0, "");
-    ends(&program, ALICE, &["resume", "--yes"], 0, "");
+    ends(&program, ADA, &["resume", "--yes"], 0, "the pause is over");
+    ends(&program, ALICE, &["pause", "--reason", "a look", "--yes"], 0, "nothing automatic is done");
+    ends(&program, ALICE, &["resume", "--yes"], 0, "the pause is over");
     ends(&program, ADA, &["resume", "--hold", "--yes"], 3, "hold");
     assert_eq!(program.get("/v1/state").expect("the state")["paused"], false);
 }
@@ -172,7 +200,7 @@ fn services_are_frozen_marked_and_paused_by_whoever_may() {
 #[test]
 fn a_pause_outlives_the_process_and_stops_what_is_automatic() {
     let mut program = begin(ACTS);
-    ends(&program, ALICE, &["pause", "--reason", "a look", "--yes"], 0, "");
+    ends(&program, ALICE, &["pause", "--reason", "a look", "--yes"], 0, "nothing automatic is done");
     program.kill();
     program.start_again();
     program.wait("the folder to be read", "/v1/services/checkout@production", |of| of["current"] == "42");
@@ -211,7 +239,7 @@ fn a_request_that_cannot_be_read_changes_nothing() {
     }
     let service = program.get("/v1/services/checkout@production").expect("the service");
     assert_eq!(service["freeze"], Value::Null);
-    assert!(Path::new(&program.path("srv/current")).exists());
+    assert_eq!(serving(&program), "42");
 }
 
 const ASKS: &str = r#"[[rule]]
