@@ -95,6 +95,9 @@ fn whoever_may_approves_and_nobody_else_does() {
     let another = json!({ "plan": "0".repeat(64) }).to_string();
     let (status, answer) = program.post_admin(ALICE.expect("hers"), &path, "application/json", &another);
     assert_eq!((status, &answer["type"]), (409, &"urn:snapback:problem:conflict".into()), "{answer}");
+    for how in ["look-again", "took-effect", "give-up"] {
+        ends(&program, ALICE, &["cases", "settle", &id, how, "--yes"], 3, "it needs nobody to settle it");
+    }
     assert_eq!(serving(&program), "42", "none of these did anything");
 
     ends(&program, ALICE, &approve, 0, "heard; it counts");

@@ -315,17 +315,11 @@ fn a_demo_whose_reader_leaves_ends_in_order() {
 /// Thousands of faults are counted and not all drawn.
 #[test]
 fn a_flood_of_faults_is_told_in_part() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("snapback.toml");
+    let (_folder, config) = configured();
     let many = "[[service]]\nnme = \"x\"\n".repeat(3000);
-    std::fs::write(&file, format!("mode = \"shadow\"\n{many}")).expect("written");
-    std::fs::write(folder.path().join("rules.toml"), "").expect("written");
-    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_snapback"))
-        .args(["check", "--config"])
-        .arg(&file)
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(2));
+    std::fs::write(&config, format!("mode = \"shadow\"\n{many}")).expect("written");
+    let ended = snapback(&["check", "--config", &config]);
+    let said = format!("{}{}", out(&ended), err(&ended));
+    assert_eq!(code(&ended), Some(2));
     assert!(said.contains(" more: mend these first") && said.len() < 100_000, "{} bytes", said.len());
 }

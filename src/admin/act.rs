@@ -8,7 +8,8 @@ use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, FromRequest, Path, Request as HttpRequest, State};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
+use axum::routing::post;
+use axum::{Json, Router};
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::access::{Principal, Role};
-use super::{Problem, View, stored};
+use super::{Problem, View, only, stored};
 use crate::case::approval::PersonVote;
 use crate::case::command::{Ask, Request, Wish};
 use crate::case::event::Settlement;
@@ -35,13 +36,9 @@ type Who = Extension<Option<Principal>>;
 /// The routes that change something, beside those of services, which share a path with a reading.
 pub(super) fn router() -> Router<Arc<View>> {
     Router::new()
-        .route("/v1/cases/{id}/{verb}", post(routing::post(of_case)))
-        .route("/v1/pause", post(routing::post(pause)))
-        .route("/v1/resume", post(routing::post(resume)))
-}
-
-fn post(takes: routing::MethodRouter<Arc<View>>) -> routing::MethodRouter<Arc<View>> {
-    takes.fallback(async || Problem::Method("POST"))
+        .route("/v1/cases/{id}/{verb}", only("POST", post(of_case)))
+        .route("/v1/pause", only("POST", post(pause)))
+        .route("/v1/resume", only("POST", post(resume)))
 }
 
 /// `POST /v1/cases/{id}/{approve|deny|cancel|snooze|exonerate|settle}`.
