@@ -129,6 +129,7 @@ fn a_rollback_by_command_asks_and_is_done_once() {
     ends(&program, OSCAR, &["cases", "deny", &id, "--yes"], 3, "is not in a group");
     ends(&program, ALICE, &["cases", "deny", &id, "--yes"], 0, "heard; it counts");
     assert_eq!(program.wait_for_outcome("denied")["id"], id.as_str());
+    ends(&program, ALICE, &["cases", "cancel", &id, "--yes"], 3, "is not open");
     assert_eq!(serving(&program), "42");
 
     // The wish of somebody who may approve is their yes, and one is enough here.
@@ -232,7 +233,15 @@ fn a_request_that_cannot_be_read_changes_nothing() {
         ("/v1/services/checkout/freeze", json, r#"{"seconds":60,"reason":"x"}"#, 404, "no-such-service"),
         ("/v1/services/checkout@production/melt", json, "{}", 404, "not-found"),
         ("/v1/cases/nobody/cancel", json, "{}", 404, "no-such-case"),
-        ("/v1/cases/checkout@production.7/cancel", json, "{}", 409, "conflict"),
+        ("/v1/cases/checkout@production.7/cancel", json, "{}", 404, "no-such-case"),
+        ("/v1/cases/nobody@production.1/approve", json, r#"{"plan":"x"}"#, 404, "no-such-case"),
+        (
+            "/v1/services/nobody@production/freeze",
+            json,
+            r#"{"seconds":60,"reason":"x"}"#,
+            404,
+            "no-such-service",
+        ),
         ("/v1/cases/checkout@production.7/explanation", json, "{}", 405, "method-not-allowed"),
         ("/v1/resume", json, "{}", 409, "conflict"),
     ] {
@@ -240,6 +249,15 @@ fn a_request_that_cannot_be_read_changes_nothing() {
         let problem = format!("urn:snapback:problem:{name}");
         assert_eq!((answered, &answer["type"]), (status, &problem.into()), "{path} {body:.80}: {answer}");
     }
+    ends(
+        &program,
+        ALICE,
+        &["cases", "cancel", "checkout@production.7", "--yes"],
+        1,
+        "list them with `snapback cases`",
+    );
+    let freeze = ["freeze", "nobody@production", "--for", "2h", "--reason", "x", "--yes"];
+    ends(&program, ALICE, &freeze, 1, "list them with `snapback services`");
     let service = program.get("/v1/services/checkout@production").expect("the service");
     assert_eq!(service["freeze"], Value::Null);
     assert_eq!(serving(&program), "42");

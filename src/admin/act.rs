@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::access::{Principal, Role};
-use super::{Problem, View, only, stored};
+use super::{Problem, View, one_case, only, stored};
 use crate::case::approval::PersonVote;
 use crate::case::command::{Ask, Request, Wish};
 use crate::case::event::Settlement;
@@ -64,8 +64,9 @@ async fn of_case(
         "settle" => Wish::Settle(case.clone(), sent.read::<SettleBody>()?.how.settlement()),
         _ => return Err(Problem::NoRoute),
     };
-    let service = ServiceId::parse(case.service().as_str());
-    ask(&view, service.ok_or_else(|| Problem::NoCase(case.to_string()))?, who, what).await
+    // What names nothing is told as when it is read, and is not stored.
+    let (case, _) = one_case(&view, &case).await?;
+    ask(&view, case.id.service(), who, what).await
 }
 
 /// `POST /v1/services/{service}/{rollback|freeze|unfreeze|mark|unlock}`. The verb is the last part, because a service's
@@ -100,7 +101,9 @@ pub(super) async fn of_service(
         }
         _ => return Err(Problem::NoRoute),
     };
-    let service = ServiceId::parse(service).ok_or_else(|| Problem::NoService(service.to_owned()))?;
+    let known = |service: &ServiceId| view.status.borrow().services.contains_key(service);
+    let service =
+        ServiceId::parse(service).filter(known).ok_or_else(|| Problem::NoService(service.to_owned()))?;
     ask(&view, service, who, what).await
 }
 
