@@ -175,14 +175,12 @@ fn somebody_who_deploys_meanwhile_comes_first() {
         stood_back > 0
     });
     assert_ne!(case["outcome"], "recovered", "{case:#}");
-    // A fix going forward is watched, and never taken back for this alert.
-    let came = wait_until(|| {
-        story
-            .program
-            .get("/v1/services/checkout@production")
-            .is_some_and(|service| service["current"] == "checkout:3")
-    });
-    assert!(came, "{}", story.program.said());
+    // A fix going forward is watched, and never taken back for this alert: it still fires, and is judged anew.
+    let service = "/v1/services/checkout@production";
+    story.program.wait("release 3 to serve", service, |service| service["current"] == "checkout:3");
+    let anew = "/v1/cases/checkout@production.2/explanation";
+    let why = story.program.wait("the alert to be judged anew", anew, |why| why["verdict"].is_string());
+    assert!(why["verdict"] != "rollback" && why["verdict"] != "approve", "{why:#}");
     assert_eq!(story.aws.mutations(), 0, "{:?}\n{}", story.effects(), story.program.said());
 }
 
