@@ -98,28 +98,25 @@ pub struct View {
 /// local.
 pub fn router(view: View) -> Router {
     let guarded = Router::new()
-        .route("/v1/cases", read_only(get(cases)))
-        .route("/v1/cases/{id}", read_only(get(case)))
-        .route("/v1/cases/{id}/explanation", read_only(get(explanation)))
-        .route("/v1/services", read_only(get(services)))
-        .route(
-            "/v1/services/{*service}",
-            get(service).post(act::of_service).fallback(async || Problem::Method("GET, HEAD, POST")),
-        )
-        .route("/v1/deployments", read_only(get(deployments)))
-        .route("/v1/rules", read_only(get(rules)))
-        .route("/v1/state", read_only(get(state)))
+        .route("/v1/cases", only(READS, get(cases)))
+        .route("/v1/cases/{id}", only(READS, get(case)))
+        .route("/v1/cases/{id}/explanation", only(READS, get(explanation)))
+        .route("/v1/services", only(READS, get(services)))
+        .route("/v1/services/{*service}", only("GET, HEAD, POST", get(service).post(act::of_service)))
+        .route("/v1/deployments", only(READS, get(deployments)))
+        .route("/v1/rules", only(READS, get(rules)))
+        .route("/v1/state", only(READS, get(state)))
         .route(
             "/v1/events",
-            read_only(get(async |State(view): Shared, headers| events::stream(view, &headers))),
+            only(READS, get(async |State(view): Shared, headers| events::stream(view, &headers))),
         )
         .merge(act::router())
         .fallback(async || Problem::NoRoute)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(view.access.clone(), access::admit));
     Router::new()
-        .route("/healthz", read_only(get(async || Json(serde_json::json!({ "status": "alive" })))))
-        .route("/readyz", read_only(get(ready)))
+        .route("/healthz", only(READS, get(async || Json(serde_json::json!({ "status": "alive" })))))
+        .route("/readyz", only(READS, get(ready)))
         .merge(guarded)
         .layer(middleware::map_response(plain))
         .with_state(Arc::new(view))
@@ -133,9 +130,12 @@ async fn plain(mut answer: Response) -> Response {
     answer
 }
 
-/// A path that says to others than GET and HEAD that it takes these.
-fn read_only(takes: MethodRouter<Arc<View>>) -> MethodRouter<Arc<View>> {
-    takes.fallback(async || Problem::Method("GET, HEAD"))
+/// What a path takes that is only read.
+const READS: &str = "GET, HEAD";
+
+/// A path that takes these methods and says so to others.
+fn only(methods: &'static str, takes: MethodRouter<Arc<View>>) -> MethodRouter<Arc<View>> {
+    takes.fallback(async move || Problem::Method(methods))
 }
 
 type Shared = State<Arc<View>>;
@@ -339,15 +339,16 @@ async fn state(State(view): Shared) -> Result<Json<StateShape>, Problem> {
     Ok(Json(StateShape::of(status.mode, &standing, &digest, status.config_error.clone(), undecided)))
 }
 
-/// `GET /readyz`: deliveries can be stored. Asked by machines that show no token, so it says no more than that.
+/// `GET /readyz`: whether deliveries can be stored, and whether there is a hold. Asked by machines that show no token, so it
+/// says neither why nor anything else.
 async fn ready(State(view): Shared) -> Response {
     #[derive(Serialize)]
     struct Ready {
         status: &'static str,
-        /// Deliveries are stored all the same: a hold stops acts and no intake.
-        hold: bool,
+        /// Deliveries are stored all the same: a hold stops acts and no intake. `None`: it cannot be read now.
+        hold: Option<bool>,
     }
-    let hold = stored(&view, |reader| Ok(reader.standing()?.hold.is_some())).await.unwrap_or(false);
+    let hold = stored(&view, |reader| Ok(reader.standing()?.hold.is_some())).await.ok();
     match (view.readiness)() {
         Ok(()) => Json(Ready { status: "ready", hold }).into_response(),
         Err(why) => {

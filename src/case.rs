@@ -38,6 +38,7 @@ pub mod event;
 pub mod explain;
 pub mod live;
 pub mod next;
+pub mod obeyed;
 pub mod phase;
 pub mod readiness;
 pub mod scribe;

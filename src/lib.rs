@@ -3,7 +3,8 @@
 //!
 //! Facts in, commands out. [`case`] thinks and is pure. [`intake`] hears, [`journal`] keeps, [`engine`] turns what
 //! arrived into events and errands, [`execute`] acts through the system that deployed, [`report`] tells, [`admin`]
-//! answers questions. [`server`] wires them; [`config`] tells each what it needs. `ARCHITECTURE.md` has the map.
+//! answers questions and hands over what people ask for. [`server`] wires them; [`config`] tells each what it needs.
+//! `ARCHITECTURE.md` has the map.
 
 /// Lets unit tests share the samples of the integration tests, which know this crate by its name.
 #[cfg(test)]

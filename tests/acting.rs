@@ -3,8 +3,6 @@
 
 mod binary;
 
-use std::path::Path;
-
 use binary::{Program, furnish, head};
 use serde_json::{Value, json};
 use snapback::case::id::{Duration, Timestamp};
@@ -54,6 +52,16 @@ fn serving(program: &Program) -> String {
     link.file_name().expect("a release").to_string_lossy().into_owned()
 }
 
+/// What was put out, by the folder's own log.
+fn put_out(program: &Program) -> Vec<String> {
+    let log = std::fs::read_to_string(program.path("srv/deployments.jsonl")).expect("the log");
+    let release = |line: &str| -> String {
+        let line: Value = serde_json::from_str(line).expect("a line of the log");
+        line["release"].as_str().expect("a release").to_owned()
+    };
+    log.lines().map(release).collect()
+}
+
 fn fires(program: &Program) {
     let labels = json!({ "alertname": "HighErrorRate", "service": "checkout", "environment": "production" });
     assert_eq!(program.post(&labels, now(), None), 200);
@@ -87,9 +95,12 @@ fn whoever_may_approves_and_nobody_else_does() {
     let another = json!({ "plan": "0".repeat(64) }).to_string();
     let (status, answer) = program.post_admin(ALICE.expect("hers"), &path, "application/json", &another);
     assert_eq!((status, &answer["type"]), (409, &"urn:snapback:problem:conflict".into()), "{answer}");
+    for how in ["look-again", "took-effect", "give-up"] {
+        ends(&program, ALICE, &["cases", "settle", &id, how, "--yes"], 3, "it needs nobody to settle it");
+    }
     assert_eq!(serving(&program), "42", "none of these did anything");
 
-    ends(&program, ALICE, &approve, 0, "");
+    ends(&program, ALICE, &approve, 0, "heard; it counts");
     program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "41");
     assert_eq!(serving(&program), "41");
     ends(&program, ALICE, &approve, 3, "nothing is asked here now");
@@ -116,8 +127,9 @@ fn a_rollback_by_command_asks_and_is_done_once() {
     let cases = program.wait("the question", "/v1/cases", |cases| phase(cases) == "awaiting_approval");
     let id = cases["cases"][0]["id"].as_str().expect("a case").to_owned();
     ends(&program, OSCAR, &["cases", "deny", &id, "--yes"], 3, "is not in a group");
-    ends(&program, ALICE, &["cases", "deny", &id, "--yes"], 0, "");
+    ends(&program, ALICE, &["cases", "deny", &id, "--yes"], 0, "heard; it counts");
     assert_eq!(program.wait_for_outcome("denied")["id"], id.as_str());
+    ends(&program, ALICE, &["cases", "cancel", &id, "--yes"], 3, "is not open");
     assert_eq!(serving(&program), "42");
 
     // The wish of somebody who may approve is their yes, and one is enough here.
@@ -125,8 +137,10 @@ fn a_rollback_by_command_asks_and_is_done_once() {
     ends(&program, ALICE, &to, 0, "your wish is your yes");
     program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "40");
     assert_eq!(serving(&program), "40");
-    let case = program.get(&format!("/v1/cases/{SERVICE}.2")).expect("the case");
+    let done = |case: &Value| case["phase"] == "verifying" || case["outcome"].is_string();
+    let case = program.wait("the act to be done", &format!("/v1/cases/{SERVICE}.2"), done);
     assert_eq!(case["votes"][0]["by"], "token:alice", "{case:#}");
+    assert_eq!(put_out(&program), ["40", "41", "42", "40"], "{case:#}");
 }
 
 #[test]
@@ -151,20 +165,38 @@ fn services_are_frozen_marked_and_paused_by_whoever_may() {
         let all = of["releases"].as_array().expect("releases").iter();
         all.clone().find(|one| one["release"] == release).expect("it is there")["ledger"].clone()
     };
-    ends(&program, ALICE, &["mark", "bad", SERVICE, "--release", "41", "--reason", "slow", "--yes"], 0, "");
+    ends(
+        &program,
+        ALICE,
+        &["mark", "bad", SERVICE, "--release", "41", "--reason", "slow", "--yes"],
+        0,
+        "41 is bad",
+    );
     assert_eq!(ledger(&program.get(service).expect("it"), "41"), "bad");
-    ends(&program, ALICE, &["mark", "good", SERVICE, "--release", "41", "--reason", "fine", "--yes"], 0, "");
+    ends(
+        &program,
+        ALICE,
+        &["mark", "good", SERVICE, "--release", "41", "--reason", "fine", "--yes"],
+        0,
+        "41 is good",
+    );
     assert_eq!(ledger(&program.get(service).expect("it"), "41"), "good");
     ends(&program, ALICE, &["unlock", SERVICE, "--release", "42", "--reason", "x", "--yes"], 3, "42");
 
     ends(&program, ALICE, &["pause", "--everything", "--reason", "x", "--yes"], 3, "takes admin");
-    ends(&program, ADA, &["pause", "--everything", "--reason", "a migration", "--yes"], 0, "");
+    ends(
+        &program,
+        ADA,
+        &["pause", "--everything", "--reason", "a migration", "--yes"],
+        0,
+        "everything is paused",
+    );
     assert_eq!(program.get("/v1/state").expect("the state")["pause"]["everything"], true);
     ends(&program, ALICE, &["resume", "--yes"], 3, "takes an admin");
     ends(&program, ALICE, &["pause", "--reason", "x", "--yes"], 3, "everything is paused already");
-    ends(&program, ADA, &["resume", "--yes"], 0, "");
-    ends(&program, ALICE, &["pause", "--reason", "a look", "--yes"], 0, "");
-    ends(&program, ALICE, &["resume", "--yes"], 0, "");
+    ends(&program, ADA, &["resume", "--yes"], 0, "the pause is over");
+    ends(&program, ALICE, &["pause", "--reason", "a look", "--yes"], 0, "nothing automatic is done");
+    ends(&program, ALICE, &["resume", "--yes"], 0, "the pause is over");
     ends(&program, ADA, &["resume", "--hold", "--yes"], 3, "hold");
     assert_eq!(program.get("/v1/state").expect("the state")["paused"], false);
 }
@@ -172,7 +204,7 @@ fn services_are_frozen_marked_and_paused_by_whoever_may() {
 #[test]
 fn a_pause_outlives_the_process_and_stops_what_is_automatic() {
     let mut program = begin(ACTS);
-    ends(&program, ALICE, &["pause", "--reason", "a look", "--yes"], 0, "");
+    ends(&program, ALICE, &["pause", "--reason", "a look", "--yes"], 0, "nothing automatic is done");
     program.kill();
     program.start_again();
     program.wait("the folder to be read", "/v1/services/checkout@production", |of| of["current"] == "42");
@@ -201,7 +233,15 @@ fn a_request_that_cannot_be_read_changes_nothing() {
         ("/v1/services/checkout/freeze", json, r#"{"seconds":60,"reason":"x"}"#, 404, "no-such-service"),
         ("/v1/services/checkout@production/melt", json, "{}", 404, "not-found"),
         ("/v1/cases/nobody/cancel", json, "{}", 404, "no-such-case"),
-        ("/v1/cases/checkout@production.7/cancel", json, "{}", 409, "conflict"),
+        ("/v1/cases/checkout@production.7/cancel", json, "{}", 404, "no-such-case"),
+        ("/v1/cases/nobody@production.1/approve", json, r#"{"plan":"x"}"#, 404, "no-such-case"),
+        (
+            "/v1/services/nobody@production/freeze",
+            json,
+            r#"{"seconds":60,"reason":"x"}"#,
+            404,
+            "no-such-service",
+        ),
         ("/v1/cases/checkout@production.7/explanation", json, "{}", 405, "method-not-allowed"),
         ("/v1/resume", json, "{}", 409, "conflict"),
     ] {
@@ -209,9 +249,18 @@ fn a_request_that_cannot_be_read_changes_nothing() {
         let problem = format!("urn:snapback:problem:{name}");
         assert_eq!((answered, &answer["type"]), (status, &problem.into()), "{path} {body:.80}: {answer}");
     }
+    ends(
+        &program,
+        ALICE,
+        &["cases", "cancel", "checkout@production.7", "--yes"],
+        1,
+        "list them with `snapback cases`",
+    );
+    let freeze = ["freeze", "nobody@production", "--for", "2h", "--reason", "x", "--yes"];
+    ends(&program, ALICE, &freeze, 1, "list them with `snapback services`");
     let service = program.get("/v1/services/checkout@production").expect("the service");
     assert_eq!(service["freeze"], Value::Null);
-    assert!(Path::new(&program.path("srv/current")).exists());
+    assert_eq!(serving(&program), "42");
 }
 
 const ASKS: &str = r#"[[rule]]

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http_body_util::BodyExt;
 use hyper::{Request, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use snapback::admin::{Access, Role, Status, Token, View, Written, router};
 use snapback::case::command::{Command, Ending, Input};
 use snapback::case::deployment::{
@@ -60,7 +60,7 @@ struct World {
     journal: Journal,
     stop: watch::Sender<bool>,
     settings: Settings,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -96,8 +96,7 @@ impl World {
             written: Written { last: opened.journal.written(), stop: stopped },
             now: Arc::new(now),
         });
-        let world =
-            World { router, access, status, journal: opened.journal, stop, settings, _folder: folder };
+        let world = World { router, access, status, journal: opened.journal, stop, settings, folder };
         world.raise().await;
         world
     }
@@ -140,9 +139,8 @@ impl World {
         self.store(dossier, events).await;
     }
 
-    /// One fact more: somebody freezes the service.
-    async fn freeze(&self) {
-        let event = Event::Frozen { by: "alice".into(), reason: "a test".into(), until: at("10:00:00") };
+    /// One fact more.
+    async fn happens(&self, event: Event) {
         let mut dossier = self.journal.dossiers().await.expect("stored").remove(0);
         let stamped = Stamped { at: now(), event };
         dossier.apply(&stamped).expect("legal");
@@ -446,10 +444,13 @@ async fn a_request_that_is_not_decided_in_time_is_told_as_stored() {
 #[tokio::test]
 async fn health_is_told_to_everybody() {
     let world = World::new().await;
-    for path in ["/healthz", "/readyz"] {
-        let (status, _) = world.ask(Request::get(path).header("host", "10.0.0.1"), "10.0.0.7:50000").await;
-        assert_eq!(status, StatusCode::OK, "{path}");
-    }
+    let asked = |path| world.ask(Request::get(path).header("host", "10.0.0.1"), "10.0.0.7:50000");
+    assert_eq!(asked("/healthz").await.0, StatusCode::OK);
+    assert_eq!(asked("/readyz").await, (StatusCode::OK, json!({ "status": "ready", "hold": false })));
+    // A hold that cannot be read is not called none.
+    let store = rusqlite::Connection::open(world.folder.path().join("snapback.db")).expect("the store");
+    store.execute_batch("ALTER TABLE standing RENAME TO lost").expect("renamed");
+    assert_eq!(asked("/readyz").await, (StatusCode::OK, json!({ "status": "ready", "hold": null })));
 }
 
 /// A reader of the event stream, who waits for what it expects and says what did not come.
@@ -498,9 +499,12 @@ async fn events_are_told_as_they_happen_and_none_is_missed() {
     assert_eq!(opened.1["service"], "checkout@production");
     assert!(seen.windows(2).all(|two| two[0].0 + 1 == two[1].0), "a gap in the numbers: {seen:?}");
 
-    world.freeze().await;
+    let reason = Some("it was the disk".into());
+    let unlocked = Event::Unlocked { release: "41".into(), by: Some("alice".into()), reason };
+    world.happens(unlocked).await;
     let (number, event) = from_now.next().await.expect("what happens now");
-    assert_eq!((number, &event["kind"]), (seen.len() as u64 + 1, &"frozen".into()));
+    assert_eq!((number, &event["kind"]), (seen.len() as u64 + 1, &"unlocked".into()));
+    assert_eq!(event["why"], "it was the disk", "{event}");
     let back =
         Follower::begin(&world, Some(&seen.len().to_string())).await.next().await.expect("what was missed");
     assert_eq!(back, (number, event));

@@ -126,36 +126,61 @@ fn a_server_that_is_not_there_is_named_with_the_next_step() {
     }
 }
 
+/// Runs a command against a server that reads one request and answers so; gives the request, and how the command ended.
+fn against(answer: &str, arguments: &[&str]) -> (String, Output) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let answer = answer.to_owned();
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("somebody asks");
+        let mut asked = [0; 4096];
+        let read = stream.read(&mut asked).expect("a request");
+        stream.write_all(answer.as_bytes()).expect("an answer");
+        String::from_utf8_lossy(&asked[..read]).into_owned()
+    });
+    let ended = snapback(&[arguments, &["--url", &url]].concat());
+    (asked.join().expect("asked"), ended)
+}
+
+fn answer(status: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
 /// A request that was sent and never answered, or answered as not decided yet, is not called refused or not taken: whoever
 /// asks again might have it done twice.
 #[test]
 fn a_request_without_an_ending_says_that_it_may_still_be_done() {
     let later = r#"{"status":"accepted","says":"stored as delivery 7, and not decided yet"}"#;
-    let accepted = format!(
-        "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{later}",
-        later.len()
-    );
+    let accepted = answer("202 Accepted", later);
     for (answer, says) in [("", "it may still be done"), (accepted.as_str(), "not decided yet")] {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let answers = std::thread::spawn({
-            let answer = answer.to_owned();
-            move || {
-                let (mut stream, _) = listener.accept().expect("somebody asks");
-                let mut asked = [0; 4096];
-                let read = stream.read(&mut asked).expect("a request");
-                stream.write_all(answer.as_bytes()).expect("an answer");
-                String::from_utf8_lossy(&asked[..read]).into_owned()
-            }
-        });
-        let ended = snapback(&["pause", "--reason", "x", "--yes", "--url", &url]);
-        assert!(answers.join().expect("asked").starts_with("POST /v1/pause "));
+        let (asked, ended) = against(answer, &["pause", "--reason", "x", "--yes"]);
+        assert!(asked.starts_with("POST /v1/pause "), "{asked}");
         assert_eq!(code(&ended), Some(1), "{}", err(&ended));
         assert!(
             err(&ended).contains(says) && err(&ended).contains("before you ask again"),
             "{}",
             err(&ended)
         );
+    }
+}
+
+/// What a server says holds text of others: it neither steers the terminal nor turns the direction of its lines around.
+#[test]
+fn what_a_server_says_is_shown_and_never_obeyed() {
+    let says = "released \\u001b[2J \u{202e}dab si 24\u{2066}\u{2028} again";
+    let done = answer("200 OK", &format!(r#"{{"status":"done","says":"{says}"}}"#));
+    let refused = answer(
+        "409 Conflict",
+        &format!(r#"{{"type":"urn:snapback:problem:conflict","title":"{says}","status":409}}"#),
+    );
+    for (answer, ends) in [(done, 0), (refused, 3)] {
+        let (_, ended) = against(&answer, &["pause", "--reason", "x", "--yes"]);
+        assert_eq!(code(&ended), Some(ends), "{}", err(&ended));
+        let said = format!("{}{}", out(&ended), err(&ended));
+        let obeyed = said.chars().find(|c| *c != '\n' && snapback::case::obeyed::is_obeyed(*c));
+        assert_eq!(obeyed, None, "{said:?}");
+        assert!(said.contains("released \u{fffd}[2J \u{fffd}dab si 24\u{fffd}\u{fffd} again"), "{said:?}");
     }
 }
 
@@ -315,17 +340,11 @@ fn a_demo_whose_reader_leaves_ends_in_order() {
 /// Thousands of faults are counted and not all drawn.
 #[test]
 fn a_flood_of_faults_is_told_in_part() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("snapback.toml");
+    let (_folder, config) = configured();
     let many = "[[service]]\nnme = \"x\"\n".repeat(3000);
-    std::fs::write(&file, format!("mode = \"shadow\"\n{many}")).expect("written");
-    std::fs::write(folder.path().join("rules.toml"), "").expect("written");
-    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_snapback"))
-        .args(["check", "--config"])
-        .arg(&file)
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(2));
+    std::fs::write(&config, format!("mode = \"shadow\"\n{many}")).expect("written");
+    let ended = snapback(&["check", "--config", &config]);
+    let said = format!("{}{}", out(&ended), err(&ended));
+    assert_eq!(code(&ended), Some(2));
     assert!(said.contains(" more: mend these first") && said.len() < 100_000, "{} bytes", said.len());
 }

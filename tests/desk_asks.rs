@@ -4,14 +4,16 @@
 #[allow(dead_code, reason = "the world is shared, and tells more than these stories need")]
 mod desk_world;
 
-use desk_world::{Takes, World, id, row, settings};
+use desk_world::{Takes, World, alert, cleared, id, row, settings};
 use snapback::case::command::{Ask, Request, Wish};
 use snapback::case::decide::Verdict;
 use snapback::case::event::Settlement;
 use snapback::case::id::{CaseId, Duration};
 use snapback::case::ledger::Grade;
 use snapback::case::phase::Outcome;
+use snapback::case::standing::{Hold, StandingEvent};
 use snapback::case::turn::Disposition;
+use snapback::engine::desk::Arrival;
 
 fn automatic() -> World {
     World::new(settings(row(Verdict::Rollback)))
@@ -138,8 +140,107 @@ fn what_nobody_can_tell_is_settled_by_who_may() {
     assert!(is_conflict(&again), "{again:?}");
 }
 
+/// Looking again finds what was done after all, and sends nothing a second time; giving up ends the case and frees the service.
 #[test]
-fn releases_are_marked_locked_and_unlocked() {
+fn what_is_looked_for_again_is_followed_and_what_is_given_up_is_over() {
+    let hidden = || {
+        let mut world = automatic();
+        world.provider("checkout").takes = Takes::Hides;
+        world.fires("checkout", "f1");
+        world.pass(3600);
+        assert_eq!(world.stands("checkout"), "needs_human", "{}", world.told());
+        world
+    };
+    let mut world = hidden();
+    world.provider("checkout").takes = Takes::Works;
+    let look = Wish::Settle(case(1), Settlement::LookAgain);
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], look)));
+    assert_eq!(world.stands("checkout"), "running", "{}", world.told());
+    world.provider("checkout").takes = Takes::Does;
+    world.pass(60);
+    assert_eq!((world.stands("checkout"), world.provider("checkout").serving), ("verifying", "v1"));
+    assert_eq!(world.requests.len(), 1, "{}", world.told());
+
+    let mut world = hidden();
+    let give_up = || Wish::Settle(case(1), Settlement::GiveUp);
+    let refused = world.wishes_as("checkout", "eve", &["interns"], give_up());
+    assert!(matches!(refused, Disposition::Forbidden(_)), "{refused:?}");
+    assert_eq!(world.stands("checkout"), "needs_human");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], give_up())));
+    assert_eq!(world.outcomes("checkout"), [Outcome::Failed]);
+    assert!(world.case("checkout").is_none(), "{}", world.told());
+    world.pass(3600);
+    assert_eq!(world.requests.len(), 1, "it is not tried again by itself:\n{}", world.told());
+}
+
+/// A world in which v2 was rolled back from, which locked it, and the case is over.
+fn rolled_back() -> World {
+    let mut world = automatic();
+    let firing = alert("checkout", "f1", world.now - Duration::from_secs(5));
+    world.hears(vec![firing.clone()]);
+    world.pass(120);
+    world.hears(vec![cleared(&firing, world.now)]);
+    world.pass(600);
+    assert_eq!(world.outcomes("checkout"), [Outcome::Recovered], "{}", world.told());
+    assert!(is_locked(&world, "v2"));
+    world
+}
+
+fn is_locked(world: &World, release: &str) -> bool {
+    world.dossier("checkout").ledger.page(&release.into()).is_some_and(|page| page.lock.is_some())
+}
+
+#[test]
+fn a_locked_release_is_freed_by_whoever_decides() {
+    let unlock = || Wish::Unlock { release: "v2".into(), reason: reason() };
+    let mark = |good| Wish::Mark { release: "v2".into(), good, reason: reason() };
+    let mut world = rolled_back();
+    let refused = world.wishes_as("checkout", "eve", &["interns"], unlock());
+    assert!(matches!(refused, Disposition::Forbidden(_)), "{refused:?}");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], mark(false))));
+    assert!(is_locked(&world, "v2"), "neither a stranger nor a bad word frees it");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], unlock())));
+    assert!(!is_locked(&world, "v2"));
+    assert!(world.told().contains("unlocked: seen in the logs"), "the reason is kept:\n{}", world.told());
+    assert_eq!(world.dossier("checkout").ledger.grade(&"v2".into()), Grade::Bad, "it may go out, and is bad");
+    assert!(
+        is_conflict(&world.wishes_as("checkout", "ann", &["sre"], unlock())),
+        "it is not locked any more"
+    );
+
+    let mut world = rolled_back();
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], mark(true))));
+    assert!(!is_locked(&world, "v2"));
+    assert!(world.told().contains("unlocked: seen in the logs"), "the reason is kept:\n{}", world.told());
+    assert_eq!(world.dossier("checkout").ledger.grade(&"v2".into()), Grade::Good);
+}
+
+/// Who is freed of blame is not asked about again for the same signals, and what was locked for it may go out again.
+#[test]
+fn a_deployment_that_is_not_to_blame_is_left_alone() {
+    let mut world = asking();
+    world.fires("checkout", "f1");
+    world.pass(5);
+    assert_eq!(world.stands("checkout"), "awaiting_approval");
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], Wish::Exonerate(case(1)))));
+    assert_eq!(world.outcomes("checkout"), [Outcome::LeftAlone]);
+    world.fires("checkout", "f1");
+    world.pass(600);
+    assert_eq!((world.stands("checkout"), world.requests.len()), ("left_alone", 0), "{}", world.told());
+
+    let mut world = rolled_back();
+    world.puts_out("checkout", "v2");
+    world.pass(60);
+    world.fires("checkout", "f2");
+    world.pass(60);
+    assert_eq!(world.stands("checkout"), "awaiting_approval", "{}", world.told());
+    assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], Wish::Exonerate(case(2)))));
+    assert!(!is_locked(&world, "v2"));
+    assert!(world.told().contains("unlocked: not to blame in case"), "{}", world.told());
+}
+
+#[test]
+fn releases_are_marked() {
     let mut world = automatic();
     world.pass(5);
     let mark = |good| Wish::Mark { release: "v1".into(), good, reason: reason() };
@@ -216,6 +317,27 @@ fn an_old_request_is_not_carried_out_and_still_stops() {
     world.pass(60);
     assert!(world.requests.is_empty(), "{}", world.told());
     assert!(is_done(&world.asks(ask(Wish::Cancel(case(1))))));
+
+    // The same of everything: what lifts a pause or a hold is refused, the pause itself is not.
+    let hold = Hold { reasons: vec!["the store may be a copy".into()], since: world.now };
+    world.arrives(vec![Arrival::Standing(StandingEvent::Held(hold))]);
+    let pause = Request::Pause { by: "ann".into(), at, reason: reason(), everything: false };
+    assert!(is_done(&world.asks(pause)));
+    let resume = |at| Request::Resume { by: "ann".into(), at, everything: true };
+    let release = |at| Request::Release { by: "ann".into(), at };
+    for late in [resume(at), release(at)] {
+        let answer = world.asks(late.clone());
+        assert!(is_conflict(&answer), "{late:?}: {answer:?}");
+    }
+    let standing = world.desk.standing();
+    assert!(standing.pause.is_some() && standing.hold.is_some(), "{standing:?}");
+    let a_minute_ago = world.now - Duration::from_secs(60);
+    for in_time in [resume(a_minute_ago), release(a_minute_ago)] {
+        let answer = world.asks(in_time.clone());
+        assert!(is_done(&answer), "{in_time:?}: {answer:?}");
+    }
+    let standing = world.desk.standing();
+    assert!(standing.pause.is_none() && standing.hold.is_none(), "{standing:?}");
 }
 
 /// A pause stops what is automatic everywhere; with everything, people's acts as well; each is lifted once.
@@ -229,6 +351,7 @@ fn a_pause_stops_everywhere_until_it_is_lifted() {
     world.fires("payments", "f2");
     world.pass(300);
     assert!(world.requests.is_empty(), "{}", world.told());
+    let at = world.now;
     let resume = |everything| Request::Resume { by: "ann".into(), at, everything };
     let lesser = Request::Pause { by: "bob".into(), at, reason: reason(), everything: false };
     assert!(is_conflict(&world.asks(lesser)), "a lesser pause does not replace it");
@@ -238,7 +361,7 @@ fn a_pause_stops_everywhere_until_it_is_lifted() {
     assert!(is_conflict(&world.asks(resume(true))), "nothing is paused any more");
     world.pass(120);
     assert_eq!(world.requests.len(), 2, "{}", world.told());
-    let release = world.asks(Request::Release { by: "ann".into(), at });
+    let release = world.asks(Request::Release { by: "ann".into(), at: world.now });
     assert!(is_conflict(&release), "there is no hold: {release:?}");
 }
 

@@ -13,8 +13,8 @@ use std::time::{Duration as StdDuration, Instant};
 use aws::codedeploy::Ends;
 use aws::{Aws, Wire};
 use binary::{Program, head, on_codedeploy, wait_until};
-use codedeploy_bed::{APPLICATION, GROUP, Platform, furnish};
-use serde_json::{Value, json};
+use codedeploy_bed::{APPLICATION, GROUP, Platform, furnish, labels, put_out, with_group};
+use serde_json::Value;
 use snapback::case::id::{Duration, Timestamp};
 
 /// Rounds in `scripts/test`.
@@ -153,34 +153,23 @@ fn world(plan: Plan) -> Arc<Aws> {
     let aws = Aws::real();
     aws.listen();
     furnish(&aws, plan.platform);
-    {
-        let mut state = aws.state();
-        let group = state.groups.get_mut(&(APPLICATION.into(), GROUP.into())).expect("a group");
+    with_group(&aws, |group| {
         group.takes = Duration::from_millis(500);
         group.bakes = Duration::ZERO;
-    }
+    });
     let second = if plan.story == Story::GoingOut { 3600 } else { 120 };
     for (number, seconds_ago) in [(1, 7200), (2, second)] {
         put_out(&aws, plan.platform, number, seconds_ago);
     }
-    let mut state = aws.state();
-    state.list_delay = Duration::from_millis(plan.list_delay_ms);
+    aws.state().list_delay = Duration::from_millis(plan.list_delay_ms);
     if plan.story == Story::Fails {
-        let group = state.groups.get_mut(&(APPLICATION.into(), GROUP.into())).expect("a group");
-        group.next_ends = vec![Ends::Fails("HEALTH_CONSTRAINTS", "Install")];
+        with_group(&aws, |group| group.next_ends = vec![Ends::Fails("HEALTH_CONSTRAINTS", "Install")]);
     }
-    drop(state);
     if plan.loses_reply {
         aws.fault("CreateDeployment", Wire::ResetAfter);
         aws.fault("StopDeployment", Wire::ResetAfter);
     }
     aws
-}
-
-fn put_out(aws: &Aws, platform: Platform, number: u32, seconds_ago: i64) {
-    let at = aws.now() - Duration::from_secs(seconds_ago);
-    aws.state().deploy(APPLICATION, GROUP, platform.revision(number), at);
-    drop(aws.state());
 }
 
 /// Release 2 has soaked, and release 3 is on its way: long enough for every kill and the quarantine after it.
@@ -190,10 +179,7 @@ fn going_out(aws: &Aws, program: &Program, platform: Platform) {
         let releases = service["releases"].as_array().into_iter().flatten();
         releases.into_iter().any(|of| of["release"] == second.as_str() && of["ledger"] == "good")
     });
-    let mut state = aws.state();
-    state.groups.get_mut(&(APPLICATION.into(), GROUP.into())).expect("a group").takes =
-        Duration::from_secs(90);
-    drop(state);
+    with_group(aws, |group| group.takes = Duration::from_secs(90));
     put_out(aws, platform, 3, 12);
 }
 
@@ -252,10 +238,6 @@ fn pause(length: StdDuration) {
     while begun.elapsed() < length {
         std::thread::park_timeout(length.saturating_sub(begun.elapsed()));
     }
-}
-
-fn labels() -> Value {
-    json!({ "alertname": "HighErrorRate", "service": "checkout", "environment": "production" })
 }
 
 fn config(url: &str) -> String {

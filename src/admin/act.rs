@@ -8,7 +8,8 @@ use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, FromRequest, Path, Request as HttpRequest, State};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
+use axum::routing::post;
+use axum::{Json, Router};
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::access::{Principal, Role};
-use super::{Problem, View, stored};
+use super::{Problem, View, one_case, only, stored};
 use crate::case::approval::PersonVote;
 use crate::case::command::{Ask, Request, Wish};
 use crate::case::event::Settlement;
@@ -35,13 +36,9 @@ type Who = Extension<Option<Principal>>;
 /// The routes that change something, beside those of services, which share a path with a reading.
 pub(super) fn router() -> Router<Arc<View>> {
     Router::new()
-        .route("/v1/cases/{id}/{verb}", post(routing::post(of_case)))
-        .route("/v1/pause", post(routing::post(pause)))
-        .route("/v1/resume", post(routing::post(resume)))
-}
-
-fn post(takes: routing::MethodRouter<Arc<View>>) -> routing::MethodRouter<Arc<View>> {
-    takes.fallback(async || Problem::Method("POST"))
+        .route("/v1/cases/{id}/{verb}", only("POST", post(of_case)))
+        .route("/v1/pause", only("POST", post(pause)))
+        .route("/v1/resume", only("POST", post(resume)))
 }
 
 /// `POST /v1/cases/{id}/{approve|deny|cancel|snooze|exonerate|settle}`.
@@ -67,8 +64,9 @@ async fn of_case(
         "settle" => Wish::Settle(case.clone(), sent.read::<SettleBody>()?.how.settlement()),
         _ => return Err(Problem::NoRoute),
     };
-    let service = ServiceId::parse(case.service().as_str());
-    ask(&view, service.ok_or_else(|| Problem::NoCase(case.to_string()))?, who, what).await
+    // What names nothing is told as when it is read, and is not stored.
+    let (case, _) = one_case(&view, &case).await?;
+    ask(&view, case.id.service(), who, what).await
 }
 
 /// `POST /v1/services/{service}/{rollback|freeze|unfreeze|mark|unlock}`. The verb is the last part, because a service's
@@ -103,7 +101,9 @@ pub(super) async fn of_service(
         }
         _ => return Err(Problem::NoRoute),
     };
-    let service = ServiceId::parse(service).ok_or_else(|| Problem::NoService(service.to_owned()))?;
+    let known = |service: &ServiceId| view.status.borrow().services.contains_key(service);
+    let service =
+        ServiceId::parse(service).filter(known).ok_or_else(|| Problem::NoService(service.to_owned()))?;
     ask(&view, service, who, what).await
 }
 

@@ -43,6 +43,8 @@ pub struct EventShape {
     pub service: Option<String>,
     /// The case, if it is in one: `/v1/cases/{id}` has all of it.
     pub case: Option<String>,
+    /// Why, where a release was graded, locked or unlocked or the service frozen.
+    pub why: Option<String>,
 }
 
 /// Answers with a stream that begins after `Last-Event-ID`, or with what comes next.
@@ -102,5 +104,6 @@ fn shape(stored: StoredEvent) -> EventShape {
         kind: stored.kind,
         service: stored.service.map(|service| service.to_string()),
         case: stored.case.map(|case| case.to_string()),
+        why: stored.why,
     }
 }

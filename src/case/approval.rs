@@ -23,7 +23,7 @@ pub struct ApprovalPolicy {
     pub not_the_author: bool,
     /// What an expired question becomes.
     pub on_expiry: OnExpiry,
-    /// One of these alone may, with a reason.
+    /// One of these alone may, with a reason; where the plan itself asks for more people, that many still.
     pub break_glass: Vec<GroupName>,
 }
 
@@ -116,39 +116,31 @@ impl ApprovalPolicy {
 
     /// Counts the votes on one plan: distinct, authorised people on exactly this digest.
     ///
-    /// `extra` is what the plan asks beyond the policy: one more vote over an irreversible release.
+    /// `at_least` is what the plan asks whatever the policy says: two votes over an irreversible release.
     pub fn tally(&self, asked: &Question<'_>, votes: &[Vote], roster: &Roster) -> Tally {
         if !roster.is_fresh(asked.now) {
             return Tally::Short("the list of who may approve could not be read within the last 60 s".into());
         }
         let on_this = |vote: &&Vote| vote.yes && vote.digest == *asked.digest;
-        if votes
-            .iter()
-            .filter(on_this)
-            .any(|vote| vote.break_glass.is_some() && self.admits_alone(&vote.by, roster))
-        {
-            return Tally::Enough;
-        }
+        let alone = |vote: &&Vote| vote.break_glass.is_some() && self.admits_alone(&vote.by, roster);
         let barred = |person: &PersonId| self.not_the_author && asked.author == Some(person);
-        let yes: BTreeSet<&PersonId> = votes
-            .iter()
-            .filter(on_this)
-            .map(|vote| &vote.by)
-            .filter(|person| self.admits(person, roster) && !barred(person))
-            .collect();
+        let admitted = |vote: &&Vote| self.admits(&vote.by, roster) && !barred(&vote.by);
+        let on_this: Vec<&Vote> = votes.iter().filter(on_this).collect();
+        if on_this.iter().any(&alone) {
+            // Who breaks the glass stands for every clause and for the quorum, and lowers nothing that the plan asks for.
+            let counted = on_this.iter().filter(|vote| alone(vote) || admitted(vote)).map(|vote| &vote.by);
+            return many_enough(&counted.collect(), asked.at_least);
+        }
+        let yes: BTreeSet<&PersonId> =
+            on_this.iter().filter(|vote| admitted(vote)).map(|vote| &vote.by).collect();
         for clause in &self.from {
             if !yes.iter().any(|person| roster.has(person, clause)) {
                 let names: Vec<&str> = clause.iter().map(GroupName::as_str).collect();
                 return Tally::Short(format!("one of {} is still needed", names.join(" or ")));
             }
         }
-        let needed = self.needed(asked);
-        let have = u32::try_from(yes.len()).unwrap_or(u32::MAX);
-        // An empty `from` admits nobody, whatever the quorum says.
-        if self.from.is_empty() || have < needed {
-            return Tally::Short(format!("{have} of {needed} votes"));
-        }
-        Tally::Enough
+        // An empty `from` admits nobody, and a question needs at least one.
+        many_enough(&yes, self.needed(asked))
     }
 
     /// How many distinct people this question needs.
@@ -156,6 +148,11 @@ impl ApprovalPolicy {
         let unknown_author = u32::from(self.not_the_author && asked.author.is_none());
         self.quorum.max(1).max(asked.at_least) + unknown_author
     }
+}
+
+fn many_enough(people: &BTreeSet<&PersonId>, needed: u32) -> Tally {
+    let have = u32::try_from(people.len()).unwrap_or(u32::MAX);
+    if have < needed { Tally::Short(format!("{have} of {needed} votes")) } else { Tally::Enough }
 }
 
 /// What is voted on.
@@ -204,9 +201,19 @@ mod tests {
     }
 
     fn enough(policy: &ApprovalPolicy, votes: &[Vote], roster: &Roster, author: Option<&str>) -> bool {
+        enough_of(policy, votes, roster, author, 0)
+    }
+
+    fn enough_of(
+        policy: &ApprovalPolicy,
+        votes: &[Vote],
+        roster: &Roster,
+        author: Option<&str>,
+        at_least: u32,
+    ) -> bool {
         let author = author.map(PersonId::new);
         let digest = Digest::new("d");
-        let asked = Question { digest: &digest, author: author.as_ref(), at_least: 0, now: now() };
+        let asked = Question { digest: &digest, author: author.as_ref(), at_least, now: now() };
         policy.tally(&asked, votes, roster) == Tally::Enough
     }
 
@@ -264,5 +271,22 @@ mod tests {
         let alone = |by| Vote { break_glass: Some("checkout is down".into()), ..yes(by) };
         assert!(enough(&two, &[alone("lea")], &people, None));
         assert!(!enough(&two, &[alone("ann")], &people, None));
+    }
+
+    /// Over an irreversible release two people say yes, whatever glass is broken (product §8).
+    #[test]
+    fn broken_glass_is_one_vote_where_the_plan_asks_for_two() {
+        let people = roster(&[("sre", &["ann", "sam"]), ("qa", &["quinn"]), ("leads", &["lea", "leo"])]);
+        let strict = ApprovalPolicy { not_the_author: true, ..policy(&[&["sre"], &["qa"]], 3) };
+        let alone = |by| Vote { break_glass: Some("checkout is down".into()), ..yes(by) };
+        let enough = |votes: &[Vote]| enough_of(&strict, votes, &people, Some("sam"), 2);
+        assert!(!enough(&[alone("lea")]));
+        assert!(!enough(&[alone("lea"), alone("lea")]), "one person is one vote");
+        assert!(!enough(&[alone("lea"), yes("eve")]), "nobody may be added");
+        assert!(!enough(&[alone("lea"), yes("sam")]), "the author may not");
+        assert!(!enough(&[alone("lea"), yes("leo")]), "whoever only may break the glass has to say why");
+        assert!(!enough(&[yes("ann"), yes("quinn")]), "without broken glass the quorum holds");
+        assert!(enough(&[alone("lea"), yes("ann")]));
+        assert!(enough(&[alone("lea"), alone("leo")]));
     }
 }

@@ -4,7 +4,7 @@
 use super::approval::{PersonVote, Question, Roster, Tally, Vote};
 use super::command::{Ask, Wish};
 use super::event::{Event, Origin, Settlement};
-use super::id::{CaseId, Duration, PersonId, ReleaseId};
+use super::id::{CaseId, Duration, PersonId, ReleaseId, Timestamp};
 use super::ledger::Grade;
 use super::phase::{Outcome, Phase};
 use super::scribe::Scribe;
@@ -25,6 +25,12 @@ enum Refusal {
     Conflict(String),
 }
 
+/// Why a request comes too late to be carried out, where it does. Whoever asked has seen no answer, and the world went on.
+pub(super) fn too_late(asked: Timestamp, now: Timestamp) -> Option<String> {
+    (now.duration_since(asked) > ASKED_WITHIN)
+        .then(|| format!("asked at {asked}, which is too long ago to be meant now: ask again"))
+}
+
 /// What became of a request: what follows, in a sentence.
 type Answer = Result<String, Refusal>;
 
@@ -35,12 +41,19 @@ fn conflict<T>(why: impl Into<String>) -> Result<T, Refusal> {
 impl Scribe<'_> {
     /// Takes one request.
     pub(super) fn ask(&mut self, ask: &Ask) {
-        let old = self.view.now.duration_since(ask.at) > ASKED_WITHIN;
-        let answer = match &ask.what {
-            // Whoever asked has seen no answer, and the world went on. What only stops is done all the same.
-            what if old && !matches!(what, Wish::Cancel(_) | Wish::Freeze { .. }) => {
-                conflict(format!("asked at {}, which is too long ago to be meant now: ask again", ask.at))
-            }
+        // What only stops is done all the same.
+        let stops = matches!(ask.what, Wish::Cancel(_) | Wish::Freeze { .. });
+        let late = too_late(ask.at, self.view.now).filter(|_| !stops);
+        let answer = late.map_or_else(|| self.carry_out_ask(ask), conflict);
+        self.written.dispositions.push(match answer {
+            Ok(says) => Disposition::Done(says),
+            Err(Refusal::Forbidden(why)) => Disposition::Forbidden(why),
+            Err(Refusal::Conflict(why)) => Disposition::Conflict(why),
+        });
+    }
+
+    fn carry_out_ask(&mut self, ask: &Ask) -> Answer {
+        match &ask.what {
             Wish::Vote { case, vote } => self.vote(case, ask, vote.clone()),
             Wish::Cancel(case) => self.cancel(case, ask),
             Wish::Snooze(case) => self.snooze(case, ask),
@@ -50,13 +63,8 @@ impl Scribe<'_> {
             Wish::Freeze { length, reason } => self.freeze(ask, *length, reason),
             Wish::Unfreeze => self.unfreeze(ask),
             Wish::Mark { release, good, reason } => self.mark(release, *good, ask, reason),
-            Wish::Unlock { release, .. } => self.unlock(release, ask),
-        };
-        self.written.dispositions.push(match answer {
-            Ok(says) => Disposition::Done(says),
-            Err(Refusal::Forbidden(why)) => Disposition::Forbidden(why),
-            Err(Refusal::Conflict(why)) => Disposition::Conflict(why),
-        });
+            Wish::Unlock { release, reason } => self.unlock(release, ask, reason),
+        }
     }
 
     fn vote(&mut self, case: &CaseId, ask: &Ask, vote: PersonVote) -> Answer {
@@ -190,7 +198,8 @@ impl Scribe<'_> {
         };
         self.write(Event::Exonerated { by: by.clone(), deployment });
         if self.dossier.ledger.page(&release).is_some_and(|page| page.lock.is_some()) {
-            self.write(Event::Unlocked { release, by: Some(by.clone()) });
+            let reason = Some(format!("not to blame in case {case}"));
+            self.write(Event::Unlocked { release, by: Some(by.clone()), reason });
         }
         self.close(Outcome::LeftAlone, &format!("{by} said that this deployment is not to blame"));
         Ok("left alone: it is not asked about again for these signals".into())
@@ -301,18 +310,23 @@ impl Scribe<'_> {
         let why = format!("{}: {reason}", ask.by);
         self.write(Event::Graded { release: release.clone(), grade, why });
         if good && locked {
-            self.write(Event::Unlocked { release: release.clone(), by: Some(ask.by.clone()) });
+            self.unlocked(release, ask, reason);
         }
         Ok(format!("{release} is {}", grade.word()))
     }
 
-    fn unlock(&mut self, release: &ReleaseId, ask: &Ask) -> Answer {
+    fn unlock(&mut self, release: &ReleaseId, ask: &Ask, reason: &str) -> Answer {
         if self.dossier.ledger.page(release).is_none_or(|page| page.lock.is_none()) {
             return conflict(format!("{release} is not locked"));
         }
         self.may_decide(ask)?;
-        self.write(Event::Unlocked { release: release.clone(), by: Some(ask.by.clone()) });
+        self.unlocked(release, ask, reason);
         Ok(format!("{release} may go out again"))
+    }
+
+    fn unlocked(&mut self, release: &ReleaseId, ask: &Ask, reason: &str) {
+        let (by, reason) = (Some(ask.by.clone()), Some(reason.to_owned()));
+        self.write(Event::Unlocked { release: release.clone(), by, reason });
     }
 
     fn before_the_act(&self) -> bool {

@@ -111,6 +111,8 @@ pub enum Event {
         release: ReleaseId,
         /// Who said so; nobody when the blame was lifted.
         by: Option<PersonId>,
+        /// Why; unlocks that were written down before reasons were have none.
+        reason: Option<String>,
     },
     /// Nothing automatic on this service until then.
     Frozen {
@@ -392,6 +394,19 @@ impl Event {
             Event::Closed { .. } => "closed",
             Event::Said { .. } => "said",
             Event::Told { .. } => "told",
+        }
+    }
+}
+
+impl Event {
+    /// Why, where an event of the service itself holds a reason of somebody; those of a case are told in its own list.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other events hold no such reason")]
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Event::Graded { why, .. } | Event::Locked { why, .. } => Some(why),
+            Event::Frozen { reason, .. } => Some(reason),
+            Event::Unlocked { reason, .. } => reason.as_deref(),
+            _ => None,
         }
     }
 }

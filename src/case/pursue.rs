@@ -324,9 +324,10 @@ impl Scribe<'_> {
         let Some(case) = self.dossier.open.as_deref() else { return };
         let Some(release) = case.plan.as_ref().map(|plan| plan.from.id.clone()) else { return };
         let why = format!("freed of blame: the rollback in case {} did not help", case.id);
+        let reason = Some(why.clone());
         self.write(Event::Graded { release: release.clone(), grade: super::ledger::Grade::Unknown, why });
         if self.dossier.ledger.page(&release).is_some_and(|page| page.lock.is_some()) {
-            self.write(Event::Unlocked { release, by: None });
+            self.write(Event::Unlocked { release, by: None, reason });
         }
     }
 

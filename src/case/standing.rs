@@ -1,6 +1,7 @@
 //! The standing: the little that is global. Pause, hold, the acts of the last day, and which services and changes
 //! raised a case lately. A decision reads a copy of it as advice; the gate reads it as truth.
 
+use super::ask::too_late;
 use super::command::Request;
 use super::id::{
     Attempt, CaseId, ChangeId, DeploymentId, Duration, Mark, PersonId, ServiceId, StepNo, Timestamp,
@@ -124,11 +125,19 @@ pub enum StandingEvent {
 
 impl Standing {
     /// Takes a request of everything: adds what it changes to what this turn changes already, which counts as said before it.
-    pub fn ask(&self, request: Request, changes: &mut Vec<StandingEvent>) -> Disposition {
+    /// One that waited too long is refused, unless it only stops.
+    pub fn ask(&self, request: Request, now: Timestamp, changes: &mut Vec<StandingEvent>) -> Disposition {
         let mut standing = self.clone();
         changes.iter().for_each(|event| standing.apply(event));
         let paused = standing.pause.as_ref().map(|pause| pause.everything);
         let conflict = |why: &str| Disposition::Conflict(why.into());
+        let late = match &request {
+            Request::Resume { at, .. } | Request::Release { at, .. } => too_late(*at, now),
+            Request::Of(..) | Request::Pause { .. } => None,
+        };
+        if let Some(why) = late {
+            return conflict(&why);
+        }
         let (change, says) = match request {
             Request::Of(service, _) => return conflict(&format!("that is asked of {service} alone")),
             Request::Pause { everything: false, .. } if paused == Some(true) => {

@@ -226,11 +226,13 @@ impl Door {
     }
 
     pub(super) fn settle(&self, id: &str, how: How) -> Result<Finished, Failure> {
-        let (word, means) = match how {
-            How::LookAgain => ("look-again", "look again at what the act did"),
-            How::TookEffect => ("took-effect", "take the act for done"),
-            How::GiveUp => ("give-up", "give the act up"),
+        let means = match how {
+            How::LookAgain => "look again at what the act did",
+            How::TookEffect => "take the act for done",
+            How::GiveUp => "give the act up",
         };
+        // The API has the same words as the flag.
+        let word = how.to_possible_value().map(|value| value.get_name().to_owned());
         self.ask(&["v1", "cases", id, "settle"], &format!("{}: {means}", plain(id)), &json!({ "how": word }))
     }
 

@@ -3,6 +3,7 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use snapback::case::id::{Duration, Timestamp};
+use snapback::case::obeyed::is_obeyed;
 use snapback::case::words::length;
 
 /// A table with these columns.
@@ -15,7 +16,7 @@ pub(super) fn table(columns: &[&str]) -> Table {
 
 /// A text of others, without anything that could steer a terminal.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A text that may be absent.

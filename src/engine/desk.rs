@@ -249,9 +249,12 @@ impl Desk {
     /// Takes a person's request: of a service, or of everything.
     fn asked(&mut self, request: Request, draft: &mut Draft) -> Disposition {
         let Request::Of(service, ask) = request else {
-            // Whatever waits for it is looked at in the next turn, when the standing is on disk.
-            self.touched.extend(self.held.keys().cloned());
-            return self.standing.ask(request, &mut draft.turn.standing);
+            let became = self.standing.ask(request, draft.now, &mut draft.turn.standing);
+            if matches!(became, Disposition::Done(_)) {
+                // Whatever waits for it is looked at in the next turn, when the standing is on disk.
+                self.touched.extend(self.held.keys().cloned());
+            }
+            return became;
         };
         if !self.held.contains_key(&service) {
             return Disposition::Conflict(format!("no service {service} is configured"));

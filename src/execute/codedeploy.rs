@@ -23,8 +23,7 @@ mod serving;
 mod watch;
 mod work;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use secrecy::SecretString;
 
@@ -107,7 +106,7 @@ impl CodeDeploy {
             account: Account::new(&settings, credentials),
             settings,
             clock,
-            known: Arc::new(Mutex::new(BTreeMap::new())),
+            known: Mutex::default(),
             listed: Mutex::default(),
             specs: Mutex::default(),
             looked: Mutex::default(),
@@ -161,28 +160,20 @@ impl Deployer for CodeDeploy {
     }
 
     async fn check(&self, of: &Target) -> Vec<Finding> {
-        match self
-            .picture(
-                &of.service,
-                match CodeDeploy::site(of) {
-                    Ok(site) => site,
-                    Err(trouble) => {
-                        return vec![Finding {
-                            says: trouble.to_string(),
-                            remedy: "see `snapback check`".into(),
-                        }];
-                    }
-                },
-                self.now(),
-            )
-            .await
-        {
+        let found = |trouble: &Trouble, remedy: &str| {
+            vec![Finding { says: trouble.to_string(), remedy: remedy.to_owned() }]
+        };
+        let site = match CodeDeploy::site(of) {
+            Ok(site) => site,
+            Err(trouble) => return found(&trouble, "see `snapback check`"),
+        };
+        match self.picture(&of.service, site, self.now()).await {
             Ok(_) => Vec::new(),
-            Err(trouble) => vec![Finding {
-                says: trouble.to_string(),
-                remedy: "give the rights of deploy/codedeploy-policy.json, and see that the names are right"
-                    .into(),
-            }],
+            Err(trouble) => {
+                let remedy =
+                    "give the rights of deploy/codedeploy-policy.json, and see that the names are right";
+                found(&trouble, remedy)
+            }
         }
     }
 }

@@ -18,8 +18,9 @@ use crate::case::signal::Signal;
 pub const WAITING_MAX: usize = 8192;
 /// Bodies that are remembered as stored: minutes of a storm's repeats, in some 6 MB.
 pub const RECENT_MAX: usize = 65_536;
-/// Stored deliveries that the engine has not decided: beyond it nothing more is accepted, so that what is accepted
-/// is also judged while it matters.
+/// Stored deliveries that the engine has not decided: beyond it no more signals are accepted, so that what is accepted is
+/// also judged while it matters. What people ask for is still taken: they are few, a pause is wanted most when everything
+/// fires, and what is judged too late is refused then. [`WAITING_MAX`] bounds them too.
 pub const UNDECIDED_MAX: u64 = 200_000;
 /// The oldest of them may wait so long, for the same reason.
 pub const UNDECIDED_AGE_MAX: Duration = Duration::from_secs(60);
@@ -165,7 +166,8 @@ impl Inbox {
             if known.recent.contains(&delivery.key.0) {
                 return Ok(Received::Seen);
             }
-            if known.is_full(delivery.received_at) {
+            let of_people = matches!(delivery.content, Content::Asked(_));
+            if !of_people && known.is_full(delivery.received_at) {
                 return Err(NotStored::Overloaded);
             }
         }
@@ -327,7 +329,7 @@ mod tests {
         arrivals: &mut Arrivals,
         delivery: Delivery,
     ) -> Result<Received, NotStored> {
-        let handed = inbox.receive(delivery);
+        let mut handed = std::pin::pin!(inbox.receive(delivery));
         let stored = async {
             let mut batch = Vec::new();
             arrivals.take(&mut batch, 1).await;
@@ -337,7 +339,12 @@ mod tests {
                 arrival.answer(Ok(Received::New(id)));
             }
         };
-        tokio::join!(handed, stored).0
+        tokio::select! {
+            // What is refused or known already never comes to be stored.
+            at_once = &mut handed => return at_once,
+            () = stored => {}
+        }
+        handed.await
     }
 
     #[tokio::test]
@@ -378,6 +385,24 @@ mod tests {
         let (inbox, arrivals) = Inbox::new();
         arrivals.left_over(UNDECIDED_MAX, DeliveryId(UNDECIDED_MAX));
         assert_eq!(inbox.receive(delivery("a", 0)).await, Err(NotStored::Overloaded));
+    }
+
+    #[tokio::test]
+    async fn what_people_ask_for_is_taken_when_signals_are_turned_away() {
+        let pause = |second| {
+            let (by, reason) = ("ann".into(), "everything fires".into());
+            let request = Request::Pause { by, at: at(second), reason, everything: true };
+            Delivery::request(request, at(second)).expect("written down")
+        };
+        let (inbox, mut arrivals) = Inbox::new();
+        arrivals.left_over(UNDECIDED_MAX, DeliveryId(UNDECIDED_MAX));
+        assert_eq!(inbox.receive(delivery("a", 0)).await, Err(NotStored::Overloaded), "too many");
+        assert!(stores(&inbox, &mut arrivals, pause(0)).await.is_ok());
+
+        let (inbox, mut arrivals) = Inbox::new();
+        stores(&inbox, &mut arrivals, delivery("a", 0)).await.expect("stored");
+        assert_eq!(inbox.receive(delivery("b", 61)).await, Err(NotStored::Overloaded), "too old");
+        assert!(stores(&inbox, &mut arrivals, pause(61)).await.is_ok());
     }
 
     #[tokio::test]

@@ -80,7 +80,7 @@ pub struct StoredDelivery {
     pub body: Bytes,
 }
 
-/// An event as it is stored, without what it holds.
+/// An event as it is stored, without what it holds beyond its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
     /// Its number; they are given in order and without gaps.
@@ -93,6 +93,8 @@ pub struct StoredEvent {
     pub service: Option<ServiceId>,
     /// The case, if it is in one.
     pub case: Option<CaseId>,
+    /// Why, where the event holds a reason.
+    pub why: Option<String>,
 }
 
 impl Reader {
@@ -208,12 +210,15 @@ impl Reader {
                 kind: "standing".to_owned(),
                 service: service.as_deref().and_then(ServiceId::parse),
                 case: case.map(CaseId::new),
+                why: None,
             };
             Ok((event, row.get::<_, String>(4)?))
         })?;
         let told = rows.into_iter().map(|(mut event, body)| {
             if event.service.is_some() {
-                event.kind = record::read::<Stamped>(&body)?.event.word().to_owned();
+                let told = record::read::<Stamped>(&body)?.event;
+                event.kind = told.word().to_owned();
+                event.why = told.why().map(str::to_owned);
             }
             Ok(event)
         });

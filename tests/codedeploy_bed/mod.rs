@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use snapback::case::command::Progress;
 use snapback::case::deployment::Picture;
 use snapback::case::id::{CaseId, Duration, Handle, Mark, ReleaseId, ServiceId, StepNo, Timestamp};
@@ -117,16 +117,11 @@ impl Bed {
 
     /// Somebody put this release out so many seconds ago.
     pub(crate) fn puts_out(&self, number: u32, seconds_ago: i64) -> String {
-        let at = self.aws.now() - Duration::from_secs(seconds_ago);
-        let revision = self.platform.revision(number);
-        let id = self.aws.state().deploy(APPLICATION, GROUP, revision, at);
-        drop(self.aws.state());
-        id
+        put_out(&self.aws, self.platform, number, seconds_ago)
     }
 
     pub(crate) fn group(&self, change: impl FnOnce(&mut Group)) {
-        let mut state = self.aws.state();
-        change(state.groups.get_mut(&(APPLICATION.into(), GROUP.into())).expect("a group"));
+        with_group(&self.aws, change);
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -224,6 +219,26 @@ pub(crate) fn provider(aws: &Arc<Aws>, url: &str) -> Provider {
     let clock = aws.clone();
     let clock = Arc::new(move || -> Timestamp { clock.now() });
     Provider::CodeDeploy(Box::new(CodeDeploy::new(settings, credentials, clock)))
+}
+
+/// Changes the group.
+pub(crate) fn with_group(aws: &Aws, change: impl FnOnce(&mut Group)) {
+    let mut state = aws.state();
+    change(state.groups.get_mut(&(APPLICATION.into(), GROUP.into())).expect("a group"));
+}
+
+/// Somebody put this release out so many seconds ago.
+pub(crate) fn put_out(aws: &Aws, platform: Platform, number: u32, seconds_ago: i64) -> String {
+    let at = aws.now() - Duration::from_secs(seconds_ago);
+    let id = aws.state().deploy(APPLICATION, GROUP, platform.revision(number), at);
+    // To look is to let happen what is due by now.
+    drop(aws.state());
+    id
+}
+
+/// The labels of an alert about the service.
+pub(crate) fn labels() -> Value {
+    json!({ "alertname": "HighErrorRate", "service": "checkout", "environment": "production", "severity": "critical" })
 }
 
 /// Puts a group there, with what stands behind it.

@@ -255,8 +255,10 @@ impl World {
         turn.settle(&answers);
         for change in &turn.changes {
             let service = &change.dossier.service;
-            self.story
-                .extend(change.events.iter().map(|(_, e)| format!("{} {service} {}", e.at, e.event.word())));
+            self.story.extend(change.events.iter().map(|(_, stamped)| {
+                let why = stamped.event.why().map_or_else(String::new, |why| format!(": {why}"));
+                format!("{} {service} {}{why}", stamped.at, stamped.event.word())
+            }));
         }
         self.dispositions.extend(turn.dispositions.iter().flat_map(|(_, became)| became.iter().cloned()));
         let gated = turn.gates.iter().zip(answers).map(|(ask, answer)| match answer {

@@ -97,7 +97,7 @@ pub(crate) fn events() -> Vec<Event> {
         Event::Graded { release: "v2".into(), grade: Grade::Bad, why: why() },
         Event::Tainted { release: "v2".into(), at: now() },
         Event::Locked { release: "v2".into(), why: why() },
-        Event::Unlocked { release: "v2".into(), by: None },
+        Event::Unlocked { release: "v2".into(), by: None, reason: None },
         Event::Frozen { by: by(), reason: why(), until: now() },
         Event::Unfrozen { by: by() },
         Event::Opened {

@@ -33,9 +33,6 @@ impl CodeDeploy {
 
     async fn stop(&self, work: &Work, id: &str, back: bool, permit: Permit) -> Result<Handle, Trouble> {
         let suspect = unsent(self.deployment(id).await)?;
-        if succeeded(&suspect) {
-            return Err(Trouble::Moved(format!("deployment {id} finished before it could be stopped")));
-        }
         if is_over(&suspect) {
             return self.without_a_stop(work, &suspect, back);
         }
@@ -65,7 +62,7 @@ impl CodeDeploy {
             });
         }
         if succeeded(suspect) {
-            return Err(Trouble::Moved(format!("deployment {id} finished before it could be stopped")));
+            return Err(finished(id));
         }
         match self.ended(suspect, back) {
             Ended::AsWished => work.handle(id),
@@ -193,6 +190,11 @@ pub(super) enum Ended {
     Soon(Timestamp),
     /// Nothing; how it ended.
     ByItself(String),
+}
+
+/// What was to be stopped went out whole first: its plan holds no more.
+pub(super) fn finished(id: &str) -> Trouble {
+    Trouble::Moved(format!("deployment {id} finished before it could be stopped"))
 }
 
 /// Since when a deployment is over, as well as it tells.

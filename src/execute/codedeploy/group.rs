@@ -28,7 +28,7 @@ const OVERLAP: Duration = Duration::from_mins(10);
 const SETTLED: Duration = Duration::from_hours(1);
 
 /// Deployments that do not change any more.
-pub(super) type Known = Arc<Mutex<BTreeMap<String, Arc<DeploymentInfo>>>>;
+pub(super) type Known = Mutex<BTreeMap<String, Arc<DeploymentInfo>>>;
 
 /// What the list of a group's deployments held, by group.
 pub(super) type Listed = Mutex<BTreeMap<Site, List>>;
@@ -90,8 +90,8 @@ impl Group {
 
     /// The deployment that carries this mark of ours, however it stands.
     pub(super) fn marked(&self, mark: &Mark) -> Option<&DeploymentInfo> {
-        let deployments = self.deployments.iter().map(AsRef::as_ref);
-        deployments.into_iter().find(|of| description::mark(of.description()).as_ref() == Some(mark))
+        let mut deployments = self.deployments.iter().map(AsRef::as_ref);
+        deployments.find(|of: &&DeploymentInfo| description::mark(of.description()).as_ref() == Some(mark))
     }
 
     /// The deployments that put a release out, oldest first.

@@ -3,7 +3,7 @@
 
 use super::CodeDeploy;
 use super::account::CALL_MAX;
-use super::begin::{Ended, stopped_last};
+use super::begin::{Ended, finished, stopped_last};
 use super::group::{is_over, succeeded};
 use super::work::{Create, Doing, Work};
 use crate::case::gate::WIRE_DEADLINE;
@@ -38,7 +38,7 @@ impl CodeDeploy {
     ) -> Result<Sighting, Trouble> {
         let suspect = self.deployment(id).await?;
         if succeeded(&suspect) {
-            return Err(Trouble::Moved(format!("deployment {id} finished before it could be stopped")));
+            return Err(finished(id));
         }
         if is_over(&suspect) {
             return match self.ended(&suspect, back) {

@@ -87,7 +87,7 @@ impl CodeDeploy {
         Ok(Serving {
             release: serves.map(|arn| ReleaseId::new(task_definition(arn))),
             whole: true,
-            figures: figures.into_iter().collect(),
+            figures: BTreeMap::from(figures),
         })
     }
 
@@ -98,7 +98,7 @@ impl CodeDeploy {
         Ok(Serving {
             release: Some(version(&alias.function, &alias.version)),
             whole: alias.shifted <= 0.0,
-            figures: std::iter::once(("shifted".to_owned(), alias.shifted)).collect(),
+            figures: BTreeMap::from([("shifted".to_owned(), alias.shifted)]),
         })
     }
 
@@ -106,8 +106,7 @@ impl CodeDeploy {
     pub(super) async fn alias(&self, site: &Site, group: &Group) -> Result<Option<Alias>, Trouble> {
         for deployment in group.releases().rev() {
             let Some(revision) = deployment.revision() else { continue };
-            let spec = self.artifact(site, revision).await?.spec;
-            let puts = spec.and_then(|spec| spec.parsed.as_ref().ok().map(|parsed| parsed.puts.clone()));
+            let puts = self.artifact(site, revision).await?.puts();
             if let Some(Puts::Version { function, alias, .. }) = puts {
                 return self.read_alias(function, &alias).await.map(Some);
             }

@@ -6,7 +6,7 @@ use aws_sdk_codedeploy::types::{
 };
 
 use super::CodeDeploy;
-use super::begin::{NAMED_WITHIN, over_since};
+use super::begin::{NAMED_WITHIN, finished, over_since};
 use super::serving::has_traffic;
 use super::work::{Receipt, ReceiptAct};
 use crate::case::command::Progress;
@@ -127,9 +127,7 @@ fn stopped(suspect: &DeploymentInfo, then: impl FnOnce(&str) -> Progress) -> Res
     let id = suspect.deployment_id().unwrap_or_default();
     match suspect.status() {
         Some(DeploymentStatus::Stopped | DeploymentStatus::Failed) => Ok(then(id)),
-        Some(DeploymentStatus::Succeeded) => {
-            Err(Trouble::Moved(format!("deployment {id} finished before it could be stopped")))
-        }
+        Some(DeploymentStatus::Succeeded) => Err(finished(id)),
         _ => Ok(Progress::Running(format!("deployment {id} is stopping"))),
     }
 }

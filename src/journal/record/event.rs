@@ -82,6 +82,8 @@ enum EventV1 {
     Unlocked {
         release: ReleaseId,
         by: Option<PersonId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     Frozen {
         by: PersonId,

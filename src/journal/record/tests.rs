@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use super::{Row, read, write};
+use crate::case::event::{Event, Stamped};
 
 const EVENT: &str = include_str!("../../case/event.rs");
 const PHASE: &str = include_str!("../../case/phase.rs");
@@ -42,6 +43,15 @@ fn rows_of_version_1_read_as_what_they_were() {
     hold("standing_events.jsonl", &samples::standing_events());
     hold("requests.jsonl", &samples::requests());
     hold("dispositions.jsonl", &[samples::dispositions()]);
+}
+
+/// What was added to a kind of row is kept as well.
+#[test]
+fn the_reason_of_an_unlock_is_kept() {
+    let reason = Some("it was the disk".to_owned());
+    let event = Event::Unlocked { release: "v2".into(), by: Some("ann".into()), reason };
+    let stamped = samples::stamped(event);
+    assert_eq!(read::<Stamped>(&write(&stamped).expect("written")).expect("read"), stamped);
 }
 
 /// The samples hold every variant that there is, so that no kind of row is without an example.
