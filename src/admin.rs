@@ -6,6 +6,7 @@ mod access;
 mod act;
 mod cursor;
 mod events;
+mod metrics;
 mod problem;
 pub mod shapes;
 
@@ -24,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::case::decide::LOGIC;
 use crate::case::dossier::Dossier;
-use crate::case::id::{CaseId, ServiceId, Timestamp};
+use crate::case::id::{CaseId, ServiceId, SourceName, Timestamp};
 use crate::case::ledger::Ledger;
 use crate::case::rules::RuleTable;
 use crate::case::settings::{Mode, ServiceSettings};
@@ -32,6 +33,8 @@ use crate::case::standing::Standing;
 use crate::case::story::Case;
 use crate::journal::inbox::Inbox;
 use crate::journal::reader::{CaseFilter, ReadError, Reader};
+use crate::telemetry::Tally;
+use crate::telemetry::metrics::Metrics;
 
 pub use access::{Access, Principal, Role, Token, host_of_url};
 pub use events::{EventShape, Written};
@@ -58,6 +61,10 @@ pub struct Status {
     pub rules: Arc<RuleTable>,
     /// What is wrong with the configuration on disk, where the old one is kept for it.
     pub config_error: Option<String>,
+    /// When the configuration in force was taken.
+    pub taken_at: Timestamp,
+    /// What became of the deliveries of each configured source.
+    pub sources: BTreeMap<SourceName, Arc<Tally>>,
     /// The configured services.
     pub services: BTreeMap<ServiceId, Arc<ServiceSettings>>,
     /// Services whose provider cannot be read now, and why.
@@ -88,6 +95,8 @@ pub struct View {
     pub written: Written,
     /// Where requests are handed over.
     pub inbox: Inbox,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Told at each commit.
     pub commits: watch::Receiver<u64>,
     /// What time it is.
@@ -106,6 +115,7 @@ pub fn router(view: View) -> Router {
         .route("/v1/deployments", only(READS, get(deployments)))
         .route("/v1/rules", only(READS, get(rules)))
         .route("/v1/state", only(READS, get(state)))
+        .route("/metrics", only(READS, get(async |State(view): Shared| metrics::scrape(&view).await)))
         .route(
             "/v1/events",
             only(READS, get(async |State(view): Shared, headers| events::stream(view, &headers))),

@@ -1,6 +1,7 @@
 //! The engine: the one loop. Arrivals become a turn, the turn is committed, and only then do its errands start.
 //! Owns order and pace; what to do is `case`'s, how to write it is `journal`'s, how to do it is the rim's.
 
+mod chronicle;
 pub mod desk;
 pub mod errand;
 pub mod pace;
@@ -22,6 +23,7 @@ use crate::engine::errand::Errands;
 use crate::engine::rim::{Rim, carry_out};
 use crate::journal::reader::StoredDelivery;
 use crate::journal::{AppendError, Handover, Health, Journal, inbox};
+use crate::telemetry::metrics::Metrics;
 
 /// A turn takes up to so many arrivals: one commit serves them all, and none waits long behind others.
 const ARRIVALS_MAX: usize = 256;
@@ -57,6 +59,8 @@ pub struct Parts {
     pub reloads: mpsc::Receiver<Reload>,
     /// Where services whose provider cannot be read are told, whenever they change.
     pub troubles: watch::Sender<BTreeMap<ServiceId, String>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Says when to stop.
     pub stop: watch::Receiver<bool>,
     /// The time.
@@ -205,6 +209,7 @@ impl Engine {
     async fn take_turn(&mut self, arrivals: Vec<Arrival>) {
         let now: Timestamp = self.parts.clock.now();
         for arrival in &arrivals {
+            chronicle::arrived(arrival, &self.rim, &self.parts.metrics);
             if let Some(command) = ended_command(arrival) {
                 self.running.remove(&command);
             }
@@ -218,6 +223,7 @@ impl Engine {
         let touched = Turn { at: turn.at, changes: turn.changes.clone(), ..Turn::default() };
         match self.parts.journal.append(turn).await {
             Ok(committed) => {
+                chronicle::committed(&committed.turn, &self.rim, &self.parts.metrics);
                 self.note_unheeded(&committed.turn);
                 let errands = self.desk.commit(committed.turn, committed.gated);
                 self.start(errands);
@@ -291,6 +297,7 @@ impl Engine {
                 let _ = endings.send(arrival).await;
             });
         }
+        self.parts.metrics.under_way(self.running.keys());
     }
 }
 

@@ -104,6 +104,14 @@ macro_rules! dispatch {
 }
 
 impl Provider {
+    /// Its kind, as the configuration calls it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Provider::Directory(_) => "directory",
+            Provider::CodeDeploy(_) => "codedeploy",
+        }
+    }
+
     /// What serves there, what went out since that moment and before, and the releases that this names. Reads only.
     ///
     /// # Errors

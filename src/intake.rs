@@ -30,6 +30,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::case::id::{DeliveryId, Duration, SourceName, Timestamp};
 use crate::journal::inbox::{Content, ContentKey, Delivery, Inbox, NotStored, Received};
+use crate::telemetry::{Tally, label};
 
 pub use limits::{Limits, NotASubnet, Subnet};
 pub use listener::{Wire, serve, serve_over};
@@ -58,6 +59,8 @@ pub struct SourceSettings {
     pub credential: Credential,
     /// How long its alarms take to fire, when the alert does not say.
     pub lag: Duration,
+    /// What became of its deliveries; made once, and the same through reloads.
+    pub tally: Arc<Tally>,
 }
 
 /// What a source speaks.
@@ -155,6 +158,21 @@ async fn hear(
     let Ok(Path(name)) = path else { return Err(Problem::NotFound) };
     let settings = Arc::clone(&intake.settings.borrow());
     let (source, of) = settings.sources.get_key_value(&SourceName::new(name)).ok_or(Problem::NotFound)?;
+    let taken = take(&intake, source, of, request).await;
+    match &taken {
+        Ok((_, became)) => of.tally.received.count(*became),
+        Err(problem) => problem.refusal().into_iter().for_each(|reason| of.tally.refused.count(reason)),
+    }
+    taken.map(|(answer, _)| answer)
+}
+
+/// Takes a delivery of a known source; gives the answer, and what became of it.
+async fn take(
+    intake: &Intake,
+    source: &SourceName,
+    of: &SourceSettings,
+    request: Request,
+) -> Result<(Response, label::Received), Problem> {
     let (head, body) = request.into_parts();
     let length = of.kind.admit(&head.headers)?;
     let proof = of.credential.check(&head.headers).map_err(|problem| intake.refuse(source, problem))?;
@@ -171,9 +189,11 @@ async fn hear(
             if let Some(why) = &unreadable {
                 intake.note_unreadable(source, why);
             }
-            Ok(stored(Some(id), unreadable))
+            let became =
+                if unreadable.is_some() { label::Received::DeadLetter } else { label::Received::Stored };
+            Ok((stored(Some(id), unreadable), became))
         }
-        Ok(Received::Seen) => Ok(stored(None, unreadable)),
+        Ok(Received::Seen) => Ok((stored(None, unreadable), label::Received::Seen)),
         Err(NotStored::Overloaded) => Err(Problem::Overloaded),
         // The journal logs why, once and where it happens.
         Err(NotStored::Storage(_)) => Err(Problem::NotStored),

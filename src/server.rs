@@ -21,6 +21,7 @@ use crate::journal::audit::AuditNote;
 use crate::journal::reader::{ReadError, StoredDelivery};
 use crate::journal::{AppendError, Health, Journal, OpenError, Opened, inbox};
 use crate::report::Voice;
+use crate::telemetry::metrics::Metrics;
 
 use handout::Handout;
 
@@ -129,6 +130,7 @@ impl Server {
         let cursor = journal.cursor().await?;
         note_taken_up(&dossiers);
         let desk = Desk::new(dossiers, journal.standing().await?, handout.desk(), Clock.now());
+        let metrics = Arc::new(Metrics::new(Clock.now(), desk.dossiers()));
 
         let (to_intake, intake_settings) = watch::channel(Arc::new(handout.intake()));
         let (to_status, status) = watch::channel(Arc::new(handout.status(None, BTreeMap::new())));
@@ -150,6 +152,7 @@ impl Server {
             readiness: readiness(&journal),
             inbox: inbox.clone(),
             commits: journal.commits(),
+            metrics: metrics.clone(),
             undecided: Arc::new(move || inbox.undecided()),
             written: admin::Written { last: journal.written(), stop: stop.subscribe() },
             now: now(),
@@ -164,6 +167,7 @@ impl Server {
             reader: reader(intake_settings),
             reloads,
             troubles: to_troubles,
+            metrics,
             stop: stop.subscribe(),
             clock: Clock,
         };
@@ -263,7 +267,7 @@ async fn note_start(journal: &Journal, handout: &Handout) -> Result<(), AppendEr
 /// The cases that were open when the process ended, and go on.
 fn note_taken_up(dossiers: &[Dossier]) {
     for case in dossiers.iter().filter_map(|dossier| dossier.open.as_deref()) {
-        tracing::info!(case.id = %case.id, phase = case.phase.word(), "an open case goes on");
+        tracing::info!(case.id = %case.id, service = %case.id.service(), phase = case.phase.word(), "an open case goes on");
     }
 }
 

@@ -1,11 +1,22 @@
 //! Logs of the process: their format, their level, and that they go to standard error. Leaves to each room what it
-//! logs; fields are spelled the same everywhere: `case`, `service`, `provider`, `step`, `attempt`.
+//! logs; fields are spelled the same everywhere: `case.id`, `service`, `provider`, `step`, `attempt`. What can be measured is
+//! below: `catalogue` names it, `label` closes the sets, `metrics` tells it.
+
+pub mod catalogue;
+mod counts;
+pub mod label;
+pub mod metrics;
+mod series;
+mod stage;
 
 use std::io;
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+pub use counts::{Counts, Tally};
+pub use series::CONTENT_TYPE;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

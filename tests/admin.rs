@@ -30,6 +30,7 @@ use snapback::case::step::{Act, Class};
 use snapback::case::turn::{Change, Turn};
 use snapback::config::{Settings, load_with};
 use snapback::journal::{Journal, StoreSettings};
+use snapback::telemetry::metrics::Metrics;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -78,6 +79,8 @@ impl World {
             mode: settings.mode,
             rules: settings.rules.clone(),
             config_error: None,
+            taken_at: now(),
+            sources: BTreeMap::new(),
             services: services.map(|entry| (entry.core.id.clone(), Arc::new(entry.core.clone()))).collect(),
             troubles: BTreeMap::new(),
         };
@@ -92,6 +95,7 @@ impl World {
             readiness: Arc::new(|| Ok(())),
             inbox: inbox.clone(),
             commits: opened.journal.commits(),
+            metrics: Arc::new(Metrics::new(now(), std::iter::empty())),
             undecided: Arc::new(move || inbox.undecided()),
             written: Written { last: opened.journal.written(), stop: stopped },
             now: Arc::new(now),

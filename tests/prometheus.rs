@@ -19,6 +19,9 @@ fn a_bad_release_goes_back_through_the_real_alertmanager() {
     assert_eq!((case["from"]["release"].as_str(), case["to"]["release"].as_str()), (Some("v2"), Some("v1")));
     assert_eq!(stage.serving(), "v1");
     assert_eq!(stage.switches_by_snapback(), 1);
+    // The real Prometheus scrapes the story, as anybody's would.
+    stage.wait_for_answer(r#"snapback_cases_closed_total{outcome="recovered"} == 1"#);
+    stage.wait_for_answer(r#"snapback_stage_duration_seconds_count{stage="done_to_verified"} == 1"#);
 }
 
 #[test]

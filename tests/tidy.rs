@@ -9,17 +9,29 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("case", &[]),
     ("clock", &[]),
     ("outbound", &["case"]),
-    ("telemetry", &[]),
-    ("intake", &["case", "journal::inbox", "clock", "outbound"]),
+    ("telemetry", &["case"]),
+    ("intake", &["case", "journal::inbox", "clock", "outbound", "telemetry"]),
     ("journal", &["case"]),
     ("execute", &["case", "outbound", "clock"]),
     ("report", &["case", "outbound", "clock"]),
-    ("admin", &["case", "journal", "clock"]),
+    ("admin", &["case", "journal", "clock", "telemetry"]),
     ("config", &["case", "clock"]),
-    ("engine", &["case", "journal", "execute", "report", "outbound", "clock"]),
+    ("engine", &["case", "journal", "execute", "report", "outbound", "clock", "telemetry"]),
     (
         "server",
-        &["case", "journal", "execute", "report", "outbound", "clock", "intake", "admin", "config", "engine"],
+        &[
+            "case",
+            "journal",
+            "execute",
+            "report",
+            "outbound",
+            "clock",
+            "intake",
+            "admin",
+            "config",
+            "engine",
+            "telemetry",
+        ],
     ),
 ];
 
@@ -196,6 +208,39 @@ fn every_command_has_a_crash_point() {
     assert!(crash.contains("Command::CRASH_POINTS"), "tests/crash.rs does not ask for every crash point");
 }
 
+/// A case is followed through the log by `case.id`, and what it is about by the same few fields everywhere.
+#[test]
+fn the_log_spells_its_fields_the_same() {
+    let other = [
+        "case =",
+        "%case,",
+        "?case",
+        "case_id",
+        "svc",
+        "service_id",
+        "step_no",
+        "step_number",
+        "provider_kind",
+    ];
+    let mut by_id = 0;
+    for (path, text) in sources("src") {
+        let code = code(&text);
+        let lines = code.split("tracing::").skip(1).map(|rest| rest.split(");").next().unwrap_or(rest));
+        for line in lines.filter(|line| line.split('!').next().is_some_and(|level| LEVELS.contains(&level))) {
+            by_id += usize::from(line.contains("case.id = "));
+            let fields = line.replace("case.id = %case,", "").replace("case.id = case,", "");
+            let odd: Vec<&&str> = other.iter().filter(|word| fields.contains(**word)).collect();
+            assert!(
+                odd.is_empty(),
+                "{path} logs {odd:?}: write case.id, service, provider, step, attempt\n{line}"
+            );
+        }
+    }
+    assert!(by_id >= 6, "only {by_id} lines of the log name a case: does this test still see them?");
+}
+
+const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+
 #[test]
 fn the_licences_are_there() {
     for (file, word) in [("LICENSE-MIT", "MIT License"), ("LICENSE-APACHE", "Apache License")] {
@@ -261,6 +306,7 @@ fn every_promise_names_a_test_that_exists() {
         ("docs/container.md", 2),
         ("docs/proof.md", 1),
         ("docs/providers/codedeploy.md", 15),
+        ("docs/watching.md", 2),
     ];
     for (document, least) in documents {
         let text = std::fs::read_to_string(root().join(document)).expect(document);

@@ -184,6 +184,7 @@ fn settings() -> IntakeSettings {
         kind: SourceKind::Alertmanager,
         credential: Credential::Bearer(vec![Secret::Loaded(SecretString::from(TOKEN))]),
         lag: jiff::SignedDuration::from_mins(5),
+        tally: Arc::default(),
     };
     IntakeSettings {
         sources: [(SourceName::new("prometheus"), source)].into(),

@@ -27,6 +27,11 @@ pub fn due(case: &Case) -> Option<NoteNo> {
     (usize::try_from(case.said.0).unwrap_or(usize::MAX) < spoken).then_some(case.said)
 }
 
+/// How many notes of a case were not said yet.
+pub fn unsaid(case: &Case) -> usize {
+    tell(case).count().saturating_sub(usize::try_from(case.said.0).unwrap_or(usize::MAX))
+}
+
 /// The note of this number.
 pub fn note(case: &Case, number: NoteNo) -> Option<Note> {
     let nth = usize::try_from(number.0).ok()?;

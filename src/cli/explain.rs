@@ -131,6 +131,7 @@ fn signals(source: &SourceSettings, payload: &Path, at: Timestamp) -> Result<Vec
         kind: intake::SourceKind::Alertmanager,
         credential: intake::Credential::Bearer(Vec::new()),
         lag: source.lag,
+        tally: Arc::default(),
     };
     match intake::reread(&source.name, &reading, at, Bytes::from(file(payload)?)) {
         Content::Signals(signals) => Ok(signals),

@@ -151,8 +151,8 @@ impl Desk {
     }
 
     /// The dossiers as committed.
-    pub fn dossiers(&self) -> impl Iterator<Item = &Dossier> {
-        self.held.values().map(|held| &*held.dossier)
+    pub fn dossiers(&self) -> impl Iterator<Item = &Arc<Dossier>> {
+        self.held.values().map(|held| &held.dossier)
     }
 
     /// One service's dossier and what this process knows about it.

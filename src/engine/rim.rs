@@ -67,7 +67,7 @@ async fn describe(rim: &Rim, service: ServiceId) -> Arrival {
         Ok(picture) => ended(Command::Describe(service), Ending::Described(Box::new(picture))),
         Err(trouble) => {
             let why = trouble.to_string();
-            tracing::warn!(service = %service, error = %why, "the provider could not be read");
+            tracing::warn!(service = %service, provider = provider.kind(), error = %why, "the provider could not be read");
             Arrival::Unreadable(service, why)
         }
     }
@@ -95,19 +95,20 @@ async fn begin(rim: &Rim, permit: Permit) -> Ending {
     if rim.clock.now() >= permit.wire_deadline() {
         return Ending::NotSent;
     }
-    tracing::info!(case.id = %order.case, service = %order.service, step = order.step.0, attempt = order.attempt, "begin");
+    let kind = provider.kind();
+    tracing::info!(case.id = %order.case, service = %order.service, provider = kind, step = order.step.0, attempt = order.attempt, "begin");
     match provider.begin(permit).await {
         Ok(handle) => Ending::Accepted(handle),
         Err(Trouble::Refused(why)) => Ending::Refused(why),
         Err(Trouble::Moved(what)) => Ending::Moved(what),
         Err(Trouble::Busy { after, why }) => {
-            tracing::info!(case.id = %order.case, %why, "not sent; the gate is asked again");
+            tracing::info!(case.id = %order.case, service = %order.service, provider = kind, step = order.step.0, attempt = order.attempt, %why, "not sent; the gate is asked again");
             // Surely not sent. The gate is asked again, later each time, and not sooner than the other side wishes.
             sleep(Pace::nth(u32::from(order.attempt), after.map(|wait| wait.unsigned_abs()))).await;
             Ending::NotSent
         }
         Err(Trouble::Unclear(error)) => {
-            tracing::warn!(case.id = %order.case, error = %error, "whether the request took effect is not known");
+            tracing::warn!(case.id = %order.case, service = %order.service, provider = kind, step = order.step.0, attempt = order.attempt, error = %error, "whether the request took effect is not known");
             Ending::Unclear(error.to_string())
         }
     }
@@ -163,7 +164,7 @@ async fn with_evidence(provider: &Provider, order: &Order, handle: &Handle, why:
             text.chars().take(EVIDENCE_MAX).collect()
         }
         Err(trouble) => {
-            tracing::warn!(case.id = %order.case, error = %trouble, "what the provider shows of the failure cannot be read");
+            tracing::warn!(case.id = %order.case, service = %order.service, provider = provider.kind(), step = order.step.0, attempt = order.attempt, error = %trouble, "what the provider shows of the failure cannot be read");
             why
         }
     }
@@ -175,7 +176,7 @@ async fn say(rim: &Rim, note: &Note) -> Ending {
         match rim.voice.say(note).await {
             Ok(place) => return Ending::Said(place),
             Err(trouble) => {
-                tracing::warn!(case.id = %note.case, note = note.number.0, error = %trouble, "a note could not be said");
+                tracing::warn!(case.id = %note.case, service = %note.case.service(), note = note.number.0, error = %trouble, "a note could not be said");
                 sleep(pace.wait(None)).await;
             }
         }

@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
+use crate::telemetry::label::Refusal;
+
 /// The media type of every problem.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -173,6 +175,36 @@ impl Problem {
     /// Its stable name: the last part of its `type`.
     pub fn name(self) -> &'static str {
         self.facts().1
+    }
+
+    /// The reason under which a refused delivery of a known source is counted. `None`: it is said before a source is known.
+    pub(super) fn refusal(self) -> Option<Refusal> {
+        match self {
+            Problem::ContentType | Problem::ContentEncoding | Problem::LengthRequired => Some(Refusal::Head),
+            Problem::BodyTooLarge => Some(Refusal::BodyTooLarge),
+            Problem::BodyCut => Some(Refusal::BodyCut),
+            Problem::BearerRefused | Problem::BasicRefused => Some(Refusal::Unauthorized),
+            Problem::SecretMissing => Some(Refusal::SecretMissing),
+            Problem::Overloaded => Some(Refusal::Overloaded),
+            Problem::NotStored => Some(Refusal::NotStored),
+            Problem::Closing => Some(Refusal::Closing),
+            Problem::NotFound
+            | Problem::MethodNotAllowed
+            | Problem::TooManyConnections
+            | Problem::NotReady
+            | Problem::TooSlow
+            | Problem::RequestLine
+            | Problem::Version
+            | Problem::TargetTooLong
+            | Problem::HeadTooLarge
+            | Problem::LineEnd
+            | Problem::FoldedHeader
+            | Problem::HeaderLine
+            | Problem::DuplicateHeader
+            | Problem::ContentLength
+            | Problem::TwoLengths
+            | Problem::Host => None,
+        }
     }
 
     /// The answer as JSON.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::admin::{Access, Role, Status, Token, host_of_url};
-use crate::case::id::{Digest, Duration, ServiceId};
+use crate::case::id::{Digest, Duration, ServiceId, SourceName, Timestamp};
 use crate::case::map::{Atlas, AtlasEntry};
 use crate::case::settings::ServiceSettings;
 use crate::clock::Clock;
@@ -23,6 +23,7 @@ use crate::intake::{
 use crate::journal::StoreSettings;
 use crate::report::Voice;
 use crate::report::rollcall::Rollcall;
+use crate::telemetry::Tally;
 
 /// A restart that takes longer is killed; every service manager's own limit is shorter.
 const RESTART_TIMEOUT: Duration = Duration::from_mins(2);
@@ -60,6 +61,9 @@ impl AtStart {
 /// The configuration in force, and what lives through its changes.
 pub(super) struct Handout {
     settings: Settings,
+    taken_at: Timestamp,
+    /// What became of the deliveries of each source: one for each configured source, through all reloads.
+    tallies: BTreeMap<SourceName, Arc<Tally>>,
     at_start: AtStart,
     /// The last good one: a listener that speaks TLS goes on with it whatever the configuration says later.
     identity: Option<Identity>,
@@ -75,9 +79,10 @@ impl Handout {
         let directory = Arc::new(Provider::Directory(Directory::new(Arc::new(|| Clock.now()))));
         let at_start = AtStart::of(&settings);
         let identity = identity(&settings);
-        let mut handout =
-            Handout { at_start, identity, settings, voice, providers: BTreeMap::new(), directory };
+        let (taken_at, tallies, providers) = (Clock.now(), BTreeMap::new(), BTreeMap::new());
+        let mut handout = Handout { at_start, identity, settings, taken_at, tallies, voice, providers, directory };
         handout.make_providers();
+        handout.make_tallies();
         handout
     }
 
@@ -95,6 +100,13 @@ impl Handout {
         }
     }
 
+    /// Makes a tally for each source that has none, and lets those go that are not configured any more.
+    fn make_tallies(&mut self) {
+        let mut before = std::mem::take(&mut self.tallies);
+        let names = self.settings.sources.iter().map(|source| source.name.clone());
+        self.tallies = names.map(|name| (name.clone(), before.remove(&name).unwrap_or_default())).collect();
+    }
+
     /// Takes new settings. Addresses, limits of the listeners and the store stay as they were at the start: gives the
     /// keys among them that say something else now.
     pub(super) fn take(&mut self, settings: Settings) -> Vec<&'static str> {
@@ -109,7 +121,9 @@ impl Handout {
         ];
         self.identity = identity(&settings).or(self.identity.take());
         self.settings = settings;
+        self.taken_at = Clock.now();
         self.make_providers();
+        self.make_tallies();
         changed.iter().filter(|(_, changed)| *changed).map(|(key, _)| *key).collect()
     }
 
@@ -181,6 +195,7 @@ impl Handout {
                 kind: SourceKind::Alertmanager,
                 credential: credential(source.credential.as_ref()?),
                 lag: source.lag,
+                tally: self.tallies.get(&source.name).cloned().unwrap_or_default(),
             };
             Some((source.name.clone(), settings))
         });
@@ -207,6 +222,8 @@ impl Handout {
             mode: self.settings.mode,
             rules: self.settings.rules.clone(),
             config_error,
+            taken_at: self.taken_at,
+            sources: self.tallies.clone(),
             services: self.services(),
             troubles,
         }

@@ -152,11 +152,23 @@ impl Program {
 
     /// Reads the admin API.
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
+        serde_json::from_str(&self.read(path)?.1).ok()
+    }
+
+    /// Reads a path of the admin listener as it is: status and body.
+    pub(crate) fn read(&self, path: &str) -> Option<(u16, String)> {
         let admin = &self.running.as_ref()?.admin;
         let bearer = self.reads_with.as_deref().map(|token| format!("Authorization: Bearer {token}\r\n"));
         let bearer = bearer.unwrap_or_default();
         let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\n{bearer}Connection: close\r\n\r\n");
-        serde_json::from_str(exchange(admin, &request)?.split_once("\r\n\r\n")?.1).ok()
+        let answer = exchange(admin, &request)?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split_whitespace().nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// Where people and tools read.
+    pub(crate) fn admin(&self) -> &str {
+        &self.running().admin
     }
 
     /// Writes another configuration in the place of the old one.

@@ -250,7 +250,7 @@ impl World {
             }
             if arrivals.is_empty() && !self.clear_when_healthy() {
                 if (desk.is_idle() && (self.cleared || mode == Mode::Shadow || !self.scenario.tells_again))
-                    || desk.dossiers().any(needs_human)
+                    || desk.dossiers().any(|dossier| needs_human(dossier))
                 {
                     return Ok(());
                 }

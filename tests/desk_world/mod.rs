@@ -31,6 +31,8 @@ use snapback::case::story::Case;
 use snapback::case::turn::{Disposition, Gated, Turn};
 use snapback::engine::desk::{Arrival, Content, Desk, DeskSettings, SourceScope};
 use snapback::engine::errand::Errand;
+use snapback::telemetry::label;
+use snapback::telemetry::metrics::Metrics;
 
 /// The services, all in production.
 const SERVICES: [&str; 4] = ["checkout", "payments", "cart", "search"];
@@ -79,6 +81,10 @@ pub(crate) struct World {
     pub providers: BTreeMap<ServiceId, Provider>,
     pub requests: Vec<Order>,
     pub refused: Vec<Why>,
+    /// What is counted of it, as the engine counts.
+    pub metrics: Metrics,
+    /// Whether notes can be said.
+    pub voice: Reads,
     standing: Standing,
     delivered: u64,
     dispositions: Vec<Disposition>,
@@ -105,6 +111,8 @@ impl World {
             providers: SERVICES.map(|name| (id(name), Provider::new(&id(name)))).into(),
             requests: Vec::new(),
             refused: Vec::new(),
+            metrics: Metrics::new(at(0), std::iter::empty()),
+            voice: Reads::Answers,
             standing: Standing::default(),
             delivered: 0,
             dispositions: Vec::new(),
@@ -222,6 +230,7 @@ impl World {
         for _ in 0..TURNS_MAX {
             let turn = self.desk.turn(std::mem::take(&mut arrivals), self.now);
             let (turn, gated) = self.append(turn);
+            self.metrics.committed(&turn, |_| label::Provider::Directory);
             let errands = self.desk.commit(turn, gated);
             self.waiting.retain(|errand| !errands.stop.contains(&errand.command()));
             self.waiting.extend(errands.start);
@@ -302,6 +311,7 @@ impl World {
             }
             Errand::Find(order) => self.provider_of(&order.service).find(order)?,
             Errand::Watch(order, _) => self.provider_of(&order.service).watch(order, now)?,
+            Errand::Say(_) if self.voice != Reads::Answers => return None,
             Errand::Say(note) => {
                 self.story.push(format!("   \"{}\"", note.lines.join(" / ")));
                 Ending::Said("log".into())

@@ -229,6 +229,16 @@ impl Stage {
         })
     }
 
+    /// Waits until Prometheus itself, which scrapes Snapback, answers this query with something.
+    pub(crate) fn wait_for_answer(&self, query: &str) {
+        let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let url = format!("http://127.0.0.1:{}/api/v1/query?query={encoded}", self.ports.prometheus);
+        self.wait(query, || {
+            let answer: Value = serde_json::from_str(&get_text(&url)?).ok()?;
+            (!answer["data"]["result"].as_array()?.is_empty()).then_some(())
+        });
+    }
+
     /// Waits until Alertmanager itself says that it could not tell us.
     pub(crate) fn wait_for_failed_notification(&self) {
         let metrics = format!("http://127.0.0.1:{}/metrics", self.ports.alertmanager);
@@ -381,8 +391,9 @@ fn prometheus_config(ports: &Ports) -> String {
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
          rule_files: [alerts.yml]\n\
          alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{}']}}]}}]}}\n\
-         scrape_configs: [{{job_name: checkout, static_configs: [{{targets: ['127.0.0.1:{}']}}]}}]\n",
-        ports.alertmanager, ports.shop
+         scrape_configs: [{{job_name: checkout, static_configs: [{{targets: ['127.0.0.1:{}']}}]}}, \
+         {{job_name: snapback, static_configs: [{{targets: ['127.0.0.1:{}']}}]}}]\n",
+        ports.alertmanager, ports.shop, ports.admin
     )
 }
 

@@ -118,6 +118,7 @@ pub(crate) fn settings(limits: Limits) -> IntakeSettings {
         kind: SourceKind::Alertmanager,
         credential,
         lag: snapback::case::id::Duration::from_mins(5),
+        tally: Arc::default(),
     };
     let basic =
         Credential::Basic { user: "alertmanager".into(), passwords: vec![loaded("s3cret-Pass:word")] };

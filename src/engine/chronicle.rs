@@ -1,0 +1,94 @@
+//! The chronicle: what a turn that is on disk leaves in the log and in the metrics. Each step of a case is one line that
+//! holds its id, so that a case can be followed through the log; texts of senders are in the notes alone, which the voice
+//! makes harmless.
+
+use crate::case::event::{Event, Stamped};
+use crate::case::id::{Attempt, CaseId, ServiceId, StepNo};
+use crate::case::turn::Turn;
+use crate::engine::desk::Arrival;
+use crate::engine::errand::owner;
+use crate::engine::rim::Rim;
+use crate::execute::Provider;
+use crate::telemetry::label::{self, Answered};
+use crate::telemetry::metrics::Metrics;
+
+/// Takes note of an arrival: of the end of an act's one request.
+pub(super) fn arrived(arrival: &Arrival, rim: &Rim, metrics: &Metrics) {
+    let Arrival::Ended(command, ending) = arrival else { return };
+    if let Some(how) = Answered::of(command, ending) {
+        metrics.act_ended(kind(rim, &owner(command)), how);
+    }
+}
+
+/// Takes note of a turn that is on disk.
+pub(super) fn committed(turn: &Turn, rim: &Rim, metrics: &Metrics) {
+    metrics.committed(turn, |service| kind(rim, service));
+    for change in &turn.changes {
+        for (case, stamped) in &change.events {
+            if let Some(case) = case {
+                log(case, &change.dossier.service, stamped);
+            }
+        }
+    }
+}
+
+fn kind(rim: &Rim, service: &ServiceId) -> label::Provider {
+    match rim.services.get(service).map(|(provider, _)| &**provider) {
+        Some(Provider::Directory(_)) => label::Provider::Directory,
+        Some(Provider::CodeDeploy(_)) => label::Provider::CodeDeploy,
+        None => label::Provider::Gone,
+    }
+}
+
+/// One line for each event of a case, with the fields that other lines about the same thing have.
+fn log(case: &CaseId, service: &ServiceId, stamped: &Stamped) {
+    let facts = Facts::of(&stamped.event);
+    tracing::info!(
+        case.id = %case,
+        service = %service,
+        event = stamped.event.word(),
+        at = %stamped.at,
+        step = facts.step.map(|step| step.0),
+        attempt = facts.attempt,
+        note = facts.note,
+        verdict = facts.verdict,
+        outcome = facts.outcome,
+        "{}",
+        stamped.event.word().replace('_', " ")
+    );
+}
+
+/// What an event says in words of ours.
+#[derive(Default)]
+struct Facts {
+    step: Option<StepNo>,
+    attempt: Option<Attempt>,
+    note: Option<u32>,
+    verdict: Option<&'static str>,
+    outcome: Option<&'static str>,
+}
+
+impl Facts {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other events have none of these")]
+    fn of(event: &Event) -> Facts {
+        let at = |step: &StepNo| Facts { step: Some(*step), ..Facts::default() };
+        match event {
+            Event::Readied { step, attempt, .. } | Event::Intended { step, attempt } => {
+                Facts { attempt: Some(*attempt), ..at(step) }
+            }
+            Event::Barred { step, .. }
+            | Event::Looked { step }
+            | Event::Accepted { step, .. }
+            | Event::Absent { step }
+            | Event::NotSent { step }
+            | Event::StepFailed { step, .. }
+            | Event::StepDone { step, .. }
+            | Event::NextStep { step }
+            | Event::NeedsHuman { step, .. } => at(step),
+            Event::Weighed(decision) => Facts { verdict: Some(decision.verdict.word()), ..Facts::default() },
+            Event::Closed { outcome, .. } => Facts { outcome: Some(outcome.word()), ..Facts::default() },
+            Event::Said { note, .. } => Facts { note: Some(note.0), ..Facts::default() },
+            _ => Facts::default(),
+        }
+    }
+}
