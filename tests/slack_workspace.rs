@@ -3,21 +3,18 @@
 //!
 //! `scripts/test` installs slack_sdk and sets SNAPBACK_TEST_PYTHON; without it, `cargo test` says that this was left out.
 
+#[path = "slack_workspace/by_slack_sdk.rs"]
+mod by_slack_sdk;
+#[path = "slack_workspace/people.rs"]
+mod people;
 mod slack;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::http::HeaderMap;
-use axum::routing::post;
 use serde_json::{Value, json};
 use snapback::case::id::Timestamp;
 
-use slack::people::signature;
+use slack::knock::signature;
 use slack::{BOT_USER, DEPLOYS, Fault, Kind, Message, Reach, RootGone, Workspace};
 
 const ANA: &str = "U0001ANA";
@@ -33,18 +30,26 @@ async fn opened() -> Arc<Workspace> {
     slack
 }
 
+/// A status, a `Retry-After` and an answer, or why there is none.
+type Answered = Result<(u16, Option<u32>, Value), String>;
+
 /// Calls a method as a client does; gives the status, the `Retry-After` and the answer, or why there is none.
-async fn call(slack: &Workspace, method: &str, body: &Value) -> Result<(u16, Option<u32>, Value), String> {
+async fn call(slack: &Workspace, method: &str, body: &Value) -> Answered {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let client =
-        reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a client");
+    let client = reqwest::Client::builder().no_proxy().timeout(slack::DEADLINE).build().expect("a client");
     let request = client.post(format!("{}/{method}", slack.api_url())).bearer_auth(slack.token()).json(body);
     let answer = request.header("content-type", "application/json; charset=utf-8").send().await;
-    let answer = answer.map_err(|error| if error.is_timeout() { "silence" } else { "no connection" })?;
+    let answer = answer.map_err(|_| "no connection")?;
     let status = answer.status().as_u16();
     let after = answer.headers().get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
     let body = answer.bytes().await.map_err(|error| error.to_string())?;
     Ok((status, after, serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+/// Posts meanwhile.
+fn posts(slack: &Arc<Workspace>) -> tokio::task::JoinHandle<Answered> {
+    let slack = Arc::clone(slack);
+    tokio::spawn(async move { call(&slack, "chat.postMessage", &hello()).await })
 }
 
 fn hello() -> Value {
@@ -69,130 +74,6 @@ async fn question(slack: &Workspace) -> Message {
         .await
 }
 
-mod by_slack_sdk {
-    use super::*;
-
-    /// The Python that has slack_sdk, or nothing, said loudly.
-    #[expect(clippy::disallowed_methods, reason = "scripts/test says where its tools are")]
-    fn python() -> Option<PathBuf> {
-        if let Some(python) = std::env::var_os("SNAPBACK_TEST_PYTHON") {
-            return Some(python.into());
-        }
-        assert!(std::env::var_os("SNAPBACK_TEST_STRICT").is_none(), "SNAPBACK_TEST_PYTHON is not set");
-        eprintln!("LEFT OUT: slack_sdk is not here; scripts/test installs it and runs this test");
-        None
-    }
-
-    fn judge(python: &Path, arguments: &[&str]) -> Result<String, String> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/slack/judge.py");
-        let ended = Command::new(python).arg(script).args(arguments).output().expect("it runs");
-        let said =
-            [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-        if ended.status.success() { Ok(said) } else { Err(said) }
-    }
-
-    /// A file of JSON lines, and the folder that keeps it.
-    fn written(lines: &[Value]) -> (tempfile::TempDir, String) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("lines.json");
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        std::fs::write(&file, text).expect("written");
-        (folder, file.display().to_string())
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn it_is_driven_as_slack_is() {
-        let Some(python) = python() else { return };
-        let slack = opened().await;
-        let said = judge(&python, &["drive", &slack.api_url(), &slack.token(), DEPLOYS, SRE, ANA]);
-        assert!(said.as_ref().is_ok_and(|said| said.contains("as slack_sdk says")), "{said:?}");
-        let (_folder, file) = written(&slack.everything_posted());
-        let said = judge(&python, &["blocks", &file]);
-        assert!(said.as_ref().is_ok_and(|said| said.contains("messages are as slack_sdk says")), "{said:?}");
-    }
-
-    #[test]
-    fn the_judge_finds_blocks_that_are_wrong() {
-        let Some(python) = python() else { return };
-        let section = |text: Value| json!({ "type": "section", "text": text });
-        let button = |id: &str, label: String| json!({ "type": "button", "action_id": id, "text": { "type": "plain_text", "text": label } });
-        let wrong = [
-            ("exceed", json!([section(json!({ "type": "mrkdwn", "text": "x".repeat(3001) }))])),
-            ("exceed", json!([{ "type": "actions", "elements": [button("a", "x".repeat(76))] }])),
-            (
-                "there twice",
-                json!([{ "type": "actions", "elements": [button("a", "x".into()), button("a", "y".into())] }]),
-            ),
-            ("nknown", json!([{ "type": "banner", "text": "x" }])),
-            ("emoji", json!([section(json!({ "type": "mrkdwn", "text": "x", "emoji": true }))])),
-            ("51 blocks", vec![json!({ "type": "divider" }); 51].into()),
-            ("without a text", json!([{ "type": "divider" }])),
-        ];
-        for (word, blocks) in wrong {
-            let text = if word == "without a text" { "" } else { "x" };
-            let (_folder, file) =
-                written(&[json!({ "what": "chat.postMessage", "text": text, "blocks": blocks })]);
-            let said = judge(&python, &["blocks", &file]);
-            assert!(said.as_ref().is_err_and(|said| said.contains(word)), "{word}: {said:?}");
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn it_signs_as_slack_does() {
-        let Some(python) = python() else { return };
-        let slack = opened().await;
-        let asked = question(&slack).await;
-        let secret = slack.signing_secret();
-        let click = || slack.clicking(&asked, "rollback", ANA);
-        let command = || slack.commanding(ANA, DEPLOYS, "/snapback", "rollback checkout -- “slow” & late");
-        let now = slack.now().as_second();
-        let knocks = [
-            ("a click", click().seal(), true),
-            ("a command", command().seal(), true),
-            ("a forged click", click().forged().seal(), false),
-            ("an old command", command().aged(301).seal(), false),
-            ("a click of the future", click().aged(-301).seal(), false),
-            ("an unsigned command", command().unsigned().seal(), false),
-            ("a tampered click", click().tampered().seal(), false),
-        ];
-        let requests = knocks.map(|(name, sealed, good)| {
-            let body = String::from_utf8(sealed.body).expect("text");
-            json!({
-                "name": name, "secret": secret, "timestamp": sealed.timestamp, "signature": sealed.signature,
-                "body": body, "good": good, "now": now,
-            })
-        });
-        let (_folder, file) = written(&requests);
-        let said = judge(&python, &["verify", &file]);
-        assert!(said.as_ref().is_ok_and(|said| said.contains("7 signatures")), "{said:?}");
-        let said = judge(&python, &["sign", &file]).expect("signatures");
-        let ours = requests.iter().map(|request| {
-            let text = |name: &str| request[name].as_str().expect("text");
-            signature(text("secret"), text("timestamp"), text("body").as_bytes())
-        });
-        assert_eq!(said.lines().collect::<Vec<_>>(), ours.collect::<Vec<_>>());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_response_url_is_used_up() {
-        let Some(python) = python() else { return };
-        let slack = opened().await;
-        let asked = question(&slack).await;
-        let mut url = String::new();
-        let _ = slack.clicking(&asked, "rollback", ANA).altered(|payload| {
-            url = payload["response_url"].as_str().expect("a URL").to_owned();
-        });
-        let said = judge(&python, &["respond", &url]);
-        assert!(said.as_ref().is_ok_and(|said| said.contains("as slack_sdk says")), "{said:?}");
-        let whispers = slack.whispers_to(ANA);
-        let said: Vec<_> = whispers.iter().map(|whisper| whisper.text.as_str()).collect();
-        assert_eq!(said, ["answer 1"], "the others replaced the message: {}", slack.transcript());
-        let asked = slack.again(&asked);
-        assert_eq!((asked.text.as_str(), asked.buttons().len(), asked.edits()), ("answer 5", 0, 4));
-        assert_eq!(slack.calls("hooks"), 6);
-    }
-}
-
 /// The worked example of Slack's page on verifying requests.
 #[test]
 fn it_signs_the_documented_request() {
@@ -212,8 +93,6 @@ async fn faults_come_as_they_were_ordered() {
     let answers = [
         (Fault::LosesRequest, gone.clone(), 0),
         (Fault::LosesReply, gone, 1),
-        (Fault::HangsBefore, Err("silence".to_owned()), 0),
-        (Fault::HangsAfter, Err("silence".to_owned()), 1),
         (Fault::TooMany(7), Ok((429, Some(7), json!("ratelimited"))), 0),
         (Fault::TooManyUnsaid, Ok((429, None, json!("ratelimited"))), 0),
         (Fault::Fails(500), Ok((500, None, Value::Null)), 0),
@@ -263,8 +142,7 @@ async fn it_goes_away_and_comes_back_to_the_same_place() {
 async fn an_answer_waits_for_the_gate_and_a_late_call_is_done_without_its_caller() {
     let slack = opened().await;
     let gate = slack.slow("chat.postMessage");
-    let asks = Arc::clone(&slack);
-    let waiting = tokio::spawn(async move { call(&asks, "chat.postMessage", &hello()).await });
+    let waiting = posts(&slack);
     gate.reached().await;
     assert!(!waiting.is_finished());
     assert_eq!(slack.messages().len(), 1, "it is done before the answer leaves");
@@ -272,10 +150,27 @@ async fn an_answer_waits_for_the_gate_and_a_late_call_is_done_without_its_caller
     assert_eq!(waiting.await.expect("it ends").expect("an answer").2["ok"], true);
 
     let gate = slack.late("chat.postMessage");
-    assert_eq!(call(&slack, "chat.postMessage", &hello()).await, Err("silence".to_owned()));
+    let gives_up = posts(&slack);
+    gate.reached().await;
+    gives_up.abort();
     assert_eq!(slack.messages().len(), 1);
     gate.open();
     slack.wait_for("the late message", |state| (state.messages.len() == 2).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_hangs_was_done_or_not() {
+    let slack = opened().await;
+    slack.fault("chat.postMessage", 1, &Fault::HangsAfter);
+    let waiting = posts(&slack);
+    slack.wait_for_message("what was done", |message| message.text == "hello").await;
+    slack.fault("chat.postMessage", 1, &Fault::HangsBefore);
+    let also_waiting = posts(&slack);
+    slack.wait_for_calls("chat.postMessage", 2).await;
+    // A third is answered, and the first two still wait.
+    assert_eq!(call(&slack, "chat.postMessage", &hello()).await.expect("an answer").2["ok"], true);
+    assert!(!waiting.is_finished() && !also_waiting.is_finished());
+    assert_eq!(slack.messages().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -473,154 +368,4 @@ async fn blocks_are_held_to_their_limits() {
         let asked = json!({ "channel": DEPLOYS, "text": "x", "blocks": blocks });
         assert_eq!(call(&slack, "chat.postMessage", &asked).await.expect("an answer").2["error"], code);
     }
-}
-
-/// A product of the test's own: what came to it, with the headers and the body as they were.
-async fn product(slack: &Workspace, answer: &'static str) -> Arc<Mutex<Vec<(HeaderMap, Bytes)>>> {
-    let came: Arc<Mutex<Vec<(HeaderMap, Bytes)>>> = Arc::default();
-    let hears = || {
-        let came = Arc::clone(&came);
-        post(move |headers: HeaderMap, body: Bytes| async move {
-            came.lock().expect("what came").push((headers, body));
-            answer
-        })
-    };
-    let routes = Router::new().route("/slack/interactions", hears()).route("/slack/commands", hears());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    slack.deliver_to(&listener.local_addr().expect("an address").to_string());
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.expect("a connection");
-            let routes = hyper_util::service::TowerToHyperService::new(routes.clone());
-            let stream = hyper_util::rt::TokioIo::new(stream);
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(stream, routes));
-        }
-    });
-    came
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_click_comes_in_the_form_of_slack() {
-    let slack = opened().await;
-    let came = product(&slack, "").await;
-    let asked = question(&slack).await;
-    let reply = slack.say(BOT_USER, DEPLOYS, "reply", Some(&asked.ts));
-    assert!(slack.click(&asked, "rollback", GUS).await.in_time());
-    let (headers, body) = came.lock().expect("what came").pop().expect("a click");
-    let text = std::str::from_utf8(&body).expect("text");
-    assert!(text.contains("%5C%2F") && text.contains("%5Cu2013+%5Cu00e9"), "escaped as Slack does: {text}");
-    let stamp = headers["x-slack-request-timestamp"].to_str().expect("text");
-    assert_eq!(headers["x-slack-signature"], signature(&slack.signing_secret(), stamp, &body).as_str());
-    let payload = form_urlencoded::parse(&body).find(|(name, _)| name == "payload").expect("a payload").1;
-    let payload: Value = serde_json::from_str(&payload).expect("JSON");
-    assert_eq!(payload["type"], "block_actions");
-    assert_eq!(
-        payload["user"],
-        json!({ "id": GUS, "username": "gus", "name": "gus", "team_id": slack::TEAM })
-    );
-    assert_eq!(payload["channel"], json!({ "id": DEPLOYS, "name": "deploys" }));
-    assert_eq!(payload["actions"][0]["value"], "case/1 – é");
-    assert_eq!(payload["actions"][0]["block_id"], asked.blocks[3]["block_id"]);
-    assert_eq!(payload["message"]["ts"], asked.ts.as_str());
-    assert_eq!(payload["container"]["message_ts"], asked.ts.as_str());
-    assert_eq!(payload["message"]["reply_count"], 1);
-    assert!(payload["response_url"].as_str().is_some_and(|url| url.starts_with(&slack.url())), "{payload}");
-    assert_eq!(reply.thread_ts.as_deref(), Some(asked.ts.as_str()));
-
-    let names = ["a", "b"].map(|name| slack.person(&format!("U9{name}"), Kind::Stranger));
-    assert_ne!(names[0], names[1]);
-    slack.clicking(&asked, "cancel", "U9a").org_wide("E0001").send().await;
-    let (_, body) = came.lock().expect("what came").pop().expect("a click");
-    let payload: Value =
-        serde_json::from_str(&form_urlencoded::parse(&body).next().expect("a field").1).expect("JSON");
-    assert_eq!((&payload["team"], &payload["enterprise"]["id"]), (&Value::Null, &json!("E0001")));
-    assert_ne!(payload["user"]["team_id"], slack::TEAM, "a stranger is of another workspace");
-
-    let sealed = slack.clicking(&asked, "cancel", ANA).seal();
-    sealed.send().await;
-    sealed.send().await;
-    let came = came.lock().expect("what came");
-    assert_eq!(came[0], came[1], "a replay is the same bytes");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[should_panic(expected = "the message has no button rollback now")]
-async fn nobody_clicks_what_is_gone() {
-    let slack = opened().await;
-    let asked = question(&slack).await;
-    let change = json!({ "channel": DEPLOYS, "ts": asked.ts, "text": "done" });
-    call(&slack, "chat.update", &change).await.expect("an answer");
-    slack.click(&asked, "rollback", ANA).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_old_client_clicks_what_it_still_shows() {
-    let slack = opened().await;
-    let came = product(&slack, "").await;
-    let asked = question(&slack).await;
-    let change = json!({ "channel": DEPLOYS, "ts": asked.ts, "text": "done" });
-    call(&slack, "chat.update", &change).await.expect("an answer");
-    let done = slack.wait_until("the change", &asked, |message| message.text == "done").await;
-    assert_eq!((done.buttons().len(), done.versions.len()), (0, 2));
-    assert!(slack.click_stale(&asked, "rollback", ANA).await.in_time());
-    assert_eq!(came.lock().expect("what came").len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whispers_are_seen_by_one_and_can_be_replaced() {
-    let slack = opened().await;
-    let came = product(&slack, "").await;
-    let button =
-        json!({ "type": "button", "action_id": "sure", "text": { "type": "plain_text", "text": "Yes" } });
-    let asked = json!({ "channel": DEPLOYS, "user": ANA, "text": "Sure?", "blocks": [{ "type": "actions", "elements": [button] }] });
-    call(&slack, "chat.postEphemeral", &asked).await.expect("an answer");
-    let whisper = slack.wait_for_whisper(ANA, "a question", |whisper| whisper.text == "Sure?").await;
-    assert_eq!(slack.rendered_whisper(&whisper), "[Yes]");
-    assert!(slack.whispers_to(GUS).is_empty() && slack.messages().is_empty());
-    assert!(slack.click_whisper(&whisper, "sure").await.in_time());
-    let (_, body) = came.lock().expect("what came").pop().expect("a click");
-    let payload: Value =
-        serde_json::from_str(&form_urlencoded::parse(&body).next().expect("a field").1).expect("JSON");
-    assert_eq!((&payload["container"]["is_ephemeral"], payload.get("message")), (&json!(true), None));
-
-    let url = payload["response_url"].as_str().expect("a URL");
-    let respond = async |said: Value| {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        client.post(url).json(&said).send().await.expect("an answer").status().as_u16()
-    };
-    assert_eq!(respond(json!({ "text": "Done", "replace_original": true })).await, 200);
-    assert_eq!(respond(json!({ "text": "For all", "response_type": "in_channel" })).await, 200);
-    assert_eq!(respond(json!({ "text": "x", "blocks": [{ "type": "section" }] })).await, 400);
-    assert_eq!(slack.rendered_whisper(&slack.whispers_to(ANA)[0]), "Done");
-    assert_eq!(slack.messages()[0].text, "For all");
-    assert_eq!(respond(json!({ "delete_original": true })).await, 200);
-    assert!(slack.whispers_to(ANA).is_empty());
-    slack.pass(31 * 60 * 1000);
-    assert_eq!(respond(json!({ "text": "late" })).await, 404, "it lives half an hour");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_answer_to_a_command_is_whispered() {
-    let slack = opened().await;
-    let came = product(&slack, r#"{"text": "1 &lt; 2"}"#).await;
-    slack.channel("G0002OPS", "ops", Reach::Private);
-    let answered = slack.command(ANA, "G0002OPS", "/snapback", "status “checkout”").await;
-    assert!(answered.in_time(), "{answered:?}");
-    let (_, body) = came.lock().expect("what came").pop().expect("a command");
-    let field = |wanted: &str| {
-        form_urlencoded::parse(&body).find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-    };
-    assert_eq!(field("text").as_deref(), Some("status “checkout”"));
-    assert_eq!(field("channel_name").as_deref(), Some("privategroup"));
-    assert_eq!(field("is_enterprise_install").as_deref(), Some("false"));
-    assert_eq!(slack.rendered_whisper(&slack.whispers_to(ANA)[0]), "1 < 2");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thread_reads_as_people_see_it() {
-    let slack = opened().await;
-    let asked = question(&slack).await;
-    slack.say(ANA, DEPLOYS, "<!here> hold on, <#C0001DEPL>", Some(&asked.ts));
-    let expected = "# checkout & cart\nAsked @ana of @sre: 1 < 2, see (https://example.com)\n----\n[Roll back] [Cancel]\n  until 09:14 UTC";
-    assert_eq!(slack.thread(&asked.ts), [expected, "@here hold on, #deploys"]);
 }

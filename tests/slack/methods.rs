@@ -1,5 +1,5 @@
-//! The methods of the Web API over the state, with Slack's own words for refusals. Leaves the wire and its faults to
-//! `wire`. Sources: Slack's reference of methods; where it is silent, the stricter reading, said beside it.
+//! The methods of the Web API over the state, with Slack's own words for refusals: here those that post and change; those
+//! that only read are in `reading`. Leaves the wire and its faults to `wire`. Sources: Slack's reference of methods; where it is silent, the stricter reading, said beside it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use snapback::case::id::Timestamp;
 
 use super::blocks::{self, Wrong};
+use super::reading;
 use super::state::{
-    BOT, BOT_USER, Channel, DOMAIN, Group, Message, Person, Reach, RootGone, State, TEAM, Version, Whisper,
-    group_json,
+    BOT, BOT_USER, Channel, DOMAIN, Message, Person, Reach, RootGone, State, TEAM, Version, Whisper,
 };
 
 /// Characters of a message's text: above, Slack cuts or refuses; a client must never come there.
@@ -60,14 +60,14 @@ impl Arguments {
         }
     }
 
-    fn limit(&self, most: usize) -> Result<usize, Refusal> {
+    pub(super) fn limit(&self, most: usize) -> Result<usize, Refusal> {
         let Some(limit) = self.0.get("limit") else { return Ok(100) };
         let number = limit.as_u64().or_else(|| limit.as_str()?.parse().ok()).ok_or(Error("invalid_limit"))?;
         usize::try_from(number).ok().filter(|limit| (1..=most).contains(limit)).ok_or(Error("invalid_limit"))
     }
 
     /// Where the page begins.
-    fn cursor(&self) -> Result<usize, Refusal> {
+    pub(super) fn cursor(&self) -> Result<usize, Refusal> {
         let Some(cursor) = self.text("cursor") else { return Ok(0) };
         let read =
             || String::from_utf8(STANDARD.decode(cursor).ok()?).ok()?.strip_prefix("next:")?.parse().ok();
@@ -85,23 +85,23 @@ pub(super) fn perform(state: &mut State, method: &str, asked: &Arguments, now: T
         "chat.postMessage" => with_scope(state, &["chat:write"]).and_then(|()| post(state, asked, now)),
         "chat.update" => with_scope(state, &["chat:write"]).and_then(|()| update(state, asked, now)),
         "chat.postEphemeral" => with_scope(state, &["chat:write"]).and_then(|()| whisper(state, asked, now)),
-        "chat.getPermalink" => permalink(state, asked),
-        "conversations.history" => history(state, asked),
-        "conversations.replies" => replies(state, asked),
-        "conversations.list" => with_scope(state, &["channels:read", "groups:read"]).and_then(|()| channels(state, asked)),
+        "chat.getPermalink" => reading::permalink(state, asked),
+        "conversations.history" => reading::history(state, asked),
+        "conversations.replies" => reading::replies(state, asked),
+        "conversations.list" => with_scope(state, &["channels:read", "groups:read"]).and_then(|()| reading::channels(state, asked)),
         "conversations.info" => with_scope(state, &["channels:read", "groups:read"]).and_then(|()| {
             let (id, channel) = by_id(state, asked.text("channel"))?;
             Ok(json!({ "channel": channel.json(id) }))
         }),
-        "usergroups.list" => with_scope(state, &["usergroups:read"]).map(|()| groups(state, asked)),
-        "usergroups.users.list" => with_scope(state, &["usergroups:read"]).and_then(|()| members(state, asked)),
+        "usergroups.list" => with_scope(state, &["usergroups:read"]).map(|()| reading::groups(state, asked)),
+        "usergroups.users.list" => with_scope(state, &["usergroups:read"]).and_then(|()| reading::members(state, asked)),
         "users.info" => with_scope(state, &["users:read"]).and_then(|()| {
             let asked = asked.text("user").and_then(|id| state.people.get(id));
             Ok(json!({ "user": asked.map(Person::json).ok_or(Error("user_not_found"))? }))
         }),
         "users.list" => with_scope(state, &["users:read"]).and_then(|()| {
             let people = state.people.values().map(Person::json).collect();
-            let (people, next) = page(people, asked, 1000)?;
+            let (people, next) = reading::page(people, asked, 1000)?;
             Ok(json!({ "members": people, "cache_ts": 1_700_000_000, "response_metadata": { "next_cursor": next } }))
         }),
         _ => Err(Error("unknown_method")),
@@ -109,13 +109,13 @@ pub(super) fn perform(state: &mut State, method: &str, asked: &Arguments, now: T
 }
 
 /// One of these is granted.
-fn with_scope(state: &State, any: &[&'static str]) -> Result<(), Refusal> {
+pub(super) fn with_scope(state: &State, any: &[&'static str]) -> Result<(), Refusal> {
     let granted = any.iter().any(|scope| state.scopes.contains(*scope));
     if granted { Ok(()) } else { Err(Refusal::Scope(any.first().copied().unwrap_or_default())) }
 }
 
 /// The channel of this id that the bot can see.
-fn by_id<'a>(state: &'a State, id: Option<&'a str>) -> Result<(&'a str, &'a Channel), Refusal> {
+pub(super) fn by_id<'a>(state: &'a State, id: Option<&'a str>) -> Result<(&'a str, &'a Channel), Refusal> {
     let id = id.ok_or(Error("channel_not_found"))?;
     let channel = state.channels.get(id).ok_or(Error("channel_not_found"))?;
     if channel.reach == Reach::Private && channel.absent.contains(BOT_USER) {
@@ -341,134 +341,4 @@ pub(super) fn whispered(
     state.write_down(now, what, line);
     state.whispers.push(whisper.clone());
     whisper
-}
-
-fn permalink(state: &State, asked: &Arguments) -> Answer {
-    let (channel, _) = by_id(state, asked.text("channel"))?;
-    let ts = asked.text("message_ts").ok_or(Error("message_not_found"))?;
-    let message = state.message(channel, ts).ok_or(Error("message_not_found"))?;
-    let thread = message.thread_ts.as_ref().map(|root| format!("?thread_ts={root}&cid={channel}"));
-    let digits = ts.replace('.', "");
-    let thread = thread.unwrap_or_default();
-    let link = format!("https://{DOMAIN}.slack.com/archives/{channel}/p{digits}{thread}");
-    Ok(json!({ "channel": channel, "permalink": link }))
-}
-
-/// A channel that may be read.
-fn to_read<'a>(state: &'a State, asked: &'a Arguments) -> Result<&'a str, Refusal> {
-    let (id, channel) = by_id(state, asked.text("channel"))?;
-    match channel.reach {
-        Reach::Public => with_scope(state, &["channels:history"])?,
-        Reach::Private => with_scope(state, &["groups:history"])?,
-    }
-    if channel.absent.contains(BOT_USER) { Err(Error("not_in_channel")) } else { Ok(id) }
-}
-
-/// Whether a message is in the time that was asked for.
-fn within(message: &Message, asked: &Arguments) -> Result<bool, Refusal> {
-    let inclusive = asked.flag("inclusive");
-    let mut is_in = true;
-    for (name, wrong, after) in
-        [("oldest", "invalid_ts_oldest", true), ("latest", "invalid_ts_latest", false)]
-    {
-        // Seconds may come without their digits, and 0 means everything.
-        let Some(bound) = asked.text(name) else { continue };
-        let bound = micros(bound).ok_or(Error(wrong))?;
-        let at = micros(&message.ts).ok_or(Error(wrong))?;
-        is_in &= if after { at > bound } else { at < bound } || (inclusive && at == bound);
-    }
-    Ok(is_in)
-}
-
-fn micros(ts: &str) -> Option<i64> {
-    let (seconds, rest) = ts.split_once('.').unwrap_or((ts, "0"));
-    let rest = format!("{rest:0<6}");
-    Some(seconds.parse::<i64>().ok()? * 1_000_000 + rest.get(..6)?.parse::<i64>().ok()?)
-}
-
-/// A page of a list, and the cursor of the next.
-fn page(list: Vec<Value>, asked: &Arguments, most: usize) -> Result<(Vec<Value>, String), Refusal> {
-    let (begin, limit) = (asked.cursor()?, asked.limit(most)?);
-    let next = begin + limit;
-    let cursor = if next < list.len() { STANDARD.encode(format!("next:{next}")) } else { String::new() };
-    Ok((list.into_iter().skip(begin).take(limit).collect(), cursor))
-}
-
-/// A message as it is read: metadata comes only to whoever asks for it.
-fn read(state: &State, message: &Message, asked: &Arguments) -> Value {
-    let mut json = state.json(message);
-    if asked.flag("include_all_metadata")
-        && let Some(metadata) = &message.metadata
-    {
-        json["metadata"] = metadata.clone();
-    }
-    json
-}
-
-fn history(state: &State, asked: &Arguments) -> Answer {
-    let channel = to_read(state, asked)?;
-    let mut found = Vec::new();
-    for message in state.messages.iter().rev().filter(|message| message.channel == channel) {
-        if (message.thread_ts.is_none() || message.broadcast) && within(message, asked)? {
-            found.push(read(state, message, asked));
-        }
-    }
-    let (messages, next) = page(found, asked, 999)?;
-    let mut answer = json!({ "messages": messages, "has_more": !next.is_empty(), "pin_count": 0 });
-    if !next.is_empty() {
-        answer["response_metadata"] = json!({ "next_cursor": next });
-    }
-    Ok(answer)
-}
-
-/// The root comes first on every page.
-fn replies(state: &State, asked: &Arguments) -> Answer {
-    let channel = to_read(state, asked)?;
-    let ts = asked.text("ts").ok_or(Error("thread_not_found"))?;
-    let named = state.message(channel, ts).ok_or(Error("thread_not_found"))?;
-    let root = named.thread_ts.as_deref().unwrap_or(ts);
-    let root = state.message(channel, root).ok_or(Error("thread_not_found"))?;
-    let mut found = Vec::new();
-    for reply in state.replies(channel, &root.ts) {
-        if within(reply, asked)? {
-            found.push(read(state, reply, asked));
-        }
-    }
-    let (mut messages, next) = page(found, asked, 1000)?;
-    messages.insert(0, read(state, root, asked));
-    let mut answer = json!({ "messages": messages, "has_more": !next.is_empty() });
-    if !next.is_empty() {
-        answer["response_metadata"] = json!({ "next_cursor": next });
-    }
-    Ok(answer)
-}
-
-fn channels(state: &State, asked: &Arguments) -> Answer {
-    let types = asked.text("types").unwrap_or("public_channel");
-    let wanted = |reach| match reach {
-        Reach::Public => types.contains("public_channel"),
-        Reach::Private => types.contains("private_channel"),
-    };
-    let seen = |channel: &Channel| channel.reach == Reach::Public || !channel.absent.contains(BOT_USER);
-    let archived = !asked.flag("exclude_archived");
-    let all = state.channels.iter();
-    let all = all.filter(|(_, one)| wanted(one.reach) && seen(one) && (archived || !one.archived));
-    let (channels, next) = page(all.map(|(id, channel)| channel.json(id)).collect(), asked, 1000)?;
-    Ok(json!({ "channels": channels, "response_metadata": { "next_cursor": next } }))
-}
-
-fn groups(state: &State, asked: &Arguments) -> Value {
-    let wanted = |group: &Group| !group.disabled || asked.flag("include_disabled");
-    let groups = state.groups.iter().filter(|(_, group)| wanted(group));
-    let groups: Vec<Value> = groups.map(|(id, group)| group_json(id, group, &asked.0)).collect();
-    json!({ "usergroups": groups })
-}
-
-/// A disabled group has nobody, unless it is asked for.
-fn members(state: &State, asked: &Arguments) -> Answer {
-    let group = asked.text("usergroup").ok_or(Error("no_such_subteam"))?;
-    let group = state.groups.get(group).ok_or(Error("no_such_subteam"))?;
-    let hidden = group.disabled && !asked.flag("include_disabled");
-    let members = if hidden { Vec::new() } else { group.members.clone() };
-    Ok(json!({ "users": members }))
 }

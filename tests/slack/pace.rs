@@ -46,7 +46,7 @@ impl Pace {
         left.at = now;
         // What is missing by less than a thousandth is rounding.
         if left.calls >= 0.999 {
-            left.calls -= 1.0;
+            left.calls = (left.calls - 1.0).max(0.0);
             return Ok(());
         }
         #[expect(

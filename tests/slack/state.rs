@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use snapback::case::id::Timestamp;
 
 use super::hooks::Hook;
+use super::methods::Arguments;
 use super::pace::Pace;
 
 /// The workspace, its app and the bot of the app.
@@ -365,8 +366,7 @@ impl State {
 }
 
 /// The JSON of a group, in the form of `usergroups.list`.
-pub(super) fn group_json(id: &str, group: &Group, asked: &Map<String, Value>) -> Value {
-    let wants = |name: &str| asked.get(name).is_some_and(|value| value == "true" || value == &json!(true));
+pub(super) fn group_json(id: &str, group: &Group, asked: &Arguments) -> Value {
     let mut json = json!({
         "id": id, "team_id": TEAM, "is_usergroup": true, "is_subteam": true, "name": group.handle,
         "handle": group.handle, "description": "", "is_external": false, "date_create": 1_700_000_000,
@@ -374,10 +374,10 @@ pub(super) fn group_json(id: &str, group: &Group, asked: &Map<String, Value>) ->
         "auto_type": null, "created_by": "U0000FIRST", "updated_by": "U0000FIRST", "deleted_by": null,
         "prefs": { "channels": [], "groups": [] },
     });
-    if wants("include_users") {
+    if asked.flag("include_users") {
         json["users"] = group.members.clone().into();
     }
-    if wants("include_count") {
+    if asked.flag("include_count") {
         json["user_count"] = group.members.len().into();
     }
     json
