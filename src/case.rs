@@ -6,6 +6,7 @@ pub mod deployment;
 pub mod habit;
 pub mod id;
 pub mod ledger;
+pub mod length;
 pub mod permit;
 pub mod plan;
 pub mod release;
@@ -51,6 +52,7 @@ mod apply;
 mod ask;
 mod carry;
 mod choose;
+mod grammar;
 mod hear;
 mod pursue;
 mod question;
@@ -58,3 +60,6 @@ mod refresh;
 mod weigh;
 
 // Speech.
+pub mod face;
+pub mod saying;
+pub mod thread;

@@ -52,6 +52,8 @@ enum Command {
     Services(services::ServicesFlags),
     /// Roll a service back, if whoever may decide says yes
     Rollback(act::RollbackFlags),
+    /// Put out again what was rolled back last: shows what is meant, and asks
+    Rollforward(act::RollforwardFlags),
     /// Hold a release for good or for bad
     Mark(act::MarkFlags),
     /// Nothing automatic on a service, for a while
@@ -112,6 +114,7 @@ fn run(command: Command) -> Result<Finished, Failure> {
         Command::Rollback(flags) => act::rollback(&flags),
         Command::Mark(flags) => act::mark(&flags),
         Command::Freeze(flags) => act::freeze(&flags),
+        Command::Rollforward(flags) => act::rollforward(&flags),
         Command::Unfreeze(flags) => act::unfreeze(&flags),
         Command::Pause(flags) => act::pause(&flags),
         Command::Resume(flags) => act::resume(&flags),

@@ -11,7 +11,6 @@ mod conditions;
 mod fault;
 mod guards;
 mod later;
-mod length;
 mod listener;
 mod people;
 mod providers;
@@ -23,21 +22,24 @@ mod schema;
 mod secret;
 mod server;
 mod services;
+mod slack;
 mod sources;
 mod spell;
 mod times;
 mod tls;
 mod watch;
 
+pub use crate::case::length::{LengthFault, parse as length};
 pub use fault::{Fault, Severity, SourceText};
-pub use length::{LengthFault, parse as length};
 pub use listener::{Listener, ListenerUnknown, listener};
+pub use people::GroupSettings;
 pub use providers::{CodeDeploySettings, CodeDeploySite, DirectorySite, ProviderSettings, SiteSettings};
 pub use render::{Style, json, render};
 pub use schema::{SchemaOf, schema};
 pub use secret::{Secret, SecretOrigin};
 pub use server::{LimitSettings, Network, Role, ServerSettings, StoreSettings, TokenSettings};
 pub use services::ServiceEntry;
+pub use slack::SlackSettings;
 pub use sources::{Credential, SourceSettings};
 pub use tls::TlsSettings;
 pub use watch::{Watch, WatchError};
@@ -49,7 +51,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::case::digest::Canon;
-use crate::case::id::{Digest, GroupName, PersonId, ServiceId};
+use crate::case::id::{Digest, GroupName, ServiceId};
 use crate::case::map::Equivalents;
 use crate::case::rules::RuleTable;
 use crate::case::settings::{Mode, SharedSettings};
@@ -75,7 +77,9 @@ pub struct Settings {
     /// Which labels name a service.
     pub labels: Equivalents,
     /// Who belongs to which group, as far as the file tells.
-    pub groups: BTreeMap<GroupName, BTreeSet<PersonId>>,
+    pub groups: BTreeMap<GroupName, GroupSettings>,
+    /// Where cases are told beside the log.
+    pub slack: Option<SlackSettings>,
     /// The rule table.
     pub rules: Arc<RuleTable>,
     /// The text of all rule files, kept beside the decisions that name it.
@@ -326,7 +330,9 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let limits = server::limits(root);
     let store = server::store(root);
     let labels = server::labels(root);
+    let slack = slack::slack(root);
     let groups = people::groups(root, &tokens);
+    people::heard(root, &groups);
     let approvals = people::approvals(root, &groups);
     let verify = guards::verify(root);
     let times = times::times(root);
@@ -337,7 +343,6 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let services = services::services(&drafts, &names);
     let ids: Vec<ServiceId> = drafts.iter().map(|draft| draft.id.clone()).collect();
     let sources = sources::sources(root, mode, &ids);
-    later::slack(root);
     later::pages(root);
     later::feeds(root);
     later::probes(root);
@@ -381,6 +386,7 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
         store,
         labels,
         groups,
+        slack,
         shared: SharedSettings { guards, approvals, verify },
         sources,
         providers: providers

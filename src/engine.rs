@@ -1,26 +1,30 @@
 //! The engine: the one loop. Arrivals become a turn, the turn is committed, and only then do its errands start.
 //! Owns order and pace; what to do is `case`'s, how to write it is `journal`'s, how to do it is the rim's.
 
+pub mod arrival;
 mod chronicle;
 pub mod desk;
 pub mod errand;
+pub mod lane;
 pub mod pace;
 pub mod rim;
+mod spoken;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
+use crate::case::approval::Roster;
 use crate::case::command::{Command, Ending, Input};
 use crate::case::id::{DeliveryId, ServiceId, Timestamp};
 use crate::case::turn::{Disposition, Turn};
 use crate::clock::{Clock, sleep};
 use crate::engine::desk::{Arrival, Content, Desk, DeskSettings};
 use crate::engine::errand::Errands;
-use crate::engine::rim::{Rim, carry_out};
+use crate::engine::rim::{Rim, carry_out, whisper};
 use crate::journal::reader::StoredDelivery;
 use crate::journal::{AppendError, Handover, Health, Journal, inbox};
 use crate::telemetry::metrics::Metrics;
@@ -61,6 +65,8 @@ pub struct Parts {
     pub troubles: watch::Sender<BTreeMap<ServiceId, String>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who belongs to which group, whenever it was read.
+    pub rosters: watch::Receiver<Option<Roster>>,
     /// Says when to stop.
     pub stop: watch::Receiver<bool>,
     /// The time.
@@ -75,6 +81,8 @@ pub struct Engine {
     endings: mpsc::Receiver<Arrival>,
     to_endings: mpsc::Sender<Arrival>,
     running: BTreeMap<Command, AbortHandle>,
+    /// Answers on their way to people; as many as were asked for in the last moments.
+    whispers: JoinSet<()>,
     /// Every delivery up to this one is decided.
     cursor: DeliveryId,
     /// What is on the disk is not known any more: nothing goes on before a new start has read it.
@@ -96,6 +104,7 @@ impl Engine {
             endings,
             to_endings,
             running: BTreeMap::new(),
+            whispers: JoinSet::new(),
             cursor,
             catch_up: true,
             unheeded: 0,
@@ -136,6 +145,9 @@ impl Engine {
             _ = self.parts.stop.changed() => return None,
             Some(ending) = self.endings.recv() => arrivals.push(ending),
             Some(reload) = self.parts.reloads.recv() => self.reload(reload),
+            Ok(()) = self.parts.rosters.changed() => {
+                arrivals.extend(self.parts.rosters.borrow_and_update().clone().map(Arrival::Roster));
+            }
             Some(handover) = self.parts.handover.recv() => self.hand_over(handover, &mut arrivals),
             () = sleep(nap) => {}
         }
@@ -281,6 +293,10 @@ impl Engine {
                 errand.abort();
             }
         }
+        for answer in errands.whispers {
+            self.whispers.spawn(whisper(answer, self.rim.clone()));
+        }
+        while self.whispers.try_join_next().is_some() {}
         for errand in errands.start {
             let command = errand.command();
             let (rim, endings) = (self.rim.clone(), self.to_endings.clone());
@@ -326,7 +342,8 @@ fn panicked(command: Command, error: &tokio::task::JoinError) -> Arrival {
         | Command::Begin(..)
         | Command::Find(..)
         | Command::Watch(..)
-        | Command::Say(..) => {
+        | Command::Say(..)
+        | Command::Show(_) => {
             Arrival::Ended(command, Box::new(Ending::Unclear("the errand panicked".into())))
         }
     }
@@ -340,6 +357,6 @@ fn ended_command(arrival: &Arrival) -> Option<Command> {
     match arrival {
         Arrival::Ended(command, _) => Some(command.clone()),
         Arrival::Unreadable(service, _) => Some(Command::Describe(service.clone())),
-        Arrival::Delivery { .. } | Arrival::To(..) | Arrival::Standing(_) => None,
+        Arrival::Delivery { .. } | Arrival::To(..) | Arrival::Standing(_) | Arrival::Roster(_) => None,
     }
 }

@@ -10,6 +10,7 @@ mod listener;
 mod moment;
 mod problem;
 mod proof;
+mod slack;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub use limits::{Limits, NotASubnet, Subnet};
 pub use listener::{Wire, serve, serve_over};
 pub use problem::Problem;
 pub use proof::{Credential, Proof, Proven, Secret};
+pub use slack::{Answers, Chat, Whispers};
 pub use tls::{Identity, Tls};
 
 /// What intake needs of the configuration. Taken anew for each request, so that a reload holds from the next one;
@@ -44,6 +46,8 @@ pub use tls::{Identity, Tls};
 pub struct IntakeSettings {
     /// Who may send.
     pub sources: BTreeMap<SourceName, SourceSettings>,
+    /// How Slack is heard, where it is.
+    pub slack: Option<Arc<Chat>>,
     /// What the listener bears.
     pub limits: Limits,
     /// What the listener shows of itself over TLS; without it, TLS is not spoken.
@@ -114,6 +118,8 @@ impl Intake {
     pub fn router(self) -> Router {
         Router::new()
             .route("/v1/alerts/{source}", only("POST", post(hear)))
+            .route("/slack/commands", only("GET, POST", get(slack::checked).post(slack::command)))
+            .route("/slack/interactions", only("POST", post(slack::interaction)))
             .route("/healthz", only("GET, HEAD", get(healthy)))
             .route("/readyz", only("GET, HEAD", get(ready)))
             .fallback(async || Problem::NotFound)
@@ -221,22 +227,26 @@ impl SourceKind {
         let (media_type, most) = match self {
             SourceKind::Alertmanager => ("application/json", alertmanager::BODY_MAX),
         };
-        let length = headers.get(CONTENT_LENGTH).ok_or(Problem::LengthRequired)?;
-        let length: u32 =
-            length.to_str().ok().and_then(|text| text.parse().ok()).ok_or(Problem::BodyTooLarge)?;
-        if length as usize > most {
-            return Err(Problem::BodyTooLarge);
+        admit(headers, media_type, most)
+    }
+}
+
+/// Checks what a request's head says of its body; returns the body's length.
+fn admit(headers: &HeaderMap, media_type: &str, most: usize) -> Result<u32, Problem> {
+    let length = headers.get(CONTENT_LENGTH).ok_or(Problem::LengthRequired)?;
+    let length: u32 = length.to_str().ok().and_then(|text| text.parse().ok()).ok_or(Problem::BodyTooLarge)?;
+    if length as usize > most {
+        return Err(Problem::BodyTooLarge);
+    }
+    let told = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !told.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type) {
+        return Err(Problem::ContentType);
+    }
+    match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Problem::ContentEncoding)
         }
-        let told = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !told.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type) {
-            return Err(Problem::ContentType);
-        }
-        match headers.get(CONTENT_ENCODING) {
-            Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-                Err(Problem::ContentEncoding)
-            }
-            _ => Ok(length),
-        }
+        _ => Ok(length),
     }
 }
 

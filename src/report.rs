@@ -1,28 +1,27 @@
-//! The voice: says what a case has to say to people. Leaves to `case::words` what is said, and to the engine when and
-//! in which order.
+//! The voice: says what a case has to say to people. Leaves to `case::words` and `case::face` what is said, and to the
+//! engine when and in which order.
 
 pub mod log;
 pub mod rollcall;
+pub mod slack;
 
-use crate::case::id::Place;
-use crate::case::words::Note;
-use crate::outbound::Trouble;
+use std::sync::Arc;
 
-/// Somewhere that people read.
-#[derive(Debug)]
-pub enum Voice {
-    /// The process's own log, and its terminal.
-    Log(log::Log),
+use log::Log;
+use slack::Slack;
+
+/// Where people read: the process's own log, always, and Slack where it is configured.
+#[derive(Clone)]
+pub struct Voice {
+    /// The log, and the terminal.
+    pub log: Arc<Log>,
+    /// Slack.
+    pub slack: Option<Arc<Slack>>,
 }
 
 impl Voice {
-    /// Says a note and tells where.
-    ///
-    /// # Errors
-    /// The trouble of whoever carries it there; the log has none.
-    pub async fn say(&self, note: &Note) -> Result<Place, Trouble> {
-        match self {
-            Voice::Log(log) => Ok(log.say(note).await),
-        }
+    /// The log alone.
+    pub fn log(log: Log) -> Voice {
+        Voice { log: Arc::new(log), slack: None }
     }
 }

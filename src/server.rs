@@ -1,5 +1,7 @@
 //! The server: the rooms wired together, run and stopped. Owns who gets what; decides nothing.
 
+mod answers;
+mod chat;
 mod handout;
 
 use std::collections::BTreeMap;
@@ -90,7 +92,7 @@ impl Server {
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         let (stop, _) = watch::channel(false);
         let (to_loads, loads) = mpsc::channel(RELOADS_MAX);
-        let handout = Handout::new(settings, Arc::new(voice));
+        let handout = Handout::new(settings, voice);
         Ok(Server { public, admin, opened, handout, stop, loads, to_loads })
     }
 
@@ -132,7 +134,15 @@ impl Server {
         let desk = Desk::new(dossiers, journal.standing().await?, handout.desk(), Clock.now());
         let metrics = Arc::new(Metrics::new(Clock.now(), desk.dossiers()));
 
-        let (to_intake, intake_settings) = watch::channel(Arc::new(handout.intake()));
+        let reader_of_answers = journal.reader();
+        let heard = |handout: &Handout| IntakeSettings {
+            slack: chat::chat(handout, &reader_of_answers),
+            ..handout.intake()
+        };
+        let (to_intake, intake_settings) = watch::channel(Arc::new(heard(&handout)));
+        let (to_people, people) = watch::channel(handout.people());
+        let (to_rosters, rosters) = watch::channel(None);
+        let reading_rosters = tokio::spawn(chat::read_rosters(people, to_rosters));
         let (to_status, status) = watch::channel(Arc::new(handout.status(None, BTreeMap::new())));
         let (to_access, access) = watch::channel(Arc::new(handout.access()));
         let limits = Arc::new(handout.intake().limits);
@@ -168,6 +178,7 @@ impl Server {
             reloads,
             troubles: to_troubles,
             metrics,
+            rosters,
             stop: stop.subscribe(),
             clock: Clock,
         };
@@ -193,7 +204,8 @@ impl Server {
                         for key in handout.take(settings) {
                             tracing::warn!(key, "changed, and taken only at a new start: it stays as it is until then");
                         }
-                        to_intake.send_replace(Arc::new(handout.intake()));
+                        to_intake.send_replace(Arc::new(heard(&handout)));
+                        to_people.send_replace(handout.people());
                         to_access.send_replace(Arc::new(handout.access()));
                         // A full channel means that an older reading was not taken yet: wait for it.
                         let _ = to_engine.send(Reload { desk: handout.desk(), rim: handout.rim() }).await;
@@ -209,6 +221,7 @@ impl Server {
             let troubles = troubles.borrow_and_update().clone();
             to_status.send_replace(Arc::new(handout.status(config_error.clone(), troubles)));
         }
+        reading_rosters.abort();
         // The listeners drain first: what they accepted is stored before the journal closes.
         let _ = tokio::time::timeout(STOP_WITHIN, async { (listening.await, reading.await) }).await;
         let ended = deciding.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));

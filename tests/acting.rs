@@ -109,6 +109,29 @@ fn whoever_may_approves_and_nobody_else_does() {
     assert_eq!(case["votes"].as_array().map(Vec::len), Some(1), "{case:#}");
 }
 
+/// What was taken back goes out again by those who decide, and is blamed no longer.
+#[test]
+fn what_was_rolled_back_goes_forward_again() {
+    let program = begin(ASKS);
+    let forward = ["rollforward", SERVICE, "--reason", "it was the partner", "--yes"];
+    ends(&program, ALICE, &forward, 3, "nothing was rolled back here");
+    ends(&program, ALICE, &["rollback", SERVICE, "--reason", "the basket is empty", "--yes"], 0, "plans it");
+    program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "41");
+    ends(&program, ALICE, &forward, 3, "is open");
+    program.wait_for_outcome("recovered");
+    ends(&program, OSCAR, &forward, 3, "is not in a group that decides here");
+    ends(&program, ALICE, &forward, 0, "plans to put 42 out again");
+    program.wait("42 again", "/v1/services/checkout@production", |service| {
+        let is_free = |release: &Value| release["release"] == "42" && release["locked"] == false;
+        service["current"] == "42"
+            && service["releases"].as_array().is_some_and(|all| all.iter().any(is_free))
+    });
+    let service = program.get("/v1/services/checkout@production").expect("the service");
+    let releases = service["releases"].as_array().expect("releases");
+    let left = releases.iter().find(|release| release["release"] == "41").expect("41");
+    assert!(left["ledger"] != "bad" && left["locked"] == false, "{service:#}");
+}
+
 #[test]
 fn a_rollback_by_command_asks_and_is_done_once() {
     let program = begin(ASKS);

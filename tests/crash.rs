@@ -51,7 +51,7 @@ struct Played {
     seen: BTreeSet<&'static str>,
 }
 
-/// A scenario without a stop, with every single one, and with every pair.
+/// A scenario without a stop, with every single one, and with every pair but those of looks.
 fn play_with_stops(scenario: &Scenario) -> Played {
     let calm = run(scenario, &[]);
     holds(scenario, &[], &calm);
@@ -64,12 +64,20 @@ fn play_with_stops(scenario: &Scenario) -> Played {
         played.runs += 1;
         // The points go on counting through the restart: every one of the second life.
         for second in first + 1..once.visited.len() {
+            // How a first message looks leads to nothing: its points are stopped at alone, and not in pairs.
+            if is_a_look(calm.visited[first]) || is_a_look(once.visited[second]) {
+                continue;
+            }
             let twice = run(scenario, &[first, second]);
             holds(scenario, &[first, second], &twice);
             played.runs += 1;
         }
     }
     played
+}
+
+fn is_a_look(point: &str) -> bool {
+    matches!(point, "show" | "shown")
 }
 
 fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {
@@ -87,6 +95,12 @@ fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {
     let effects: Vec<&String> = run.effects.iter().filter(|effect| effect.starts_with("switch")).collect();
     assert_eq!(effects, ["switch v2 -> v1"], "not exactly one effect: {}", told());
     assert_eq!(run.serving, "v1", "{}", told());
+    assert_eq!(
+        run.shown,
+        "checkout@production: v2 \u{2192} v1, recovered",
+        "the thread shows another end: {}",
+        told()
+    );
     assert!(run.roots <= 1 + stops.len(), "the thread was opened {} times: {}", run.roots, told());
 }
 

@@ -5,7 +5,7 @@
 mod desk_world;
 
 use desk_world::{Takes, World, alert, cleared, id, row, settings};
-use snapback::case::command::{Ask, Request, Wish};
+use snapback::case::command::{Ask, Authority, Request, Wish};
 use snapback::case::decide::Verdict;
 use snapback::case::event::Settlement;
 use snapback::case::id::{CaseId, Duration};
@@ -307,7 +307,10 @@ fn an_old_request_is_not_carried_out_and_still_stops() {
     let at = world.now - Duration::from_secs(61);
     let ask = |what| {
         let groups = ["sre".into()].into();
-        Request::Of("checkout@production".into(), Ask { by: "ann".into(), at, groups, what })
+        Request::Of(
+            "checkout@production".into(),
+            Ask { by: "ann".into(), at, groups, authority: Authority::Operator, what },
+        )
     };
     let yes = world.yes("checkout");
     for what in [yes, Wish::Rollback { to: None, reason: reason() }, Wish::Exonerate(case(1))] {

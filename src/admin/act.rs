@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::access::{Principal, Role};
 use super::{Problem, View, one_case, only, stored};
 use crate::case::approval::PersonVote;
-use crate::case::command::{Ask, Request, Wish};
+use crate::case::command::{Ask, Authority, Request, Wish};
 use crate::case::event::Settlement;
 use crate::case::id::{CaseId, DeliveryId, Digest, Duration, ReleaseId, ServiceId};
 use crate::case::turn::Disposition;
@@ -69,7 +69,7 @@ async fn of_case(
     ask(&view, case.id.service(), who, what).await
 }
 
-/// `POST /v1/services/{service}/{rollback|freeze|unfreeze|mark|unlock}`. The verb is the last part, because a service's
+/// `POST /v1/services/{service}/{rollback|rollforward|freeze|unfreeze|mark|unlock}`. The verb is the last part, because a service's
 /// name may hold a slash.
 pub(super) async fn of_service(
     State(view): Shared,
@@ -84,6 +84,10 @@ pub(super) async fn of_service(
         "rollback" => {
             let RollbackBody { to, reason } = sent.read()?;
             Wish::Rollback { to: to.map(ReleaseId::new), reason: sentence(&reason)? }
+        }
+        "rollforward" => {
+            let RollforwardBody { reason } = sent.read()?;
+            Wish::Rollforward { reason: sentence(&reason)? }
         }
         "freeze" => {
             let FreezeBody { seconds, reason } = sent.read()?;
@@ -147,7 +151,8 @@ fn needs(who: &Principal, role: Role) -> Result<(), Problem> {
 }
 
 async fn ask(view: &View, service: ServiceId, who: Principal, what: Wish) -> Result<Response, Problem> {
-    let ask = Ask { by: who.person, at: (view.now)(), groups: who.groups, what };
+    let ask =
+        Ask { by: who.person, at: (view.now)(), groups: who.groups, authority: Authority::Operator, what };
     hand_over(view, Request::Of(service, ask)).await
 }
 
@@ -291,6 +296,12 @@ impl How {
 #[serde(deny_unknown_fields)]
 struct RollbackBody {
     to: Option<String>,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RollforwardBody {
     reason: String,
 }
 

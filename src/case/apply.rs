@@ -85,6 +85,7 @@ impl Dossier {
             },
             said: NoteNo(0),
             thread: None,
+            shown: None,
             events: vec![stamped.clone()],
         };
         self.join(&mut case, signals);
@@ -152,6 +153,7 @@ impl Dossier {
             }
             Event::Unfrozen { .. } => self.freeze = None,
             Event::Said { case, note, place } => self.say(case, *note, place),
+            Event::Shown { case, face } => self.show(case, face),
             Event::Told { case } => self.telling.retain(|told| told.id != *case),
             _ => {}
         }
@@ -198,11 +200,23 @@ impl Dossier {
     }
 
     fn say(&mut self, id: &super::id::CaseId, note: NoteNo, place: &super::id::Place) {
-        let open = self.open.as_deref_mut().into_iter();
-        if let Some(case) = open.chain(&mut self.telling).find(|case| case.id == *id) {
-            case.said = NoteNo(note.0 + 1);
-            case.thread.get_or_insert_with(|| place.clone());
+        let Some(case) = self.case_mut(id) else { return };
+        case.said = NoteNo(note.0 + 1);
+        // A case that began in the log may get a thread later, and keeps it.
+        if !case.thread.as_ref().is_some_and(super::id::Place::is_thread) {
+            case.thread = Some(place.clone());
         }
+    }
+
+    fn show(&mut self, id: &super::id::CaseId, face: &super::id::Digest) {
+        if let Some(case) = self.case_mut(id) {
+            case.shown = Some(face.clone());
+        }
+    }
+
+    fn case_mut(&mut self, id: &super::id::CaseId) -> Option<&mut Case> {
+        let open = self.open.as_deref_mut().into_iter();
+        open.chain(&mut self.telling).find(|case| case.id == *id)
     }
 
     /// Events of the open case.

@@ -2,8 +2,8 @@
 //! exactly one disposition. Who they are was proved at the door; whether they may is judged here.
 
 use super::approval::{PersonVote, Question, Roster, Tally, Vote};
-use super::command::{Ask, Wish};
-use super::event::{Event, Origin, Settlement};
+use super::command::{Ask, Authority, Wish};
+use super::event::{Direction, Event, Origin, Settlement};
 use super::id::{CaseId, Duration, PersonId, ReleaseId, Timestamp};
 use super::ledger::Grade;
 use super::phase::{Outcome, Phase};
@@ -62,6 +62,7 @@ impl Scribe<'_> {
             Wish::Rollback { to, reason } => self.rollback(ask, to.clone(), reason),
             Wish::Freeze { length, reason } => self.freeze(ask, *length, reason),
             Wish::Unfreeze => self.unfreeze(ask),
+            Wish::Rollforward { reason } => self.rollforward(ask, reason),
             Wish::Mark { release, good, reason } => self.mark(release, *good, ask, reason),
             Wish::Unlock { release, reason } => self.unlock(release, ask, reason),
         }
@@ -151,6 +152,14 @@ impl Scribe<'_> {
         Err(Refusal::Forbidden(format!("{} is not in a group that decides here: {who}", ask.by)))
     }
 
+    /// What takes nothing from others needs no group of an operator; whoever has only their groups needs one.
+    fn may_begin(&self, ask: &Ask) -> Result<(), Refusal> {
+        match ask.authority {
+            Authority::Operator => Ok(()),
+            Authority::Groups => self.may_decide(ask),
+        }
+    }
+
     /// The case is open, nothing was begun, and they may decide about it.
     fn may_call_off(&self, case: &CaseId, ask: &Ask) -> Result<(), Refusal> {
         if !self.is_open(case) {
@@ -230,12 +239,13 @@ impl Scribe<'_> {
     }
 
     fn rollback(&mut self, ask: &Ask, to: Option<ReleaseId>, reason: &str) -> Answer {
+        self.may_begin(ask)?;
         let by = ask.by.clone();
         if let Some(unknown) = to.as_ref().filter(|to| self.dossier.ledger.page(to).is_none()) {
             return conflict(format!("no release {unknown} is known here"));
         }
         let Some(open) = self.dossier.open.as_deref() else {
-            let case = self.open_by_hand(by, to, reason, Vec::new());
+            let case = self.open_back(by, to, reason, Vec::new());
             return Ok(format!(
                 "case {case} plans it: your wish is your yes, and whoever may approve is asked"
             ));
@@ -250,7 +260,7 @@ impl Scribe<'_> {
         let Some(plan) = plan else {
             let firing = self.firing_of_open_case();
             self.close(Outcome::Superseded, &format!("{by} began a rollback by hand"));
-            let case = self.open_by_hand(by, to, reason, firing);
+            let case = self.open_back(by, to, reason, firing);
             return Ok(format!(
                 "case {case} plans it, in the place of {id}: your wish is your yes, and whoever may approve is asked"
             ));
@@ -264,15 +274,46 @@ impl Scribe<'_> {
         Ok(format!("case {id} asks that already: taken as a yes"))
     }
 
-    fn open_by_hand(
+    /// What a rollback took away goes out again.
+    fn rollforward(&mut self, ask: &Ask, reason: &str) -> Answer {
+        self.may_decide(ask)?;
+        if let Some(open) = self.dossier.open.as_deref() {
+            return conflict(format!("case {} is open: wait for its end, or cancel it", open.id));
+        }
+        let Some(release) = self.taken_away() else {
+            return conflict("nothing was rolled back here that could go out again");
+        };
+        let origin = Origin::Person {
+            by: ask.by.clone(),
+            reason: reason.to_owned(),
+            to: Some(release.clone()),
+            direction: Direction::Forward,
+        };
+        let case = self.open_by_hand(origin, Vec::new());
+        Ok(format!("case {case} plans to put {release} out again: your wish is your yes"))
+    }
+
+    /// The release that the last act took away, unless it serves again.
+    fn taken_away(&self) -> Option<ReleaseId> {
+        let last = self.dossier.outcomes.iter().rev().find(|outcome| outcome.acted)?;
+        let ledger = &self.dossier.ledger;
+        let release = &ledger.deployment(last.suspect.as_ref()?)?.release;
+        (ledger.current.as_ref() != Some(release)).then(|| release.clone())
+    }
+
+    fn open_back(
         &mut self,
         by: PersonId,
         to: Option<ReleaseId>,
         reason: &str,
         signals: Vec<super::signal::EpisodeKey>,
     ) -> CaseId {
+        let origin = Origin::Person { by, reason: reason.to_owned(), to, direction: Direction::Back };
+        self.open_by_hand(origin, signals)
+    }
+
+    fn open_by_hand(&mut self, origin: Origin, signals: Vec<super::signal::EpisodeKey>) -> CaseId {
         let case = CaseId::of(&self.dossier.service, self.dossier.cases_opened + 1);
-        let origin = Origin::Person { by, reason: reason.to_owned(), to };
         self.open_case(origin, super::settings::Mode::Live, signals, self.view.now);
         case
     }
@@ -281,6 +322,7 @@ impl Scribe<'_> {
         if length <= Duration::ZERO || length > FREEZE_MAX {
             return conflict("a freeze lasts at least a second and at most 14 days");
         }
+        self.may_begin(ask)?;
         let until = self.view.now + length;
         if self.dossier.freeze.as_ref().is_some_and(|freeze| freeze.until > until) {
             // A shorter one lifts the rest of the longer one.
@@ -343,11 +385,7 @@ pub(super) fn votes_short(
     let case = dossier.open.as_deref()?;
     let plan = case.plan.as_ref()?;
     let author = plan.from.author.as_ref().map(PersonId::new);
-    let irreversible = plan
-        .undone
-        .iter()
-        .any(|undone| undone.marks.rollback == Some(super::release::RollbackMark::Irreversible));
-    let at_least = if irreversible { 2 } else { 0 };
+    let at_least = plan.votes_at_least();
     let asked = Question { digest: &plan.digest, author: author.as_ref(), at_least, now: view.now };
     match plan.approval.tally(&asked, &case.votes, roster) {
         Tally::Enough => None,

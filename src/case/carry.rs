@@ -3,7 +3,7 @@
 
 use super::command::{Command, Ending, Progress};
 use super::event::Event;
-use super::id::{CaseId, Duration, NoteNo, Place, ReleaseId, StepNo};
+use super::id::{CaseId, Digest, Duration, NoteNo, Place, ReleaseId, StepNo};
 use super::ledger::Grade;
 use super::phase::{CountdownClock, Phase};
 use super::scribe::Scribe;
@@ -148,8 +148,17 @@ impl Scribe<'_> {
         }
         let Some(case) = self.dossier.open.as_deref() else { return };
         let Some(plan) = case.plan.clone() else { return };
-        let why = format!("rolled back in case {}", case.id);
-        self.write(Event::Graded { release: plan.from.id.clone(), grade: Grade::Bad, why });
+        if case.goes_forward() {
+            let locked = self.dossier.ledger.page(&plan.to.id).is_some_and(|page| page.lock.is_some());
+            let by = case.requester().cloned();
+            if locked {
+                let reason = Some("rolled forward again".to_owned());
+                self.write(Event::Unlocked { release: plan.to.id.clone(), by, reason });
+            }
+        } else {
+            let why = format!("rolled back in case {}", case.id);
+            self.write(Event::Graded { release: plan.from.id.clone(), grade: Grade::Bad, why });
+        }
         let policy = self.stretched_policy();
         self.write(Event::VerifyBegan { policy, adopted: false });
     }
@@ -164,16 +173,26 @@ impl Scribe<'_> {
     }
 
     /// A note was said. The announcement of a countdown starts it.
-    pub(super) fn said(&mut self, case: &CaseId, note: NoteNo, place: &Place) {
+    pub(super) fn said(&mut self, case: &CaseId, note: NoteNo, place: &Place, face: Option<&Digest>) {
         let known = self.dossier.case(case).filter(|case| case.said == note);
         let Some(known) = known else { return };
         let announces = words::announces_countdown(known, note);
         self.write(Event::Said { case: case.clone(), note, place: place.clone() });
+        if let Some(face) = face {
+            self.shown(case, face);
+        }
         let Some(open) = self.dossier.open.as_deref().filter(|open| open.id == *case) else { return };
         let untold = matches!(open.phase, Phase::Countdown { clock: CountdownClock::Untold { .. } });
         if announces && untold {
             let countdown = open.decision.as_ref().map(|d| d.terms.countdown).unwrap_or_default();
             self.write(Event::CountdownBegan { until: self.view.now + countdown });
+        }
+    }
+
+    /// The first message of a thread shows this face.
+    pub(super) fn shown(&mut self, case: &CaseId, face: &Digest) {
+        if self.dossier.case(case).is_some() {
+            self.write(Event::Shown { case: case.clone(), face: face.clone() });
         }
     }
 

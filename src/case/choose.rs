@@ -96,7 +96,7 @@ impl Scribe<'_> {
         let steps: Vec<Step> = (settings.before.iter().cloned())
             .chain(acts)
             .chain(settings.after.iter().cloned())
-            .chain(std::iter::once(lock_step(&from.release)))
+            .chain((!case.goes_forward()).then(|| lock_step(&from.release)))
             .collect();
         let plan = Plan {
             suspect: choice.suspect.clone(),

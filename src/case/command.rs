@@ -7,7 +7,8 @@ use super::approval::{PersonVote, Roster};
 use super::deployment::{Deployment, Picture};
 use super::event::Settlement;
 use super::id::{
-    CaseId, Duration, GroupName, Handle, NoteNo, PersonId, Place, ReleaseId, ServiceId, StepNo, Timestamp,
+    AnswerUrl, CaseId, Digest, Duration, GroupName, Handle, NoteNo, PersonId, Place, ReleaseId, ServiceId,
+    StepNo, Timestamp,
 };
 use super::plan::{Choice, Proposal};
 use super::signal::Signal;
@@ -29,6 +30,8 @@ pub enum Command {
     Watch(CaseId, StepNo),
     /// Say a note in the case's thread.
     Say(CaseId, NoteNo),
+    /// Let the first message of the case's thread show how it stands.
+    Show(CaseId),
 }
 
 impl Command {
@@ -42,12 +45,13 @@ impl Command {
             Command::Find(..) => "find",
             Command::Watch(..) => "watch",
             Command::Say(..) => "say",
+            Command::Show(_) => "show",
         }
     }
 
     /// Every crash point's name.
-    pub const CRASH_POINTS: [&'static str; 7] =
-        ["describe", "propose", "roll_call", "begin", "find", "watch", "say"];
+    pub const CRASH_POINTS: [&'static str; 8] =
+        ["describe", "propose", "roll_call", "begin", "find", "watch", "say", "show"];
 }
 
 /// What reaches a service.
@@ -93,7 +97,14 @@ pub enum Ending {
     /// It may or may not have happened, or could not be read: no fact follows.
     Unclear(String),
     /// Say: said there.
-    Said(Place),
+    Said {
+        /// Where.
+        place: Place,
+        /// The face that it shows, where it opened a thread.
+        face: Option<Digest>,
+    },
+    /// Show: this face is shown.
+    Shown(Digest),
 }
 
 /// What a provider says about work under way.
@@ -127,8 +138,20 @@ pub struct Ask {
     pub at: Timestamp,
     /// The groups that they belong to, as the door found at that moment. Votes are counted by a roster all the same.
     pub groups: BTreeSet<GroupName>,
+    /// What lets them act at all.
+    pub authority: Authority,
     /// What.
     pub what: Wish,
+}
+
+/// What lets somebody act on services at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authority {
+    /// The role of an operator, proved at the door: what takes nothing from others needs no group.
+    #[default]
+    Operator,
+    /// Nothing but their groups: everything needs one that decides here.
+    Groups,
 }
 
 /// What can be asked of one service.
@@ -165,6 +188,11 @@ pub enum Wish {
     },
     /// Lift the freeze.
     Unfreeze,
+    /// The release that was rolled back goes out again.
+    Rollforward {
+        /// Why.
+        reason: String,
+    },
     /// A release is good, or bad.
     Mark {
         /// Which.
@@ -181,6 +209,25 @@ pub enum Wish {
         /// Why.
         reason: String,
     },
+}
+
+impl Wish {
+    /// The case that it is about, where it is about one.
+    pub fn case(&self) -> Option<&CaseId> {
+        match self {
+            Wish::Vote { case, .. }
+            | Wish::Cancel(case)
+            | Wish::Snooze(case)
+            | Wish::Exonerate(case)
+            | Wish::Settle(case, _) => Some(case),
+            Wish::Rollback { .. }
+            | Wish::Rollforward { .. }
+            | Wish::Freeze { .. }
+            | Wish::Unfreeze
+            | Wish::Mark { .. }
+            | Wish::Unlock { .. } => None,
+        }
+    }
 }
 
 /// What a person asks for, as it comes through a door: of one service, or of everything. Whether its door may be used for it
@@ -216,4 +263,27 @@ pub enum Request {
         /// When it reached us.
         at: Timestamp,
     },
+    /// As somebody said it in the chat, which proves who they are and nothing more: their groups are found when it is
+    /// decided, and whoever said it is answered there.
+    Spoken {
+        /// What was said, its groups empty.
+        request: Box<Request>,
+        /// The message whose button was pressed; nothing when it was typed.
+        place: Option<Place>,
+        /// Where they are answered.
+        answer: Option<AnswerUrl>,
+    },
+}
+
+impl Request {
+    /// Who makes it.
+    pub fn by(&self) -> &PersonId {
+        match self {
+            Request::Of(_, Ask { by, .. })
+            | Request::Pause { by, .. }
+            | Request::Resume { by, .. }
+            | Request::Release { by, .. } => by,
+            Request::Spoken { request, .. } => request.by(),
+        }
+    }
 }

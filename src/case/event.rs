@@ -9,7 +9,8 @@ use super::deployment::{Deployment, Owner};
 use super::gate::Why;
 use super::habit::Habit;
 use super::id::{
-    Attempt, CaseId, DeploymentId, Handle, NoteNo, PersonId, Place, ReleaseId, SignalName, StepNo, Timestamp,
+    Attempt, CaseId, DeploymentId, Digest, Handle, NoteNo, PersonId, Place, ReleaseId, SignalName, StepNo,
+    Timestamp,
 };
 use super::ledger::Grade;
 use super::phase::Outcome;
@@ -334,6 +335,13 @@ pub enum Event {
         /// Where.
         place: Place,
     },
+    /// The first message of a case's thread shows this face now.
+    Shown {
+        /// The case; it may be closed.
+        case: CaseId,
+        /// The face, by its digest.
+        face: Digest,
+    },
     /// A closed case has nothing left to tell, and leaves the dossier.
     Told {
         /// Which.
@@ -393,6 +401,7 @@ impl Event {
             Event::ClearSince { .. } => "clear_since",
             Event::Closed { .. } => "closed",
             Event::Said { .. } => "said",
+            Event::Shown { .. } => "shown",
             Event::Told { .. } => "told",
         }
     }
@@ -424,9 +433,21 @@ pub enum Origin {
         reason: String,
         /// To which release; none: the ledger's own choice.
         to: Option<ReleaseId>,
+        /// Back, or forward again.
+        direction: Direction,
     },
     /// A drill.
     Drill,
+}
+
+/// Which way a person's case goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Away from a release that is to blame: it is graded bad, and locked.
+    #[default]
+    Back,
+    /// To the release that a rollback took away: nothing is blamed, and its lock is lifted.
+    Forward,
 }
 
 impl Origin {
@@ -449,4 +470,22 @@ pub enum Settlement {
     TookEffect,
     /// Give up.
     GiveUp,
+}
+
+impl Settlement {
+    /// The word by which people say it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Settlement::LookAgain => "look-again",
+            Settlement::TookEffect => "took-effect",
+            Settlement::GiveUp => "give-up",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Settlement> {
+        [Settlement::LookAgain, Settlement::TookEffect, Settlement::GiveUp]
+            .into_iter()
+            .find(|how| how.word() == word)
+    }
 }

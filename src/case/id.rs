@@ -76,10 +76,24 @@ text_ids! {
     Mark
     /// Where a note was said: a thread's address, or the log.
     Place
+    /// Where one person is answered privately, for a while: whoever has it may answer.
+    AnswerUrl
     /// A name of a reusable policy: `[approvals.NAME]`, `[verify.NAME]`, `[times.NAME]`, `[plans.NAME]`.
     PolicyName
     /// A SHA-256 over canonical bytes, in lower-case hexadecimal.
     Digest
+}
+
+impl Place {
+    /// A note that was said in the log and nowhere else.
+    pub fn log() -> Place {
+        Place::new("log")
+    }
+
+    /// Whether it is a thread, whose first message can be edited; its link.
+    pub fn is_thread(&self) -> bool {
+        self.as_str().contains("://")
+    }
 }
 
 impl ServiceId {

@@ -4,6 +4,7 @@
 use super::ask::votes_short;
 use super::command::Command;
 use super::dossier::Dossier;
+use super::face;
 use super::gate::GateAsk;
 use super::id::{Duration, GroupName, StepNo, Timestamp};
 use super::live::PICTURE_FRESH;
@@ -37,6 +38,9 @@ impl Dossier {
         for case in self.telling.iter().chain(self.open.as_deref()) {
             if let Some(note) = words::due(case) {
                 commands.push(Command::Say(case.id.clone(), note));
+            }
+            if face::is_stale(case) {
+                commands.push(Command::Show(case.id.clone()));
             }
         }
         commands

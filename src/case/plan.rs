@@ -7,7 +7,7 @@ use super::approval::ApprovalPolicy;
 use super::digest::Canon;
 use super::id::{CaseId, DeploymentId, Digest, Duration, Mark, ReleaseId, ServiceId, StepNo, Timestamp};
 use super::ledger::Grade;
-use super::release::{MigrationMarks, Release};
+use super::release::{MigrationMarks, Release, RollbackMark};
 use super::step::{Act, Class, Doer, OnFailure, Step};
 
 /// What the core asks a provider to propose acts for.
@@ -98,6 +98,12 @@ impl Plan {
     /// The step of this number.
     pub fn step(&self, step: StepNo) -> Option<&Step> {
         self.steps.get(usize::from(step.0))
+    }
+
+    /// The least number of votes that the plan itself asks for: two over an irreversible release.
+    pub fn votes_at_least(&self) -> u32 {
+        let irreversible = |undone: &Undone| undone.marks.rollback == Some(RollbackMark::Irreversible);
+        if self.undone.iter().any(irreversible) { 2 } else { 0 }
     }
 
     /// Our sign for one step: the same for each attempt, different for every case and step.

@@ -3,6 +3,7 @@
 
 use super::decide::{Decision, OnResolve, Verdict};
 use super::event::{Event, Origin};
+use super::face;
 use super::gate::Follows;
 use super::id::{CaseId, Duration, ReleaseId, StepNo, Timestamp};
 use super::phase::{Barred, Outcome, Phase, Verifying};
@@ -367,7 +368,7 @@ impl Scribe<'_> {
             .dossier
             .telling
             .iter()
-            .filter(|case| words::due(case).is_none())
+            .filter(|case| words::due(case).is_none() && !face::is_stale(case))
             .map(|case| case.id.clone())
             .collect();
         for case in told {

@@ -103,8 +103,13 @@ impl Scribe<'_> {
                 self.carried(command, case, *step, ending);
             }
             Command::Say(case, note) => {
-                if let Ending::Said(place) = ending {
-                    self.said(case, *note, place);
+                if let Ending::Said { place, face } = ending {
+                    self.said(case, *note, place, face.as_ref());
+                }
+            }
+            Command::Show(case) => {
+                if let Ending::Shown(face) = ending {
+                    self.shown(case, face);
                 }
             }
         }
@@ -127,7 +132,7 @@ impl Scribe<'_> {
     }
 
     fn case_of(&self, event: &Event) -> Option<CaseId> {
-        if let Event::Said { case, .. } | Event::Told { case } = event {
+        if let Event::Said { case, .. } | Event::Shown { case, .. } | Event::Told { case } = event {
             return Some(case.clone());
         }
         let open = self.dossier.open.as_ref()?;

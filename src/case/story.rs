@@ -7,8 +7,11 @@ use std::sync::Arc;
 use super::approval::Vote;
 use super::decide::Decision;
 use super::deployment::Deployment;
-use super::event::{Origin, Stamped};
-use super::id::{Attempt, CaseId, Duration, Fingerprint, NoteNo, Place, SignalName, SourceName, Timestamp};
+use super::event::{Direction, Origin, Stamped};
+use super::id::{
+    Attempt, CaseId, Digest, Duration, Fingerprint, NoteNo, PersonId, Place, SignalName, SourceName,
+    Timestamp,
+};
 use super::phase::Phase;
 use super::plan::Plan;
 use super::release::Release;
@@ -62,6 +65,8 @@ pub struct Case {
     pub said: NoteNo,
     /// Its thread, once the root was said.
     pub thread: Option<Place>,
+    /// What the first message of the thread shows, by the digest of its face.
+    pub shown: Option<Digest>,
     /// Everything that happened in it, oldest first.
     pub events: Vec<Stamped>,
 }
@@ -128,6 +133,19 @@ impl Case {
     /// Whether it is over.
     pub fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed(_))
+    }
+
+    /// The person who began it by hand.
+    pub fn requester(&self) -> Option<&PersonId> {
+        match &self.origin {
+            Origin::Person { by, .. } => Some(by),
+            Origin::Signal | Origin::Drill => None,
+        }
+    }
+
+    /// Whether it puts a release out again that a rollback took away.
+    pub fn goes_forward(&self) -> bool {
+        matches!(self.origin, Origin::Person { direction: Direction::Forward, .. })
     }
 
     /// Whether a request of its plan was ever permitted.

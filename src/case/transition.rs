@@ -38,6 +38,7 @@ pub fn after(phase: &Phase, stamped: &Stamped) -> Move {
         | Event::Frozen { .. }
         | Event::Unfrozen { .. }
         | Event::Said { .. }
+        | Event::Shown { .. }
         | Event::Told { .. } => Move::Beside,
         Event::Opened { .. } => Move::Illegal,
         _ if matches!(phase, Phase::Closed(_)) => Move::Illegal,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::dossier::Dossier;
 use super::event::{Event, Stamped};
 use super::gate::{GateAsk, Why};
-use super::id::{CaseId, DeliveryId, Duration, ServiceId, Timestamp};
+use super::id::{AnswerUrl, CaseId, DeliveryId, Duration, Place, ServiceId, Timestamp};
 use super::permit::Permit;
 use super::standing::StandingEvent;
 
@@ -25,6 +25,30 @@ pub struct Turn {
     pub dispositions: Vec<(DeliveryId, Vec<Disposition>)>,
     /// Every delivery up to this one is decided.
     pub cursor: Option<DeliveryId>,
+    /// What people are answered once this is true. Not stored: an answer that is lost is asked for again.
+    pub whispers: Vec<Whisper>,
+}
+
+/// An answer to one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whisper {
+    /// Where.
+    pub to: AnswerUrl,
+    /// What.
+    pub says: String,
+    /// Who reads it.
+    pub manner: Manner,
+}
+
+/// Who reads an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Whoever asked, beside what they see.
+    Private,
+    /// Whoever asked, in the place of what they were asked back.
+    Replacing,
+    /// Everybody where it was said: in this thread, or in the channel. Something changed.
+    Public(Option<Place>),
 }
 
 /// One service's change.

@@ -1,9 +1,11 @@
 //! Every sentence that a thread ever says, derived from a case's events and never stored. Pure; what a note looks
 //! like in Slack or on a terminal is `report`'s. Text of senders stays data: it is never markup here.
 
+use std::collections::BTreeSet;
+
 use super::decide::{Decision, Verdict};
-use super::event::{Event, Origin, Settlement, Stamped};
-use super::id::{CaseId, Duration, NoteNo, ServiceId, Timestamp};
+use super::event::{Direction, Event, Origin, Stamped};
+use super::id::{CaseId, Duration, NoteNo, PersonId, ServiceId, Timestamp};
 use super::phase::Outcome;
 use super::plan::Plan;
 use super::story::Case;
@@ -19,6 +21,8 @@ pub struct Note {
     pub lines: Vec<String>,
     /// When what it tells happened.
     pub at: Timestamp,
+    /// People who are named in it: whoever shows it may show them as people.
+    pub people: BTreeSet<PersonId>,
 }
 
 /// The lowest note of a case that was not said yet.
@@ -32,11 +36,30 @@ pub fn unsaid(case: &Case) -> usize {
     tell(case).count().saturating_sub(usize::try_from(case.said.0).unwrap_or(usize::MAX))
 }
 
+/// Everybody who did something in a case, as far as its events name them.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other events are nobody's doing")]
+pub fn people(case: &Case) -> BTreeSet<PersonId> {
+    let by = |stamped: &Stamped| match &stamped.event {
+        Event::Opened { origin: Origin::Person { by, .. }, .. }
+        | Event::VoteRefused { by, .. }
+        | Event::Snoozed { by, .. }
+        | Event::Exonerated { by, .. }
+        | Event::Settled { by, .. } => Some(by.clone()),
+        Event::VoteHeard(vote) | Event::Voted(vote) => Some(vote.by.clone()),
+        // A person who ends a case is the first word of why.
+        Event::Closed { outcome: Outcome::Cancelled | Outcome::Superseded, why } => {
+            why.split(' ').next().filter(|word| word.contains(':')).map(PersonId::new)
+        }
+        _ => None,
+    };
+    case.events.iter().filter_map(by).collect()
+}
+
 /// The note of this number.
 pub fn note(case: &Case, number: NoteNo) -> Option<Note> {
     let nth = usize::try_from(number.0).ok()?;
     let (stamped, lines) = tell(case).nth(nth)?;
-    Some(Note { case: case.id.clone(), number, lines, at: stamped.at })
+    Some(Note { case: case.id.clone(), number, lines, at: stamped.at, people: people(case) })
 }
 
 /// Whether this note announces a countdown, which starts when it was said.
@@ -109,9 +132,13 @@ fn say(case: &Case, stamped: &Stamped, spoken: bool) -> Vec<String> {
     let service = case.id.service();
     let one = |line: String| vec![line];
     match &stamped.event {
-        Event::Opened { origin: Origin::Person { by, reason, to }, .. } => {
+        Event::Opened { origin: Origin::Person { by, reason, to, direction }, .. } => {
             let to = to.as_ref().map_or("the last good release".to_owned(), |to| to.to_string());
-            vec![format!("{service}: {by} asks for a rollback to {to}"), format!("reason: {reason}")]
+            let wish = match direction {
+                Direction::Back => format!("{service}: {by} asks for a rollback to {to}"),
+                Direction::Forward => format!("{service}: {by} asks to put {to} out again"),
+            };
+            vec![wish, format!("reason: {reason}")]
         }
         Event::Opened { origin: Origin::Drill, .. } => one(format!("{service}: a drill began")),
         Event::Joined { signals } => {
@@ -155,14 +182,7 @@ fn say(case: &Case, stamped: &Stamped, spoken: bool) -> Vec<String> {
             format!("{service} needs a person: {why}"),
             format!("settle it: snapback cases settle {} look-again, took-effect or give-up", case.id),
         ],
-        Event::Settled { by, how } => {
-            let how = match how {
-                Settlement::LookAgain => "look again",
-                Settlement::TookEffect => "it took effect",
-                Settlement::GiveUp => "give up",
-            };
-            one(format!("{by}: {how}"))
-        }
+        Event::Settled { by, how } => one(format!("{by}: {}", how.word())),
         Event::VerifyBegan { policy, adopted } => {
             let who = if *adopted { "somebody else went back" } else { "rolled back" };
             one(format!(
@@ -225,7 +245,12 @@ fn from_to(plan: &Plan) -> String {
 }
 
 fn steps(plan: &Plan) -> impl Iterator<Item = String> + '_ {
-    plan.steps.iter().enumerate().map(|(nth, step)| format!("  {}. {}", nth + 1, step.act.says))
+    plan_steps(plan).map(|step| format!("  {step}"))
+}
+
+/// The steps of a plan, numbered.
+pub fn plan_steps(plan: &Plan) -> impl Iterator<Item = String> + '_ {
+    plan.steps.iter().enumerate().map(|(nth, step)| format!("{}. {}", nth + 1, step.act.says))
 }
 
 fn would_act(case: &Case, at: Timestamp) -> Vec<String> {
@@ -280,6 +305,7 @@ fn closed(case: &Case, service: &ServiceId, outcome: Outcome, why: &str, at: Tim
         Outcome::Recovered => case
             .plan
             .as_ref()
+            .filter(|_| !case.goes_forward())
             .map(|plan| format!("{} stays locked until somebody unlocks it", plan.from.called())),
         Outcome::Failed
         | Outcome::Superseded

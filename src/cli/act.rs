@@ -39,6 +39,17 @@ pub(super) struct RollbackFlags {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct RollforwardFlags {
+    #[command(flatten)]
+    act: ActFlags,
+    /// The service
+    service: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct FreezeFlags {
     #[command(flatten)]
     act: ActFlags,
@@ -149,6 +160,16 @@ pub(super) fn freeze(flags: &FreezeFlags) -> Result<Finished, Failure> {
     let means = format!("nothing automatic on {} for {}", flags.service, flags.length);
     let body = json!({ "seconds": length.as_secs(), "reason": flags.reason });
     Door::new(&flags.act)?.of_service(&flags.service, "freeze", &means, &body)
+}
+
+pub(super) fn rollforward(flags: &RollforwardFlags) -> Result<Finished, Failure> {
+    let means = format!("put out again on {} what was rolled back last", plain(&flags.service));
+    Door::new(&flags.act)?.of_service(
+        &flags.service,
+        "rollforward",
+        &means,
+        &json!({ "reason": flags.reason }),
+    )
 }
 
 pub(super) fn unfreeze(flags: &UnfreezeFlags) -> Result<Finished, Failure> {

@@ -2,6 +2,7 @@
 //! a release directory, a good release and then a bad one go out, real checks notice, a real alert in Alertmanager's
 //! format reaches the true server on SQLite, and the true rollback happens. Owns the stage; everything on it is real.
 
+mod approval;
 mod checker;
 mod shop;
 
@@ -42,6 +43,8 @@ pub(super) struct DemoFlags {
 enum Scenario {
     /// A bad release is rolled back after a short countdown
     Auto,
+    /// People are asked first: on this terminal, type approve
+    Approval,
     /// A signal that was there before the release; it is left alone
     Innocent,
 }
@@ -57,7 +60,7 @@ pub(super) fn run(flags: &DemoFlags) -> Result<Finished, Failure> {
 
 /// Plays a scenario to its end, and prints how it ended as the last line.
 async fn play(scenario: Scenario, stay: bool) -> Result<(), String> {
-    let stage = Stage::build()?;
+    let stage = Stage::build(scenario)?;
     say(&format!("the stage is {}", stage.folder.display()));
     let shop = Shop::open(stage.root.clone()).await?;
     say(&format!("a little shop answers at {} from release v41, out for two hours", shop.url()));
@@ -66,7 +69,7 @@ async fn play(scenario: Scenario, stay: bool) -> Result<(), String> {
         .for_serving()
         .map_err(|faults| format!("the demo's own configuration has {} faults: {faults:?}", faults.len()))?;
     let colour = if std::io::stdout().is_terminal() { Colour::Ansi } else { Colour::Plain };
-    let voice = Voice::Log(Log::with_lines(std::io::stdout(), colour));
+    let voice = Voice::log(Log::with_lines(std::io::stdout(), colour));
     let server =
         Server::new(settings, voice).await.map_err(|error| format!("the server did not start: {error}"))?;
     let (alerts, admin) = (server.public_url(), server.admin_url());
@@ -76,7 +79,7 @@ async fn play(scenario: Scenario, stay: bool) -> Result<(), String> {
 
     let play = async {
         match scenario {
-            Scenario::Auto => auto(&stage, &shop, &alerts, &admin).await,
+            Scenario::Auto | Scenario::Approval => broken(scenario, &stage, &shop, &alerts, &admin).await,
             Scenario::Innocent => innocent(&stage, &shop, &alerts, &admin).await,
         }
     };
@@ -96,7 +99,13 @@ async fn play(scenario: Scenario, stay: bool) -> Result<(), String> {
     Ok(())
 }
 
-async fn auto(stage: &Stage, shop: &Shop, alerts: &str, admin: &str) -> Result<Value, String> {
+async fn broken(
+    scenario: Scenario,
+    stage: &Stage,
+    shop: &Shop,
+    alerts: &str,
+    admin: &str,
+) -> Result<Value, String> {
     let checker = Checker::start(shop.url(), alerts, Watching::Closely);
     until("v41 to have soaked", || async {
         let service = get(admin, "/v1/services/checkout@production").await?;
@@ -106,6 +115,9 @@ async fn auto(stage: &Stage, shop: &Shop, alerts: &str, admin: &str) -> Result<V
     say("v41 has soaked: it is known good");
     stage.deploy("v42")?;
     say("v42 goes out, by sam; it breaks the checkout");
+    if scenario == Scenario::Approval {
+        approval::answer(admin).await?;
+    }
     let case = closed_case(admin).await?;
     checker.stop();
     Ok(case)
@@ -174,7 +186,7 @@ impl Seen for Value {
 
 async fn get(admin: &str, path: &str) -> Option<Value> {
     let client = reqwest::Client::builder().no_proxy().build().ok()?;
-    client.get(format!("{admin}{path}")).send().await.ok()?.json().await.ok()
+    client.get(format!("{admin}{path}")).bearer_auth(YOURS).send().await.ok()?.json().await.ok()
 }
 
 /// The summary of the clock, and the outcome in the last line.
@@ -185,6 +197,8 @@ fn closing_line(case: &Value) -> String {
     if let Some(received) = moment("received_at") {
         for (name, says) in [
             ("judged_at", "judged"),
+            ("asked_at", "people asked"),
+            ("approved_at", "approved"),
             ("started_at", "rollback begun"),
             ("done_at", "good release serving"),
             ("verified_at", "recovery verified"),
@@ -231,17 +245,17 @@ impl Stage {
         clippy::disallowed_methods,
         reason = "the demo has no configuration yet that could name a folder"
     )]
-    fn build() -> Result<Stage, String> {
+    fn build(scenario: Scenario) -> Result<Stage, String> {
         let folder = std::env::temp_dir().join(format!("snapback-demo-{}", std::process::id()));
         let root = folder.join("checkout");
         let stage = Stage { folder, root };
         stage
-            .lay()
+            .lay(scenario)
             .map_err(|error| format!("the stage in {} could not be laid: {error}", stage.folder.display()))?;
         Ok(stage)
     }
 
-    fn lay(&self) -> std::io::Result<()> {
+    fn lay(&self, scenario: Scenario) -> std::io::Result<()> {
         std::fs::create_dir_all(&self.folder)?;
         for (release, version, author, answer) in
             [("v41", "41", "kim", "ok"), ("v42", "42", "sam", "checkout is broken in this release")]
@@ -258,8 +272,13 @@ impl Stage {
         let two_hours_ago = Clock.now() - snapback::case::id::Duration::from_hours(2);
         self.log("v41", two_hours_ago, "kim")?;
         std::fs::write(self.folder.join("token"), DEMO_TOKEN)?;
-        std::fs::write(self.folder.join("snapback.toml"), CONFIG)?;
-        std::fs::write(self.folder.join("rules.toml"), RULES)
+        std::fs::write(self.folder.join("your-token"), YOURS)?;
+        let (people, action) = match scenario {
+            Scenario::Auto | Scenario::Innocent => ("", "rollback"),
+            Scenario::Approval => (PEOPLE, "approve"),
+        };
+        std::fs::write(self.folder.join("snapback.toml"), format!("{CONFIG}{people}"))?;
+        std::fs::write(self.folder.join("rules.toml"), RULES.replace("ACTION", action))
     }
 
     /// Puts a release out as a pipeline would: a log line, and the link.
@@ -291,6 +310,20 @@ impl Drop for Stage {
 
 /// The demo's own bearer token: good for this folder, on loopback, for a minute.
 const DEMO_TOKEN: &str = "demo-token";
+
+/// Your own token in the demo, as good and as short-lived.
+const YOURS: &str = "your-token-in-the-demo";
+
+/// Who decides where people are asked: you.
+const PEOPLE: &str = r#"
+[tokens.you]
+token = { file = "your-token" }
+role = "operator"
+groups = ["you"]
+
+[approvals.default]
+from = ["you"]
+"#;
 
 /// Short where production is long; the keys are those of any configuration.
 const CONFIG: &str = r#"mode = "live"
@@ -335,6 +368,6 @@ const RULES: &str = r#"[[rule]]
 name = "checkout fails after a deployment"
 match = ['severity="critical"']
 service = ["checkout@production"]
-action = "rollback"
+action = "ACTION"
 countdown = "3s"
 "#;

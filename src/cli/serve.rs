@@ -98,7 +98,7 @@ fn tell_warnings(loaded: &Loaded) {
 /// The log is the voice: readable lines for whoever watches the terminal, structured ones in any case.
 fn voice() -> Voice {
     let terminal = std::io::stdout().is_terminal();
-    Voice::Log(if terminal { Log::with_lines(std::io::stdout(), Colour::Ansi) } else { Log::structured() })
+    Voice::log(if terminal { Log::with_lines(std::io::stdout(), Colour::Ansi) } else { Log::structured() })
 }
 
 async fn asked_to_stop() {

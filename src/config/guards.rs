@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::fault::quoted;
-use super::length;
 use super::read::{Table, whole_of};
 use super::services::unknown_name;
 use super::times::Times;
 use crate::case::id::{Duration, PolicyName};
+use crate::case::length;
 use crate::case::settings::{Budget, GuardSettings, VerifyPolicy};
 
 /// More automatic acts in one window would be no budget.

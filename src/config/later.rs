@@ -7,22 +7,6 @@ use super::read::{At, Table};
 use super::secret::{secret, secrets};
 use super::server::public_url;
 
-/// `[slack]`.
-pub(super) fn slack(root: &Table<'_>) {
-    let Some(slack) = root.table("slack") else { return };
-    for key in ["bot_token", "signing_secret", "app_token"] {
-        secret(&slack, key);
-    }
-    for key in ["channel", "command"] {
-        slack.text(key);
-    }
-    slack.word("mode", &[("socket", ()), ("http", ())]);
-    if let Some(url) = slack.text("api_url") {
-        public_url(slack.page(), &url);
-    }
-    slack.page().not_built(slack.span(), "Slack", "leave [slack] out: cases are told in the log and the API");
-}
-
 /// `[pages.NAME]`.
 pub(super) fn pages(root: &Table<'_>) {
     for (_, page) in root.named_tables("pages") {

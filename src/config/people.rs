@@ -20,8 +20,19 @@ use crate::case::approval::{ApprovalPolicy, OnExpiry};
 use crate::case::decide::Verdict;
 use crate::case::id::{Duration, GroupName, PersonId, PolicyName};
 
-/// Every group that the file names, with the members that it can tell without asking anybody.
-pub(super) type Groups = BTreeMap<GroupName, BTreeSet<PersonId>>;
+/// `[groups.NAME]`, and the principals that name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// Principals of tokens.
+    pub principals: BTreeSet<PersonId>,
+    /// Slack users by id.
+    pub users: BTreeSet<String>,
+    /// Slack user groups by id; who belongs to them Slack says.
+    pub usergroups: BTreeSet<String>,
+}
+
+/// Every group that the file names.
+pub(super) type Groups = BTreeMap<GroupName, GroupSettings>;
 
 /// The policies, each with where it says from whom the word must come.
 pub(super) type Approvals = BTreeMap<PolicyName, (Arc<ApprovalPolicy>, Range<usize>)>;
@@ -53,35 +64,69 @@ pub(super) fn groups(root: &Table<'_>, tokens: &[TokenSettings]) -> Groups {
         let page = table.page();
         let Some(group) = group_name(page, &name) else { continue };
         let members = groups.entry(group).or_default();
-        for user in table.texts("slack_users").map(|users| users.value).unwrap_or_default() {
-            if user.value.contains('*') {
-                page.fault(user.span, "a wildcard among those who may act", "name each user by id");
-            } else if user.value.len() > 1
-                && user.value.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
-            {
-                members.insert(PersonId::new(format!("slack:{}", user.value)));
-            } else {
-                page.fault(
-                    user.span.clone(),
-                    format!("{} is no Slack user id", quoted(user.value)),
-                    "write the id, such as \"U0123ABCD\": names and addresses can be taken by others",
-                );
-            }
-        }
-        if table.texts("slack_usergroups").is_some() {
-            page.not_built(
-                table.key_span("slack_usergroups"),
-                "Slack user groups",
-                "name the people in `slack_users`, or give them tokens with this group",
-            );
-        }
+        members.users.extend(slack_ids(page, &table, "slack_users", &['U', 'W'], "user", "U0123ABCD"));
+        members.usergroups.extend(slack_ids(
+            page,
+            &table,
+            "slack_usergroups",
+            &['S'],
+            "user group",
+            "S0123ABCD",
+        ));
     }
     for token in tokens {
         for group in &token.groups {
-            groups.entry(group.clone()).or_default().insert(token.person.clone());
+            groups.entry(group.clone()).or_default().principals.insert(token.person.clone());
         }
     }
     groups
+}
+
+/// Ids as Slack gives them: a letter for the kind, then capitals and digits.
+fn slack_ids(
+    page: Page<'_>,
+    table: &Table<'_>,
+    key: &'static str,
+    kinds: &[char],
+    kind: &str,
+    example: &str,
+) -> Vec<String> {
+    let mut ids = Vec::new();
+    for id in table.texts(key).map(|ids| ids.value).unwrap_or_default() {
+        let sound = id.value.len() > 1
+            && id.value.starts_with(kinds)
+            && id.value.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+        if id.value.contains('*') {
+            page.fault(id.span, "a wildcard among those who may act", format!("name each {kind} by id"));
+        } else if sound {
+            ids.push(id.value.to_owned());
+        } else {
+            page.fault(
+                id.span.clone(),
+                format!("{} is no Slack {kind} id", quoted(id.value)),
+                format!("write the id, such as \"{example}\": names and addresses can be taken by others"),
+            );
+        }
+    }
+    ids
+}
+
+/// Notes people in Slack who cannot be heard, because Slack is not configured.
+pub(super) fn heard(root: &Table<'_>, groups: &Groups) {
+    let in_slack = |group: &GroupSettings| !group.users.is_empty() || !group.usergroups.is_empty();
+    if root.has("slack") || !groups.values().any(in_slack) {
+        return;
+    }
+    for (name, table) in root.named_tables("groups") {
+        if groups.get(&GroupName::new(name.value)).is_some_and(in_slack) {
+            let key = if table.has("slack_users") { "slack_users" } else { "slack_usergroups" };
+            table.page().warning(
+                table.key_span(key),
+                "people in Slack, and there is no [slack] by which they could say anything",
+                "add [slack], or give people tokens with this group",
+            );
+        }
+    }
 }
 
 /// Reads `[approvals.NAME]`; `default` is always there, and admits nobody until somebody is named.
@@ -116,12 +161,17 @@ fn approval(name: &At<&str>, table: &Table<'_>, groups: &Groups) -> ApprovalPoli
     policy.from = from(table, groups);
     if let Some(quorum) = table.whole("quorum", 1..=QUORUM_MAX) {
         policy.quorum = u32::try_from(quorum.value).unwrap_or(1);
-        let members: BTreeSet<&PersonId> =
-            policy.from.iter().flatten().filter_map(|group| groups.get(group)).flatten().collect();
-        if !policy.from.is_empty() && members.len() < policy.quorum as usize {
+        let of: Vec<&GroupSettings> =
+            policy.from.iter().flatten().filter_map(|group| groups.get(group)).collect();
+        let principals: BTreeSet<&PersonId> = of.iter().flat_map(|group| &group.principals).collect();
+        let users: BTreeSet<&String> = of.iter().flat_map(|group| &group.users).collect();
+        // How many a user group has only Slack can say.
+        let known = of.iter().all(|group| group.usergroups.is_empty());
+        let members = principals.len() + users.len();
+        if known && !policy.from.is_empty() && members < policy.quorum as usize {
             page.warning(
                 quorum.span,
-                format!("{} votes are needed and {} people may give one", policy.quorum, members.len()),
+                format!("{} votes are needed and {} people may give one", policy.quorum, members),
                 "lower `quorum`, or name more people in the groups of `from`",
             );
         }

@@ -175,7 +175,8 @@ fn endpoint_url(table: &Table<'_>, url: &At<&str>) -> Option<String> {
     Some(sound)
 }
 
-fn is_loopback(url: &str) -> bool {
+/// Whether a URL leads to this machine.
+pub(super) fn is_loopback(url: &str) -> bool {
     let Ok(uri) = url.parse::<hyper::Uri>() else { return false };
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

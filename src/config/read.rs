@@ -15,8 +15,9 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::fault::{Fault, Findings, Severity, quoted};
-use super::{length, spell};
+use super::spell;
 use crate::case::id::Duration;
+use crate::case::length;
 
 /// A value with the bytes of the file that spell it.
 #[derive(Clone, Debug, PartialEq, Eq)]

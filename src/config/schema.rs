@@ -6,6 +6,7 @@ mod policies;
 mod rules;
 mod services;
 mod shapes;
+mod slack;
 
 use schemars::generate::SchemaSettings;
 

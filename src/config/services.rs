@@ -23,6 +23,8 @@ pub struct ServiceEntry {
     pub provider: String,
     /// Where it lives there.
     pub site: SiteSettings,
+    /// Its own channel in Slack.
+    pub channel: Option<String>,
     /// Alertmanager matchers that name it where labels do not, all of which must hold.
     pub matchers: Vec<Matcher>,
 }
@@ -175,7 +177,8 @@ fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<Se
     };
     unbuilt(table, ids);
     let matchers = conditions::matchers(table, "match").into_iter().map(|(_, matcher)| matcher).collect();
-    Some(ServiceEntry { core, provider: provider?, site: site?, matchers })
+    let channel = table.text("channel").and_then(|channel| super::slack::channel(table, &channel));
+    Some(ServiceEntry { core, provider: provider?, site: site?, channel, matchers })
 }
 
 /// Notes a name that nothing bears.
@@ -261,9 +264,6 @@ fn unbuilt(table: &Table<'_>, ids: &[ServiceId]) {
     }
     if table.text("plan").is_some() {
         note("plan", table.key_span("plan"), "steps of one's own in a plan");
-    }
-    if table.text("channel").is_some() {
-        note("channel", table.key_span("channel"), "Slack");
     }
     if let Some(drills) = table.table("drills") {
         drills.flag("allowed");

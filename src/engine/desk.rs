@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::case::approval::Roster;
 use crate::case::command::{Command, Ending, Input, Request};
 use crate::case::deployment::{DeploymentOrigin, Picture};
 use crate::case::dossier::Dossier;
@@ -19,7 +20,9 @@ use crate::case::settings::{ServiceSettings, SharedSettings};
 use crate::case::signal::Signal;
 use crate::case::standing::{Hold, Standing, StandingEvent};
 use crate::case::turn::{Change, Disposition, Gated, Turn};
+pub use crate::engine::arrival::{Arrival, Content};
 use crate::engine::errand::{Errand, Errands, errand, owner};
+use crate::engine::spoken;
 
 /// A clock that goes back by more bars acts until it catches up (failure model T54).
 const CLOCK_BACK_MAX: Duration = Duration::from_secs(5);
@@ -48,39 +51,6 @@ pub struct SourceScope {
     pub table: BTreeMap<String, ServiceId>,
 }
 
-/// What arrives at the desk.
-#[derive(Clone, Debug)]
-pub enum Arrival {
-    /// A stored delivery, in the order of its number.
-    Delivery {
-        /// Its number.
-        id: DeliveryId,
-        /// Its source.
-        source: SourceName,
-        /// What it says.
-        content: Content,
-    },
-    /// Something for one service that came with no delivery: a tick, a notice, a restart.
-    To(ServiceId, Box<Input>),
-    /// A command ended.
-    Ended(Command, Box<Ending>),
-    /// The provider of this service could not be read; why.
-    Unreadable(ServiceId, String),
-    /// The standing changes.
-    Standing(StandingEvent),
-}
-
-/// What a delivery says.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// Signals, in the sender's order.
-    Signals(Vec<Signal>),
-    /// Nothing that can be read; why.
-    Dead(String),
-    /// A request of a person.
-    Asked(Box<Request>),
-}
-
 struct Held {
     dossier: Arc<Dossier>,
     live: Live,
@@ -92,6 +62,8 @@ pub struct Desk {
     held: BTreeMap<ServiceId, Held>,
     standing: Standing,
     settings: Arc<DeskSettings>,
+    /// Who belongs to which group, as last read.
+    roster: Option<Roster>,
     running: BTreeSet<Command>,
     latest: Timestamp,
     /// The moment of the last turn.
@@ -119,6 +91,7 @@ impl Desk {
             latest: now,
             last: now,
             behind_until: None,
+            roster: None,
             touched: BTreeSet::new(),
             wakes: BTreeMap::new(),
         };
@@ -233,7 +206,18 @@ impl Desk {
                 self.take(&service, &Input::Tick, draft);
             }
             Arrival::Standing(event) => draft.turn.standing.push(event),
+            Arrival::Roster(roster) => self.call_the_roll(roster),
         }
+    }
+
+    /// Takes who belongs where: of two readings every case goes by the newer one.
+    fn call_the_roll(&mut self, roster: Roster) {
+        for held in self.held.values_mut() {
+            if held.live.roster.as_ref().is_none_or(|known| known.at < roster.at) {
+                held.live.roster = Some(roster.clone());
+            }
+        }
+        self.roster = Some(roster);
     }
 
     fn deliver(&mut self, id: DeliveryId, source: &SourceName, content: Content, draft: &mut Draft) {
@@ -246,8 +230,33 @@ impl Desk {
         draft.turn.cursor = draft.turn.cursor.max(Some(id));
     }
 
-    /// Takes a person's request: of a service, or of everything.
+    /// Takes a person's request through whichever door. What was said in the chat is first given the groups of whoever said
+    /// it, and is answered there.
     fn asked(&mut self, request: Request, draft: &mut Draft) -> Disposition {
+        let Request::Spoken { request, place, answer } = request else { return self.decide(request, draft) };
+        let by = request.by().clone();
+        let of_one_case = matches!(&*request, Request::Of(_, ask) if ask.what.case().is_some());
+        let held = |service: &ServiceId| self.held.get(service).map(|held| &*held.dossier);
+        let roster = self.roster.as_ref();
+        let became = match spoken::authorised(
+            *request,
+            place.as_ref(),
+            roster,
+            &self.settings.shared,
+            held,
+            draft.now,
+        ) {
+            Ok(request) => self.decide(request, draft),
+            Err(refused) => refused,
+        };
+        if let Some(to) = answer {
+            draft.turn.whispers.extend(spoken::answer(to, &by, &became, place, of_one_case));
+        }
+        became
+    }
+
+    /// Takes a request: of a service, or of everything.
+    fn decide(&mut self, request: Request, draft: &mut Draft) -> Disposition {
         let Request::Of(service, ask) = request else {
             let became = self.standing.ask(request, draft.now, &mut draft.turn.standing);
             if matches!(became, Disposition::Done(_)) {
@@ -375,7 +384,7 @@ impl Desk {
                 held.dossier = change.dossier;
             }
         }
-        let mut errands = Errands::default();
+        let mut errands = Errands { whispers: turn.whispers, ..Errands::default() };
         for permit in permits {
             let errand = Errand::Begin(permit);
             self.running.insert(errand.command());
@@ -440,7 +449,8 @@ impl Desk {
             | Command::RollCall(..)
             | Command::Begin(..)
             | Command::Watch(..)
-            | Command::Say(..) => false,
+            | Command::Say(..)
+            | Command::Show(_) => false,
         }
     }
 

@@ -2,11 +2,13 @@
 
 use crate::case::command::Command;
 use crate::case::dossier::Dossier;
-use crate::case::id::{CaseId, GroupName, Handle, ServiceId};
+use crate::case::face::Face;
+use crate::case::id::{CaseId, GroupName, Handle, Place, ServiceId};
 use crate::case::permit::Permit;
 use crate::case::phase::Phase;
 use crate::case::plan::Choice;
 use crate::case::step::Order;
+use crate::case::turn::Whisper;
 use crate::case::words::{self, Note};
 
 /// One command under way, with everything that it needs.
@@ -24,8 +26,10 @@ pub enum Errand {
     Find(Order),
     /// Follow it.
     Watch(Order, Handle),
-    /// Say a note.
-    Say(Note),
+    /// Say a note in this thread, or open one that shows this face.
+    Say(Note, Option<Place>, Box<Face>),
+    /// Let the first message of this thread show this face.
+    Show(Place, Box<Face>),
 }
 
 impl Errand {
@@ -38,7 +42,8 @@ impl Errand {
             Errand::Begin(permit) => Command::Begin(permit.order().case.clone(), permit.order().step),
             Errand::Find(order) => Command::Find(order.case.clone(), order.step),
             Errand::Watch(order, _) => Command::Watch(order.case.clone(), order.step),
-            Errand::Say(note) => Command::Say(note.case.clone(), note.number),
+            Errand::Say(note, ..) => Command::Say(note.case.clone(), note.number),
+            Errand::Show(_, face) => Command::Show(face.case.clone()),
         }
     }
 }
@@ -50,6 +55,8 @@ pub struct Errands {
     pub start: Vec<Errand>,
     /// Cut these: nothing lists them any more.
     pub stop: Vec<Command>,
+    /// Answer these people.
+    pub whispers: Vec<Whisper>,
 }
 
 /// The service whose dossier a command belongs to.
@@ -61,7 +68,8 @@ pub fn owner(command: &Command) -> ServiceId {
         | Command::Begin(case, _)
         | Command::Find(case, _)
         | Command::Watch(case, _)
-        | Command::Say(case, _) => case.service(),
+        | Command::Say(case, _)
+        | Command::Show(case) => case.service(),
     }
 }
 
@@ -94,6 +102,14 @@ pub(super) fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
                 | Phase::Closed(_) => None,
             }
         }
-        Command::Say(case, note) => words::note(dossier.case(case)?, *note).map(Errand::Say),
+        Command::Say(case, note) => {
+            let case = dossier.case(case)?;
+            let thread = case.thread.clone().filter(Place::is_thread);
+            words::note(case, *note).map(|note| Errand::Say(note, thread, Box::new(Face::of(case))))
+        }
+        Command::Show(case) => {
+            let case = dossier.case(case)?;
+            case.thread.clone().map(|thread| Errand::Show(thread, Box::new(Face::of(case))))
+        }
     }
 }

@@ -9,6 +9,8 @@ const FIRST: Duration = Duration::from_millis(250);
 const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
 const LONGEST: Duration = Duration::from_secs(30);
+/// The longest wait before a note is said again: the chat is one call every five seconds away from hearing it.
+const SPEAK_LONGEST: Duration = Duration::from_secs(5);
 /// How often work under way is looked at, from often to seldom: most ends soon or takes long.
 const WATCH_FIRST: Duration = Duration::from_millis(200);
 /// The longest wait between two looks at work under way.
@@ -25,6 +27,11 @@ impl Pace {
     /// For calls that could not be made, or not be read.
     pub fn after_trouble() -> Pace {
         Pace { next: FIRST, longest: LONGEST }
+    }
+
+    /// For what people wait to read: after an outage of the chat it is said soon.
+    pub fn of_speaking() -> Pace {
+        Pace { next: FIRST, longest: SPEAK_LONGEST }
     }
 
     /// For looking at work that is under way.

@@ -5,22 +5,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::case::command::{Command, Ending, Progress};
-use crate::case::id::{Handle, ServiceId, Timestamp};
+use crate::case::face::Face;
+use crate::case::id::{Handle, Place, ServiceId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Choice;
 use crate::case::step::Order;
+use crate::case::turn::Whisper;
 use crate::case::words::Note;
 use crate::clock::{Clock, pause_until, sleep};
 use crate::engine::desk::Arrival;
 use crate::engine::errand::Errand;
+use crate::engine::lane::{Lanes, Load};
 use crate::engine::pace::Pace;
 use crate::execute::{Provider, Sighting, Target};
 use crate::outbound::Trouble;
 use crate::report::Voice;
 use crate::report::rollcall::Rollcall;
+use crate::report::slack::{Slack, Sought};
 
 /// A provider's history is read so far back: longer than any service's `max_back` age by default, and bounded.
 const HISTORY: crate::case::id::Duration = crate::case::id::Duration::from_hours(30 * 24);
+
+/// A note whose answer was lost is sought so often before it is posted again: what was taken shows at once, and once more
+/// a moment later.
+const SEEKS: u8 = 2;
+
+/// A face is tried so often; then the one of that moment is.
+const SHOWS: u8 = 8;
+
+/// An answer to one person is tried so often: it may be used five times, within half an hour (signals §10.4).
+const WHISPERS: u8 = 3;
 
 /// A failure is told in so many characters: a reason, and the ends of a few logs.
 const EVIDENCE_MAX: usize = 2000;
@@ -30,9 +44,11 @@ pub struct Rim {
     /// Providers and places of the services.
     pub services: BTreeMap<ServiceId, (Arc<Provider>, Target)>,
     /// Who says notes.
-    pub voice: Arc<Voice>,
+    pub voice: Voice,
+    /// How fast.
+    pub lanes: Arc<Lanes>,
     /// Who knows who belongs to which group.
-    pub rollcall: Rollcall,
+    pub rollcall: Arc<Rollcall>,
     /// The time.
     pub clock: Clock,
 }
@@ -44,13 +60,14 @@ pub(super) async fn carry_out(errand: Errand, rim: Arc<Rim>) -> Arrival {
         Errand::Describe(service) => describe(&rim, service).await,
         Errand::Propose(choice) => ended(command, propose(&rim, &choice).await),
         Errand::RollCall(_, groups) => {
-            let roster = rim.rollcall.read(&groups, rim.clock.now());
+            let roster = rim.rollcall.read(&groups, rim.clock.now()).await;
             ended(command, Ending::Roster(roster))
         }
         Errand::Begin(permit) => ended(command, begin(&rim, permit).await),
         Errand::Find(order) => ended(command, find(&rim, &order).await),
         Errand::Watch(order, handle) => ended(command, watch(&rim, &order, &handle).await),
-        Errand::Say(note) => ended(command, say(&rim, &note).await),
+        Errand::Say(note, thread, face) => ended(command, say(&rim, &note, thread.as_ref(), &face).await),
+        Errand::Show(thread, face) => ended(command, show(&rim, &thread, &face).await),
     }
 }
 
@@ -170,13 +187,85 @@ async fn with_evidence(provider: &Provider, order: &Order, handle: &Handle, why:
     }
 }
 
-async fn say(rim: &Rim, note: &Note) -> Ending {
-    let mut pace = Pace::after_trouble();
+/// Says a note: in the log at once, and in Slack until it is there. After an answer that was lost, or a process that ended
+/// in the middle, it is sought before it is said again.
+async fn say(rim: &Rim, note: &Note, thread: Option<&Place>, face: &Face) -> Ending {
+    let log = rim.voice.log.say(note).await;
+    let Some(slack) = &rim.voice.slack else { return Ending::Said { place: log, face: None } };
+    let said = |place| Ending::Said { place, face: thread.is_none().then(|| face.digest()) };
+    let channel = slack.channel(&note.case.service());
+    let mut pace = Pace::of_speaking();
+    let mut to_seek = if slack.may_have_said(note) { SEEKS } else { 0 };
     loop {
-        match rim.voice.say(note).await {
-            Ok(place) => return Ending::Said(place),
+        rim.lanes.turn(channel, Load::Words, &rim.clock).await;
+        let answered = if to_seek > 0 {
+            sought(slack, note, thread).await
+        } else {
+            slack.post(note, thread, face).await.map(Some)
+        };
+        match answered {
+            Ok(Some(place)) => return said(place),
+            Ok(None) => to_seek -= 1,
             Err(trouble) => {
-                tracing::warn!(case.id = %note.case, service = %note.case.service(), note = note.number.0, error = %trouble, "a note could not be said");
+                tracing::warn!(case.id = %note.case, note = note.number.0, error = %trouble, "a note is not in Slack yet");
+                if let Trouble::Busy { after: Some(after), .. } = &trouble {
+                    rim.lanes.hold(channel, *after, rim.clock.now());
+                    continue;
+                }
+                if matches!(trouble, Trouble::Unclear(_)) && to_seek == 0 {
+                    to_seek = SEEKS;
+                }
+            }
+        }
+        sleep(pace.wait(None)).await;
+    }
+}
+
+async fn sought(slack: &Slack, note: &Note, thread: Option<&Place>) -> Result<Option<Place>, Trouble> {
+    match slack.seek(note, thread).await? {
+        Sought::Found(found) => slack.link(&found).await.map(Some),
+        Sought::Absent => Ok(None),
+    }
+}
+
+/// Lets the first message of a thread show how its case stands. Without Slack there is nothing to edit.
+async fn show(rim: &Rim, thread: &Place, face: &Face) -> Ending {
+    let Some(slack) = &rim.voice.slack else { return Ending::Shown(face.digest()) };
+    let channel = slack.channel(&face.case.service());
+    let mut pace = Pace::of_speaking();
+    for _ in 0..SHOWS {
+        rim.lanes.turn(channel, Load::Looks, &rim.clock).await;
+        match slack.show(thread, face).await {
+            Ok(()) => return Ending::Shown(face.digest()),
+            Err(trouble) => {
+                tracing::warn!(case.id = %face.case, error = %trouble, "the first message of a thread is not up to date");
+                match trouble {
+                    Trouble::Busy { after: Some(after), .. } => {
+                        rim.lanes.hold(channel, after, rim.clock.now())
+                    }
+                    Trouble::Busy { .. } | Trouble::Refused(_) | Trouble::Moved(_) | Trouble::Unclear(_) => {
+                        sleep(pace.wait(None)).await;
+                    }
+                }
+            }
+        }
+    }
+    // Asked again as the case is then, which is perhaps another face.
+    Ending::Unclear("the first message of the thread could not be edited".into())
+}
+
+/// Answers one person. Nothing depends on it, and whoever is not answered asks again.
+pub(super) async fn whisper(whisper: Whisper, rim: Arc<Rim>) {
+    let Some(slack) = &rim.voice.slack else { return };
+    let mut pace = Pace::of_speaking();
+    for _ in 0..WHISPERS {
+        match slack.whisper(&whisper).await {
+            Ok(()) => return,
+            Err(trouble @ (Trouble::Refused(_) | Trouble::Moved(_))) => {
+                return tracing::warn!(error = %trouble, "somebody could not be answered in Slack");
+            }
+            Err(trouble) => {
+                tracing::warn!(error = %trouble, "somebody is not answered in Slack yet");
                 sleep(pace.wait(None)).await;
             }
         }

@@ -34,6 +34,8 @@ pub enum Problem {
     BearerRefused,
     /// No credential, or not the right one, where a name and a password are expected.
     BasicRefused,
+    /// No signature, not the right one, or one of another time.
+    SignatureRefused,
     /// The source's secret is not loaded, so nobody can be told from anybody.
     SecretMissing,
     /// More work is waiting than can be borne.
@@ -109,6 +111,9 @@ impl Problem {
             Problem::BasicRefused => {
                 (StatusCode::UNAUTHORIZED, "unauthorized", "the name and password of this source are needed")
             }
+            Problem::SignatureRefused => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", "the sender's signature over the body is needed")
+            }
             Problem::SecretMissing => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "secret-missing",
@@ -183,7 +188,9 @@ impl Problem {
             Problem::ContentType | Problem::ContentEncoding | Problem::LengthRequired => Some(Refusal::Head),
             Problem::BodyTooLarge => Some(Refusal::BodyTooLarge),
             Problem::BodyCut => Some(Refusal::BodyCut),
-            Problem::BearerRefused | Problem::BasicRefused => Some(Refusal::Unauthorized),
+            Problem::BearerRefused | Problem::BasicRefused | Problem::SignatureRefused => {
+                Some(Refusal::Unauthorized)
+            }
             Problem::SecretMissing => Some(Refusal::SecretMissing),
             Problem::Overloaded => Some(Refusal::Overloaded),
             Problem::NotStored => Some(Refusal::NotStored),

@@ -65,6 +65,16 @@ impl Delivery {
         let key = ContentKey::of(&source, &body);
         Ok(Delivery { received_at, source, key, body, content: Content::Asked(Box::new(request)) })
     }
+
+    /// A request as a chat brought it: the same bytes again are the same request, whenever they come.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn spoken(request: Request, received_at: Timestamp, raw: &[u8]) -> Result<Delivery, NotStored> {
+        let delivery = Delivery::request(request, received_at)?;
+        let key = ContentKey::of(&delivery.source, raw);
+        Ok(Delivery { key, ..delivery })
+    }
 }
 
 impl Content {

@@ -63,7 +63,7 @@ impl Log {
                 tracing::debug!("the readable lines could not be written");
             }
         }
-        Place::new("log")
+        Place::log()
     }
 }
 
@@ -132,6 +132,7 @@ mod tests {
             number: NoteNo(number),
             lines: lines.iter().map(|&line| line.to_owned()).collect(),
             at: "2026-03-01T12:00:07Z".parse().unwrap(),
+            people: std::collections::BTreeSet::new(),
         }
     }
 
@@ -183,6 +184,6 @@ mod tests {
             }
         }
         let place = Log::with_lines(Closed, Colour::Plain).say(&note(0, &["x"])).await;
-        assert_eq!(place, Place::new("log"));
+        assert_eq!(place, Place::log());
     }
 }

@@ -1,28 +1,163 @@
-//! The roll call: who belongs to which group. Reads what is configured; a group that nobody can read is nobody.
+//! The roll call: who belongs to which group. What the configuration names is read from it; Slack user groups are read
+//! through the API, and a group that cannot be read is nobody (threats T60, T61). In Slack only full members count:
+//! guests, bots, strangers and people who left do not, wherever they are named.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
+use super::slack::Slack;
 use crate::case::approval::Roster;
-use crate::case::id::{GroupName, PersonId, Timestamp};
+use crate::case::id::{Duration, GroupName, PersonId, Timestamp};
 
-/// Who is known to belong where.
-#[derive(Clone, Debug, Default)]
+/// What was read is used again for so long: a roster that was made of it is still fresh at the gate half a minute later.
+const AGAIN: Duration = Duration::from_secs(20);
+/// What kind of account somebody has changes seldom. Whether somebody left shows in the user group at once; people who are
+/// named one by one are looked at anew each time.
+const KIND_AGAIN: Duration = Duration::from_mins(10);
+/// The most people of one group who are looked at: more approvers than that are a mistake.
+const MEMBERS_MAX: usize = 200;
+
+/// Who is configured to belong where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Principals of tokens.
+    pub principals: BTreeSet<PersonId>,
+    /// Slack users, named one by one, by id.
+    pub users: BTreeSet<String>,
+    /// Slack user groups, by id.
+    pub usergroups: BTreeSet<String>,
+}
+
+/// Who belongs where.
 pub struct Rollcall {
-    members: BTreeMap<GroupName, BTreeSet<PersonId>>,
+    groups: BTreeMap<GroupName, Group>,
+    slack: Option<Arc<Slack>>,
+    /// One reading at a time: whoever comes meanwhile takes what it found.
+    read: Mutex<Read>,
+}
+
+#[derive(Default)]
+struct Read {
+    usergroups: BTreeMap<String, (Timestamp, BTreeSet<String>)>,
+    full_members: BTreeMap<String, (Timestamp, bool)>,
 }
 
 impl Rollcall {
-    /// A roll call over configured members: Slack users named one by one, and principals of tokens.
-    pub fn new(members: BTreeMap<GroupName, BTreeSet<PersonId>>) -> Rollcall {
-        Rollcall { members }
+    /// A roll call over these groups.
+    pub fn new(groups: BTreeMap<GroupName, Group>, slack: Option<Arc<Slack>>) -> Rollcall {
+        Rollcall { groups, slack, read: Mutex::default() }
     }
 
-    /// Who belongs to these groups now. A group that is not known is left out, which is nobody.
-    pub fn read(&self, groups: &[GroupName], now: Timestamp) -> Roster {
-        let members = groups
-            .iter()
-            .filter_map(|group| Some((group.clone(), self.members.get(group)?.clone())))
-            .collect();
-        Roster { at: now, members }
+    /// Whether anybody has to be asked.
+    pub fn asks_slack(&self) -> bool {
+        self.slack.is_some()
+            && self.groups.values().any(|group| !group.users.is_empty() || !group.usergroups.is_empty())
     }
+
+    /// Who belongs to all groups now.
+    pub async fn read_all(&self, now: Timestamp) -> Roster {
+        let all: Vec<GroupName> = self.groups.keys().cloned().collect();
+        self.read(&all, now).await
+    }
+
+    /// Who belongs to these groups now. A group that is not known, or cannot be read, is left out, which is nobody. The
+    /// roster is as old as the oldest thing that it was made of.
+    pub async fn read(&self, groups: &[GroupName], now: Timestamp) -> Roster {
+        let mut read = self.read.lock().await;
+        let mut roster = Roster { at: now, members: BTreeMap::new() };
+        for name in groups {
+            let Some(group) = self.groups.get(name) else { continue };
+            let mut members = group.principals.clone();
+            if let Some(slack) = &self.slack {
+                members.extend(in_slack(slack, group, &mut read, now, &mut roster.at).await);
+            }
+            roster.members.insert(name.clone(), members);
+        }
+        roster
+    }
+}
+
+/// The Slack members of a group.
+async fn in_slack(
+    slack: &Slack,
+    group: &Group,
+    read: &mut Read,
+    now: Timestamp,
+    oldest: &mut Timestamp,
+) -> BTreeSet<PersonId> {
+    let mut members = BTreeSet::new();
+    for usergroup in &group.usergroups {
+        let Some((at, users)) = usergroup_members(slack, usergroup, read, now).await else { continue };
+        *oldest = at.min(*oldest);
+        for user in users.into_iter().take(MEMBERS_MAX) {
+            if is_full_member(slack, &user, read, now, KIND_AGAIN).await.is_some() {
+                members.insert(person(&user));
+            }
+        }
+    }
+    for user in group.users.iter().take(MEMBERS_MAX) {
+        if let Some(at) = is_full_member(slack, user, read, now, AGAIN).await {
+            *oldest = at.min(*oldest);
+            members.insert(person(user));
+        }
+    }
+    members
+}
+
+async fn usergroup_members(
+    slack: &Slack,
+    usergroup: &str,
+    read: &mut Read,
+    now: Timestamp,
+) -> Option<(Timestamp, BTreeSet<String>)> {
+    if let Some(known) = read.usergroups.get(usergroup).filter(|(at, _)| is_young(*at, now, AGAIN)) {
+        return Some(known.clone());
+    }
+    match slack.members(usergroup).await {
+        Ok(users) => {
+            let found = (now, users.into_iter().collect());
+            read.usergroups.insert(usergroup.to_owned(), found.clone());
+            Some(found)
+        }
+        Err(error) => {
+            tracing::warn!(usergroup, %error, "a user group cannot be read: nobody of it may decide until it can");
+            read.usergroups.remove(usergroup);
+            None
+        }
+    }
+}
+
+/// When it was read that this is a full member; nothing where it is none, or nobody can say.
+async fn is_full_member(
+    slack: &Slack,
+    user: &str,
+    read: &mut Read,
+    now: Timestamp,
+    again: Duration,
+) -> Option<Timestamp> {
+    if let Some((at, full)) = read.full_members.get(user).filter(|(at, _)| is_young(*at, now, again)) {
+        return full.then_some(*at);
+    }
+    match slack.is_full_member(user).await {
+        Ok(full) => {
+            read.full_members.insert(user.to_owned(), (now, full));
+            full.then_some(now)
+        }
+        Err(error) => {
+            tracing::warn!(user, %error, "who somebody is in Slack cannot be read: they may not decide until it can");
+            read.full_members.remove(user);
+            None
+        }
+    }
+}
+
+fn is_young(at: Timestamp, now: Timestamp, within: Duration) -> bool {
+    at <= now && now.duration_since(at) < within
+}
+
+/// Somebody in Slack, as everything here calls them.
+pub fn person(user: &str) -> PersonId {
+    PersonId::new(format!("slack:{user}"))
 }

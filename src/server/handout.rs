@@ -13,6 +13,7 @@ use crate::case::settings::ServiceSettings;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::engine::desk::{DeskSettings, SourceScope};
+use crate::engine::lane::Lanes;
 use crate::engine::rim::Rim;
 use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
 use crate::execute::directory::{self, Directory};
@@ -22,7 +23,8 @@ use crate::intake::{
 };
 use crate::journal::StoreSettings;
 use crate::report::Voice;
-use crate::report::rollcall::Rollcall;
+use crate::report::rollcall::{self, Rollcall};
+use crate::report::slack::{self, Slack};
 use crate::telemetry::Tally;
 
 /// A restart that takes longer is killed; every service manager's own limit is shorter.
@@ -67,7 +69,11 @@ pub(super) struct Handout {
     at_start: AtStart,
     /// The last good one: a listener that speaks TLS goes on with it whatever the configuration says later.
     identity: Option<Identity>,
-    voice: Arc<Voice>,
+    voice: Voice,
+    lanes: Arc<Lanes>,
+    rollcall: Arc<Rollcall>,
+    /// When this process began: what was said before may have been said by another.
+    since: Timestamp,
     /// The providers by name. One whose settings stay lives through a reload: it knows what is being worked on.
     providers: BTreeMap<String, (config::ProviderSettings, Arc<Provider>)>,
     /// One for all directories: it knows which root is being worked on.
@@ -75,15 +81,70 @@ pub(super) struct Handout {
 }
 
 impl Handout {
-    pub(super) fn new(settings: Settings, voice: Arc<Voice>) -> Handout {
+    pub(super) fn new(settings: Settings, voice: Voice) -> Handout {
         let directory = Arc::new(Provider::Directory(Directory::new(Arc::new(|| Clock.now()))));
         let at_start = AtStart::of(&settings);
         let identity = identity(&settings);
         let (taken_at, tallies, providers) = (Clock.now(), BTreeMap::new(), BTreeMap::new());
-        let mut handout = Handout { at_start, identity, settings, taken_at, tallies, voice, providers, directory };
+        let mut handout = Handout {
+            at_start,
+            identity,
+            taken_at,
+            tallies,
+            settings,
+            voice,
+            lanes: Arc::default(),
+            rollcall: Arc::new(Rollcall::new(BTreeMap::new(), None)),
+            since: taken_at,
+            providers,
+            directory,
+        };
         handout.make_providers();
+        handout.make_voice();
         handout.make_tallies();
         handout
+    }
+
+    /// Makes the voice that the settings name, and whoever reads who belongs where. What was read is forgotten.
+    fn make_voice(&mut self) {
+        let channels = self.settings.services.iter();
+        let channels = channels.filter_map(|entry| Some((entry.core.id.clone(), entry.channel.clone()?)));
+        let wanted = self.settings.slack.as_ref().map(|settings| slack::Settings {
+            bot_token: settings.bot_token.value.clone(),
+            api_url: settings.api_url.clone(),
+            channel: settings.channel.clone(),
+            channels: channels.collect(),
+        });
+        self.voice.slack = wanted.map(|settings| Arc::new(Slack::new(settings, self.since)));
+        let groups = self.settings.groups.iter().map(|(name, group)| {
+            let group = rollcall::Group {
+                principals: group.principals.clone(),
+                users: group.users.clone(),
+                usergroups: group.usergroups.clone(),
+            };
+            (name.clone(), group)
+        });
+        self.rollcall = Arc::new(Rollcall::new(groups.collect(), self.voice.slack.clone()));
+    }
+
+    /// Who reads who belongs where, and the chat that has to be asked.
+    pub(super) fn people(&self) -> (Arc<Rollcall>, Option<Arc<Slack>>) {
+        (self.rollcall.clone(), self.voice.slack.clone())
+    }
+
+    /// The chat and what is configured of it.
+    pub(super) fn slack(&self) -> Option<(Arc<Slack>, &config::SlackSettings)> {
+        self.voice.slack.clone().zip(self.settings.slack.as_ref())
+    }
+
+    /// What proves that the chat speaks.
+    pub(super) fn signing_secrets(&self) -> Vec<Secret> {
+        self.settings.slack.iter().flat_map(|slack| &slack.signing_secrets).map(secret).collect()
+    }
+
+    /// The services, in the order of the file.
+    pub(super) fn service_ids(&self) -> Vec<ServiceId> {
+        self.settings.services.iter().map(|entry| entry.core.id.clone()).collect()
     }
 
     /// Makes the providers that the settings name, and keeps those that are the same as before.
@@ -124,6 +185,7 @@ impl Handout {
         self.taken_at = Clock.now();
         self.make_providers();
         self.make_tallies();
+        self.make_voice();
         changed.iter().filter(|(_, changed)| *changed).map(|(key, _)| *key).collect()
     }
 
@@ -184,7 +246,8 @@ impl Handout {
         Arc::new(Rim {
             services: services.collect(),
             voice: self.voice.clone(),
-            rollcall: Rollcall::new(self.settings.groups.clone()),
+            lanes: self.lanes.clone(),
+            rollcall: self.rollcall.clone(),
             clock: Clock,
         })
     }
@@ -203,6 +266,7 @@ impl Handout {
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         IntakeSettings {
             sources: sources.collect(),
+            slack: None,
             limits: Limits {
                 connections: count(limits.connections),
                 per_address: count(limits.per_address),

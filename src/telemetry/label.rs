@@ -298,7 +298,8 @@ impl Answered {
             | Ending::Found(_)
             | Ending::Absent
             | Ending::Progress(_)
-            | Ending::Said(_) => None,
+            | Ending::Said { .. }
+            | Ending::Shown(_) => None,
         }
     }
 }
@@ -341,6 +342,8 @@ pub enum Errand {
     Watch,
     /// Say a note.
     Say,
+    /// Let the first message of a thread show how its case stands.
+    Show,
 }
 
 closed!(Errand, "command", {
@@ -351,6 +354,7 @@ closed!(Errand, "command", {
     Find => "find",
     Watch => "watch",
     Say => "say",
+    Show => "show",
 });
 
 impl From<&Command> for Errand {
@@ -363,6 +367,7 @@ impl From<&Command> for Errand {
             Command::Find(..) => Errand::Find,
             Command::Watch(..) => Errand::Watch,
             Command::Say(..) => Errand::Say,
+            Command::Show(_) => Errand::Show,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use snapback::case::approval::{ApprovalPolicy, OnExpiry, PersonVote, Roster};
-use snapback::case::command::{Ask, Command, Ending, Input, Progress, Wish};
+use snapback::case::command::{Ask, Authority, Command, Ending, Input, Progress, Wish};
 use snapback::case::decide::{OnResolve, Verdict};
 use snapback::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture,
@@ -99,6 +99,8 @@ pub(crate) struct Run {
     pub visited: Vec<&'static str>,
     /// How often a thread was opened.
     pub roots: usize,
+    /// What the first message of the thread showed last.
+    pub shown: String,
     /// What happened, for people.
     pub story: Vec<String>,
 }
@@ -126,6 +128,7 @@ struct World {
     replies_to_lose: u32,
     never_to_leave: u32,
     cleared: bool,
+    shown: String,
     roots: usize,
     visited: Vec<&'static str>,
     stops: VecDeque<usize>,
@@ -155,6 +158,7 @@ pub(crate) fn run(scenario: &Scenario, stops: &[usize]) -> Run {
         serving: world.serving.into(),
         visited: world.visited,
         roots: world.roots,
+        shown: world.shown,
         story: world.story,
     }
 }
@@ -206,6 +210,7 @@ impl World {
             never_to_leave: scenario.unsent,
             cleared: false,
             roots: 0,
+            shown: String::new(),
             visited: Vec::new(),
             stops: stops.iter().copied().collect(),
             woke: None,
@@ -302,7 +307,13 @@ impl World {
         let Some(plan) = &case.plan else { return };
         let vote = PersonVote { yes: true, digest: plan.digest.clone(), break_glass: None };
         let what = Wish::Vote { case: case.id.clone(), vote };
-        let ask = Ask { by: PersonId::new("ann"), at: self.now, groups: ["sre".into()].into(), what };
+        let ask = Ask {
+            by: PersonId::new("ann"),
+            at: self.now,
+            groups: ["sre".into()].into(),
+            authority: Authority::Operator,
+            what,
+        };
         arrivals.push(Arrival::To(service(), Box::new(Input::Asked(ask))));
     }
 
@@ -377,12 +388,20 @@ impl World {
             Errand::Begin(permit) => self.begin(permit.order()),
             Errand::Find(order) => self.find(&order),
             Errand::Watch(..) => Ending::Progress(Progress::Serving(ReleaseId::new(self.serving))),
-            Errand::Say(note) => {
+            Errand::Say(note, thread, face) => {
                 if note.number.0 == 0 {
                     self.roots += 1;
                 }
                 self.story.push(format!("   \"{}\"", note.lines.join(" / ")));
-                Ending::Said("log".into())
+                if thread.is_none() {
+                    self.shown = face.headline.clone();
+                }
+                let place = "https://acme.slack.com/archives/C1/p1772442845003900".into();
+                Ending::Said { place, face: thread.is_none().then(|| face.digest()) }
+            }
+            Errand::Show(_, face) => {
+                self.shown = face.headline.clone();
+                Ending::Shown(face.digest())
             }
         };
         self.point(after(&command))?;
@@ -466,6 +485,7 @@ fn after(command: &Command) -> &'static str {
         Command::Find(..) => "found",
         Command::Watch(..) => "watched",
         Command::Say(..) => "said",
+        Command::Show(_) => "shown",
     }
 }
 

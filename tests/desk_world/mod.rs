@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use snapback::case::approval::{ApprovalPolicy, OnExpiry, PersonVote, Roster};
-use snapback::case::command::{Ask, Ending, Progress, Request, Wish};
+use snapback::case::command::{Ask, Authority, Ending, Progress, Request, Wish};
 use snapback::case::decide::Verdict;
 use snapback::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture,
@@ -13,7 +13,7 @@ use snapback::case::deployment::{
 use snapback::case::dossier::Dossier;
 use snapback::case::gate::{WIRE_DEADLINE, Why, gate, record};
 use snapback::case::id::{
-    DeliveryId, Duration, GroupName, Handle, PersonId, ReleaseId, ServiceId, Timestamp,
+    DeliveryId, Duration, GroupName, Handle, PersonId, Place, ReleaseId, ServiceId, Timestamp,
 };
 use snapback::case::map::{Atlas, AtlasEntry, Equivalents};
 use snapback::case::permit::Permit;
@@ -174,7 +174,8 @@ impl World {
     /// Somebody of these groups asks for something; what became of it.
     pub(crate) fn wishes_as(&mut self, service: &str, by: &str, groups: &[&str], what: Wish) -> Disposition {
         let groups = groups.iter().map(GroupName::new).collect();
-        let ask = Ask { by: PersonId::new(by), at: self.now, groups, what };
+        let authority = Authority::Operator;
+        let ask = Ask { by: PersonId::new(by), at: self.now, groups, authority, what };
         self.asks(Request::Of(id(service), ask))
     }
 
@@ -311,11 +312,12 @@ impl World {
             }
             Errand::Find(order) => self.provider_of(&order.service).find(order)?,
             Errand::Watch(order, _) => self.provider_of(&order.service).watch(order, now)?,
-            Errand::Say(_) if self.voice != Reads::Answers => return None,
-            Errand::Say(note) => {
+            Errand::Say(..) if self.voice != Reads::Answers => return None,
+            Errand::Say(note, ..) => {
                 self.story.push(format!("   \"{}\"", note.lines.join(" / ")));
-                Ending::Said("log".into())
+                Ending::Said { place: Place::log(), face: None }
             }
+            Errand::Show(_, face) => Ending::Shown(face.digest()),
         };
         Some(Arrival::Ended(errand.command(), Box::new(ending)))
     }

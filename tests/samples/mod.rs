@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use snapback::case::approval::{ApprovalPolicy, OnExpiry, PersonVote, Vote};
-use snapback::case::command::{Ask, Request, Wish};
+use snapback::case::command::{Ask, Authority, Request, Wish};
 use snapback::case::decide::{
     Answer, Candidate, Decision, OnResolve, Part, PartName, RowTrace, Terms, Verdict,
 };
@@ -145,6 +145,7 @@ pub(crate) fn events() -> Vec<Event> {
     ];
     events.extend(Outcome::ALL.map(|outcome| Event::Closed { outcome, why: why() }));
     events.push(Event::Said { case: case.clone(), note: NoteNo(0), place: "log".into() });
+    events.push(Event::Shown { case: case.clone(), face: "f".into() });
     events.push(Event::Told { case });
     events
 }
@@ -342,6 +343,7 @@ pub(crate) fn case(phase: Phase) -> Case {
         heard: vec![vote],
         automatic: true,
         attempts: 1,
+        shown: None,
         snoozed_until: Some(now()),
         all_clear: true,
         clock: CaseClock {
@@ -458,12 +460,27 @@ pub(crate) fn requests() -> Vec<Request> {
         Wish::Unfreeze,
         Wish::Mark { release: "v1".into(), good: true, reason: reason() },
         Wish::Unlock { release: "v1".into(), reason: reason() },
+        Wish::Rollforward { reason: reason() },
     ];
-    let ask = |what| Ask { by: "ann".into(), at: now(), groups: ["sre".into()].into(), what };
+    let ask = |what| Ask {
+        by: "ann".into(),
+        at: now(),
+        groups: ["sre".into()].into(),
+        authority: Authority::Operator,
+        what,
+    };
     let mut requests: Vec<Request> =
         wishes.into_iter().map(|what| Request::Of(service(), ask(what))).collect();
     requests.push(Request::Pause { by: "ann".into(), at: now(), reason: reason(), everything: true });
     requests.push(Request::Resume { by: "ann".into(), at: now(), everything: false });
     requests.push(Request::Release { by: "ann".into(), at: now() });
+    requests.push(Request::Spoken {
+        request: Box::new(Request::Of(
+            service(),
+            Ask { authority: Authority::Groups, groups: [].into(), ..ask(Wish::Cancel(case())) },
+        )),
+        place: Some("https://acme.slack.com/archives/C1/p1772442845003900".into()),
+        answer: Some("https://hooks.slack.com/actions/T1/1/x".into()),
+    });
     requests
 }

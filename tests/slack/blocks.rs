@@ -115,6 +115,7 @@ impl Check {
             "context" | "actions" => &["type", "block_id", "elements"],
             "divider" => &["type", "block_id"],
             "image" => &["type", "block_id", "image_url", "alt_text", "title"],
+            "rich_text" => &["type", "block_id", "elements"],
             other => return self.fault(&format!("unsupported type: {other}"), at),
         };
         let Some(fields) = self.object(block, may, at) else { return };
@@ -131,6 +132,11 @@ impl Check {
             "context" => self.list(fields.get("elements"), 10, &format!("{at}/elements"), Check::in_context),
             "actions" => self.list(fields.get("elements"), 25, &format!("{at}/elements"), Check::button),
             "image" => self.image(fields, at),
+            "rich_text" => {
+                let (faults, characters) = super::rich::faults(block, at);
+                self.faults.extend(faults);
+                self.characters += characters;
+            }
             // A divider has nothing else.
             _ => {}
         }

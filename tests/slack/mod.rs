@@ -27,6 +27,7 @@ mod pace;
 mod people;
 mod reading;
 mod rendered;
+mod rich;
 mod seen;
 pub(crate) mod state;
 mod wire;

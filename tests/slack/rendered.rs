@@ -24,6 +24,7 @@ fn block_text(state: &State, block: &Value) -> String {
         "context" => format!("  {}", each("elements", " · ")),
         "actions" => each("elements", " "),
         "divider" => "----".to_owned(),
+        "rich_text" => super::rich::rendered(state, block),
         "image" => format!("({})", block["alt_text"].as_str().unwrap_or_default()),
         "markdown" => block["text"].as_str().unwrap_or_default().to_owned(),
         _ => {

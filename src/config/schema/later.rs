@@ -7,32 +7,6 @@ use super::shapes::{Length, OneOrMany, Secret};
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub(super) struct Slack {
-    /// The bot's token.
-    bot_token: Option<Secret>,
-    /// What proves Slack's requests.
-    signing_secret: Option<Secret>,
-    /// For Socket Mode.
-    app_token: Option<Secret>,
-    /// The default channel.
-    channel: Option<String>,
-    /// The slash command.
-    command: Option<String>,
-    /// How Slack reaches us.
-    mode: Option<SlackMode>,
-    /// A Slack-compatible server in tests.
-    api_url: Option<String>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-enum SlackMode {
-    Socket,
-    Http,
-}
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
 pub(super) struct Page {
     /// How people are woken.
     kind: Option<PageKind>,

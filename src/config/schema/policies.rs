@@ -13,7 +13,7 @@ use super::shapes::{Length, OneOrMany};
 pub(super) struct Group {
     /// Slack user ids.
     slack_users: Option<Vec<String>>,
-    /// Slack user groups. Not built yet.
+    /// Slack user groups by id.
     slack_usergroups: Option<Vec<String>>,
 }
 

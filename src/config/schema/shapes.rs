@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use super::later::{Evidence, Feed, Page, Plan, Probe, Slack};
+use super::later::{Evidence, Feed, Page, Plan, Probe};
 use super::policies::{Approval, Group, Guards, Times, Verify};
 use super::services::{Provider, Service, Source};
+use super::slack::Slack;
 
 /// Configuration of Snapback. Unknown keys are faults.
 #[derive(JsonSchema)]
@@ -27,7 +28,7 @@ pub(super) struct Config {
     store: Option<Store>,
     /// Which labels of an alert name its service; the first that is there counts.
     labels: Option<Labels>,
-    /// Slack. Not built yet.
+    /// Where cases are told beside the log.
     slack: Option<Slack>,
     /// Waking people. Not built yet.
     pages: Option<BTreeMap<String, Page>>,

@@ -13,7 +13,7 @@ use crate::case::event::{Origin, Stamped};
 use crate::case::gate::Why;
 use crate::case::habit::Habit;
 use crate::case::id::{
-    Attempt, CaseId, DeploymentId, Duration, Fingerprint, Handle, NoteNo, PersonId, Place, ServiceId,
+    Attempt, CaseId, DeploymentId, Digest, Duration, Fingerprint, Handle, NoteNo, PersonId, Place, ServiceId,
     SignalName, SourceName, StepNo, Timestamp,
 };
 use crate::case::ledger::Ledger;
@@ -116,6 +116,8 @@ struct CaseV1 {
     clock: CaseClock,
     said: NoteNo,
     thread: Option<Place>,
+    #[serde(default)]
+    shown: Option<Digest>,
     events: Vec<Stamped>,
 }
 

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::case::approval::Vote;
 use crate::case::decide::Decision;
 use crate::case::deployment::{Deployment, Owner};
-use crate::case::event::{Event, Origin, Settlement, Stamped};
+use crate::case::event::{Direction, Event, Origin, Settlement, Stamped};
 use crate::case::gate::Why;
 use crate::case::habit::Habit;
 use crate::case::id::{
-    Attempt, CaseId, DeploymentId, Handle, NoteNo, PersonId, Place, ReleaseId, SignalName, StepNo, Timestamp,
+    Attempt, CaseId, DeploymentId, Digest, Handle, NoteNo, PersonId, Place, ReleaseId, SignalName, StepNo,
+    Timestamp,
 };
 use crate::case::ledger::Grade;
 use crate::case::phase::Outcome;
@@ -24,6 +25,7 @@ stored! {
     Stamped => StampedV1,
     Event => EventV1,
     Origin => OriginV1,
+    Direction => DirectionV1,
     Settlement => SettlementV1,
 }
 
@@ -210,6 +212,10 @@ enum EventV1 {
         note: NoteNo,
         place: Place,
     },
+    Shown {
+        case: CaseId,
+        face: Digest,
+    },
     Told {
         case: CaseId,
     },
@@ -219,8 +225,21 @@ enum EventV1 {
 #[serde(remote = "Origin", rename_all = "snake_case")]
 enum OriginV1 {
     Signal,
-    Person { by: PersonId, reason: String, to: Option<ReleaseId> },
+    Person {
+        by: PersonId,
+        reason: String,
+        to: Option<ReleaseId>,
+        #[serde(default)]
+        direction: Direction,
+    },
     Drill,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Direction", rename_all = "snake_case")]
+enum DirectionV1 {
+    Back,
+    Forward,
 }
 
 #[derive(Serialize, Deserialize)]

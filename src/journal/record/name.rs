@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::case::id::{
-    CaseId, ChangeId, DeploymentId, Digest, Fingerprint, GroupName, Handle, Mark, NoteNo, PersonId, Place,
-    PolicyName, ReleaseId, RuleName, ServiceId, SignalName, SourceName, StepNo,
+    AnswerUrl, CaseId, ChangeId, DeploymentId, Digest, Fingerprint, GroupName, Handle, Mark, NoteNo,
+    PersonId, Place, PolicyName, ReleaseId, RuleName, ServiceId, SignalName, SourceName, StepNo,
 };
 
 stored_texts! {
-    CaseId ChangeId DeploymentId Digest Fingerprint GroupName Handle Mark PersonId Place PolicyName ReleaseId
+    AnswerUrl CaseId ChangeId DeploymentId Digest Fingerprint GroupName Handle Mark PersonId Place PolicyName ReleaseId
     RuleName ServiceId SignalName SourceName
 }
 

@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::case::approval::PersonVote;
-use crate::case::command::{Ask, Request, Wish};
+use crate::case::command::{Ask, Authority, Request, Wish};
 use crate::case::event::Settlement;
-use crate::case::id::{CaseId, Digest, Duration, GroupName, PersonId, ReleaseId, ServiceId, Timestamp};
+use crate::case::id::{
+    AnswerUrl, CaseId, Digest, Duration, GroupName, PersonId, Place, ReleaseId, ServiceId, Timestamp,
+};
 
 stored! {
     Request => RequestV1,
     Ask => AskV1,
+    Authority => AuthorityV1,
     Wish => WishV1,
     PersonVote => PersonVoteV1,
 }
@@ -36,6 +39,11 @@ enum RequestV1 {
         by: PersonId,
         at: Timestamp,
     },
+    Spoken {
+        request: Box<Request>,
+        place: Option<Place>,
+        answer: Option<AnswerUrl>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,7 +52,16 @@ struct AskV1 {
     by: PersonId,
     at: Timestamp,
     groups: BTreeSet<GroupName>,
+    #[serde(default)]
+    authority: Authority,
     what: Wish,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Authority", rename_all = "snake_case")]
+enum AuthorityV1 {
+    Operator,
+    Groups,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,6 +75,7 @@ enum WishV1 {
     Rollback { to: Option<ReleaseId>, reason: String },
     Freeze { length: Duration, reason: String },
     Unfreeze,
+    Rollforward { reason: String },
     Mark { release: ReleaseId, good: bool, reason: String },
     Unlock { release: ReleaseId, reason: String },
 }

@@ -47,6 +47,14 @@ fn rows_of_version_1_read_as_what_they_were() {
 
 /// What was added to a kind of row is kept as well.
 #[test]
+fn what_a_thread_shows_is_kept() {
+    let case =
+        crate::case::story::Case { shown: Some("f".into()), ..samples::case(samples::phases().remove(0).1) };
+    hold("cases_shown.jsonl", &[case]);
+}
+
+/// And this.
+#[test]
 fn the_reason_of_an_unlock_is_kept() {
     let reason = Some("it was the disk".to_owned());
     let event = Event::Unlocked { release: "v2".into(), by: Some("ann".into()), reason };

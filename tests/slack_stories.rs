@@ -1,0 +1,627 @@
+//! Cases told in Slack, from the alert to the last word: the real program, a real folder, and a workspace over HTTP in which
+//! people click and type.
+
+mod binary;
+mod slack;
+
+use std::sync::Arc;
+
+use binary::{Program, furnish, head};
+use serde_json::{Value, json};
+use slack::{Answered, DEPLOYS, Fault, Kind, Message, Reach, Workspace};
+use snapback::case::id::{Duration, Timestamp};
+
+const ANA: &str = "U0001ANA";
+const BEN: &str = "U0002BEN";
+/// A member who belongs to no group.
+const EVE: &str = "U0003EVE";
+/// A guest who was put into the group all the same.
+const GIL: &str = "U0004GIL";
+/// A bot, the same.
+const BOB: &str = "U0005BOT";
+/// Somebody who left.
+const LEA: &str = "U0006LEA";
+/// Somebody of another company in a shared channel.
+const SAM: &str = "U0007SAM";
+
+struct Stage {
+    slack: Arc<Workspace>,
+    program: Program,
+}
+
+/// Release 41 served for two hours, 42 serves since two minutes, and the group of approvers is there.
+fn begin(rules: &str, more: &str) -> Stage {
+    begin_with(rules, more, &[ANA, BEN, GIL, BOB, LEA, SAM])
+}
+
+fn begin_with(rules: &str, more: &str, approvers: &[&str]) -> Stage {
+    let slack = Workspace::open();
+    for (person, kind) in [
+        (ANA, Kind::Member),
+        (BEN, Kind::Member),
+        (EVE, Kind::Member),
+        (GIL, Kind::Guest),
+        (BOB, Kind::Bot),
+        (LEA, Kind::Deactivated),
+        (SAM, Kind::Stranger),
+    ] {
+        slack.person(person, kind);
+    }
+    slack.group("S0001SRE", "sre", approvers);
+    let program = over(&slack, rules, more);
+    Stage { slack, program }
+}
+
+fn over(slack: &Arc<Workspace>, rules: &str, more: &str) -> Program {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("srv");
+    let settings = SETTINGS
+        .replace("SRV", &root.display().to_string())
+        .replace("API_URL", &slack.api_url())
+        .replace("CHANNEL", DEPLOYS);
+    let approvals = if more.contains("[approvals.default]") { "" } else { APPROVALS };
+    furnish(folder.path(), &format!("{}{settings}{approvals}{more}", head("live")), rules);
+    std::fs::write(folder.path().join("bot-token"), slack.token()).expect("a token");
+    std::fs::write(folder.path().join("signing-secret"), slack.signing_secret()).expect("a secret");
+    for release in ["40", "41", "42", "43"] {
+        std::fs::create_dir_all(root.join("releases").join(release)).expect("a release");
+    }
+    let line = |release: &str, ago: i64| {
+        let at = now() - Duration::from_secs(ago);
+        format!("{{\"release\":\"{release}\",\"at\":\"{at}\",\"by\":\"sam\"}}\n")
+    };
+    let log = [line("40", 9000), line("41", 7200), line("42", 120)].concat();
+    std::fs::write(root.join("deployments.jsonl"), log).expect("the log");
+    std::os::unix::fs::symlink("releases/42", root.join("current")).expect("a link");
+    let program = Program::over(folder);
+    program.wait("the folder to be read", "/v1/services/checkout@production", |service| {
+        service["current"] == "42"
+    });
+    slack.deliver_to(program.listen());
+    program
+}
+
+#[expect(clippy::disallowed_methods, reason = "the real program lives in real time")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+impl Drop for Stage {
+    /// Slack's own library has the last word on every message that was ever posted.
+    #[expect(clippy::disallowed_methods, reason = "scripts/test says where its tools are")]
+    fn drop(&mut self) {
+        let (false, Some(python)) = (std::thread::panicking(), std::env::var_os("SNAPBACK_TEST_PYTHON"))
+        else {
+            return;
+        };
+        let file = self.program.path("posted.json");
+        self.slack.write_posted(&file);
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/slack/judge.py");
+        let judged =
+            std::process::Command::new(python).args([script, "blocks"]).arg(&file).output().expect("it runs");
+        assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
+    }
+}
+
+impl Stage {
+    fn serving(&self) -> String {
+        let link = std::fs::read_link(self.program.path("srv/current")).expect("a link");
+        link.file_name().expect("a release").to_string_lossy().into_owned()
+    }
+
+    fn fires(&self) {
+        assert_eq!(self.program.post(&labels(), now(), None), 200);
+    }
+
+    fn clears(&self) {
+        assert_eq!(self.program.post(&labels(), now() - Duration::from_secs(5), Some(now())), 200);
+    }
+
+    /// The first message of the thread, once it has this button.
+    fn asked(&self, label: &str) -> Message {
+        let what = format!("a message with the button {label}");
+        let found = self.slack.wait_for_message(&what, |message| message.labels().contains(&label));
+        self.slack.block_on(found)
+    }
+
+    /// The first message, once it says this.
+    fn shows(&self, words: &str) -> Message {
+        let what = format!("the first message to show {words}");
+        self.slack.block_on(self.slack.wait_for(&what, |state| {
+            let mut roots = state.messages.iter().filter(|message| message.thread_ts.is_none());
+            roots.find(|root| root.text.contains(words)).cloned()
+        }))
+    }
+
+    fn click(&self, message: &Message, action: &str, user: &str) -> Answered {
+        let answered = self.slack.block_on(self.slack.click(message, action, user));
+        assert!(answered.status == 200 && answered.body.is_empty(), "{answered:?}");
+        answered
+    }
+
+    fn types(&self, user: &str, text: &str) -> Answered {
+        self.slack.block_on(self.slack.command(user, DEPLOYS, "/snapback", text))
+    }
+
+    /// Somebody is told in private.
+    fn hears(&self, user: &str, words: &str) {
+        let what = format!("{user} to be told {words}");
+        self.slack.block_on(self.slack.wait_for_whisper(user, &what, |whisper| whisper.text.contains(words)));
+    }
+
+    /// The thread, a message each, once the last one says this.
+    fn thread_ends_with(&self, words: &str) -> Vec<String> {
+        let what = format!("the thread to end with {words}");
+        let root = self.slack.block_on(self.slack.wait_for(&what, |state| {
+            let last = state.messages.iter().rev().find(|message| message.thread_ts.is_some())?;
+            last.text.contains(words).then(|| last.thread_ts.clone()).flatten()
+        }));
+        self.slack.thread(&root)
+    }
+
+    fn case(&self) -> Value {
+        self.program.get("/v1/cases").expect("the cases")["cases"][0].clone()
+    }
+}
+
+fn labels() -> Value {
+    json!({ "alertname": "HighErrorRate", "service": "checkout", "environment": "production" })
+}
+
+#[test]
+fn a_case_is_told_asked_approved_and_verified_in_one_thread() {
+    let stage = begin(ASKS, "");
+    stage.fires();
+    let root = stage.asked("Roll back");
+    let seen = stage.slack.rendered(&root);
+    let mut lines = seen.lines();
+    let first = lines.next().unwrap_or_default();
+    assert!(first.contains("checkout@production: 42 \u{2192} 41, people are asked"), "{seen}");
+    let second = lines.next().unwrap_or_default();
+    assert!(second.contains("Press \"Roll back\" to say yes") && second.contains("until "), "{seen}");
+    assert_eq!(root.labels(), ["Roll back", "Not this deployment", "Cancel", "Snooze 15 min"], "{seen}");
+    assert!(
+        seen.contains("HighErrorRate") && seen.contains("rule \"ask\"") && seen.contains("sre may decide"),
+        "{seen}"
+    );
+
+    let answered = stage.click(&root, "roll_back", ANA);
+    assert!(answered.in_time(), "{answered:?}");
+    stage.shows("rolled back, being watched");
+    assert_eq!(stage.serving(), "41");
+    stage.clears();
+    let root = stage.shows("recovered");
+    assert_eq!(root.labels(), ["Roll forward", "Mark good"]);
+    let thread = stage.thread_ends_with("recovered");
+    let place = |words: &str| {
+        thread.iter().position(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {thread:#?}"))
+    };
+    let told =
+        ["says yes", "approved: enough", "now: switch", "done:", "watching whether it helps", "recovered in"]
+            .map(place);
+    assert!(told.is_sorted(), "{thread:#?}");
+    assert_eq!(stage.slack.roots().len(), 1, "{}", stage.slack.transcript());
+    let link = stage.case()["thread"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(link, format!("https://acme.slack.com/archives/{DEPLOYS}/p{}", root.ts.replace('.', "")));
+}
+
+#[test]
+fn whoever_may_not_changes_nothing_and_is_told_in_private() {
+    let stage = begin(ASKS, "");
+    stage.fires();
+    let root = stage.asked("Roll back");
+    for user in [EVE, GIL, BOB, LEA, SAM] {
+        stage.click(&root, "roll_back", user);
+        stage.hears(user, "is not in a group that decides here");
+        stage.click(&root, "cancel", user);
+        stage.click(&root, "snooze", user);
+        stage.click(&root, "not_this_deployment", user);
+    }
+    for user in [EVE, SAM] {
+        let typed = stage.types(user, "freeze checkout 1h -- mine now");
+        let confirm = stage.slack.whispers_to(user).pop().unwrap_or_else(|| panic!("{typed:?}"));
+        stage.slack.block_on(stage.slack.click_whisper(&confirm, "confirm"));
+    }
+    stage.slack.block_on(stage.slack.wait_for("every refusal", |state| {
+        let refused = state.whispers.iter().filter(|whisper| whisper.text.contains("not done"));
+        (refused.count() == 5 * 4 + 2).then_some(())
+    }));
+    let case = stage.case();
+    assert_eq!((&case["phase"], &case["votes"]), (&"awaiting_approval".into(), &json!([])), "{case:#}");
+    assert_eq!(stage.serving(), "42");
+    let service = stage.program.get("/v1/services/checkout@production").expect("the service");
+    assert_eq!(service["freeze"], Value::Null);
+    assert!(stage.slack.replies(&root.ts).iter().all(|reply| !reply.text.contains("says yes")));
+}
+
+#[test]
+fn a_no_by_command_shows_what_it_means_first() {
+    let stage = begin(ASKS, "");
+    stage.fires();
+    stage.asked("Roll back");
+    let id = stage.case()["id"].as_str().expect("a case").to_owned();
+    let typed = stage.types(ANA, &format!("deny {id}"));
+    assert_eq!(typed.status, 200, "{typed:?}");
+    assert!(typed.in_time(), "{typed:?}");
+    let confirm = stage.slack.whispers_to(ANA).pop().expect("asked back");
+    let seen = stage.slack.rendered_whisper(&confirm);
+    assert!(
+        seen.contains("Say no to this plan") && seen.contains("1. switch") && seen.contains("[Do it]"),
+        "{seen}"
+    );
+    assert_eq!(stage.case()["phase"], "awaiting_approval", "typing alone changes nothing");
+    stage.slack.block_on(stage.slack.click_whisper(&confirm, "confirm"));
+    let root = stage.shows("denied");
+    assert_eq!(root.labels(), Vec::<&str>::new());
+    assert_eq!(stage.serving(), "42");
+}
+
+#[test]
+fn nobody_answers_and_it_expires() {
+    let stage = begin(ASKS, "\n[approvals.default]\nfrom = [\"sre\"]\nexpires = \"3s\"\n");
+    stage.fires();
+    let asked = stage.asked("Roll back");
+    let root = stage.shows("nobody answered in time");
+    assert_eq!(root.labels(), Vec::<&str>::new());
+    stage.slack.block_on(stage.slack.click_stale(&asked, "roll_back", ANA));
+    stage.hears(ANA, "is not open");
+    assert_eq!(stage.serving(), "42");
+}
+
+#[test]
+fn a_countdown_is_cancelled_by_its_button() {
+    let stage = begin(COUNTS, "");
+    stage.fires();
+    let root = stage.asked("Cancel");
+    assert!(stage.slack.rendered(&root).contains("counting down"), "{}", stage.slack.rendered(&root));
+    stage.click(&root, "cancel", BEN);
+    stage.shows("cancelled");
+    assert_eq!(stage.serving(), "42");
+    let thread = stage.thread_ends_with("cancelled");
+    assert!(thread.last().is_some_and(|line| line.contains("@ben cancelled it")), "{thread:#?}");
+}
+
+#[test]
+fn a_countdown_that_nobody_stops_acts_by_itself() {
+    let stage = begin(&COUNTS.replace("60s", "2s"), "");
+    stage.fires();
+    stage.shows("rolled back, being watched");
+    assert_eq!(stage.serving(), "41");
+    stage.clears();
+    stage.thread_ends_with("recovered");
+}
+
+#[test]
+fn a_question_is_snoozed() {
+    let stage = begin(ASKS, "");
+    stage.fires();
+    let root = stage.asked("Snooze 15 min");
+    stage.click(&root, "snooze", ANA);
+    let root = stage.shows("snoozed");
+    assert_eq!(root.labels(), Vec::<&str>::new());
+    stage.thread_ends_with("snoozed it");
+}
+
+#[test]
+fn what_clears_while_people_are_asked_is_not_acted_on() {
+    let stage = begin(ASKS, "");
+    stage.fires();
+    stage.asked("Roll back");
+    stage.clears();
+    stage.shows("cleared");
+    assert_eq!(stage.serving(), "42");
+}
+
+#[test]
+fn somebody_else_deploys_while_people_are_asked() {
+    let stage = begin(ASKS, "");
+    stage.fires();
+    let asked = stage.asked("Roll back");
+    let line = format!("{{\"release\":\"43\",\"at\":\"{}\",\"by\":\"kim\"}}\n", now());
+    let log = stage.program.path("srv/deployments.jsonl");
+    let known = std::fs::read_to_string(&log).expect("the log");
+    std::fs::write(&log, known + &line).expect("the log");
+    let link = stage.program.path("srv/next");
+    std::os::unix::fs::symlink("releases/43", &link).expect("a link");
+    std::fs::rename(&link, stage.program.path("srv/current")).expect("switched");
+    stage.shows("superseded");
+    stage.slack.block_on(stage.slack.click_stale(&asked, "roll_back", ANA));
+    stage.hears(ANA, "not done");
+    assert_eq!(stage.serving(), "43");
+}
+
+#[test]
+fn two_are_needed_and_each_counts_once_also_after_a_restart() {
+    let mut stage = begin(ASKS, "\n[approvals.default]\nfrom = [\"sre\"]\nquorum = 2\n");
+    stage.fires();
+    let root = stage.asked("Roll back");
+    stage.click(&root, "roll_back", ANA);
+    stage.shows("1 of 2 votes so far");
+    stage.click(&root, "roll_back", ANA);
+    stage.program.kill();
+    stage.program.start_again();
+    stage.slack.deliver_to(stage.program.listen());
+    // She may say it as often as she wants.
+    stage.program.wait("the folder to be read", "/v1/services/checkout@production", |s| s["current"] == "42");
+    stage.slack.block_on(stage.slack.wait_for_calls("users.info", 7));
+    stage.click(&root, "roll_back", ANA);
+    assert_eq!(stage.case()["phase"], "awaiting_approval");
+    assert_eq!(stage.serving(), "42");
+    stage.click(&root, "roll_back", BEN);
+    stage.shows("rolled back, being watched");
+    assert_eq!(stage.serving(), "41");
+    let votes = stage.case()["votes"].clone();
+    let by: Vec<&str> =
+        votes.as_array().expect("votes").iter().filter_map(|vote| vote["by"].as_str()).collect();
+    assert_eq!(by.iter().filter(|by| by.contains(BEN)).count(), 1, "{votes:#}");
+    assert_eq!(
+        stage.slack.roots().len(),
+        1,
+        "one thread, whatever was restarted: {}",
+        stage.slack.transcript()
+    );
+}
+
+#[test]
+fn two_people_at_once_and_double_clicks_are_one_act() {
+    let stage = begin(ASKS, "");
+    stage.fires();
+    let root = stage.asked("Roll back");
+    let clicks = [ANA, ANA, BEN, BEN].map(|user| stage.slack.clicking(&root, "roll_back", user));
+    let [a, b, c, d] = clicks;
+    stage.slack.block_on(async { tokio::join!(a.send(), b.send(), c.send(), d.send()) });
+    stage.shows("rolled back, being watched");
+    let log = std::fs::read_to_string(stage.program.path("srv/deployments.jsonl")).expect("the log");
+    assert_eq!(log.lines().count(), 4, "the folder was switched once: {log}");
+    stage.clears();
+    stage.thread_ends_with("recovered");
+}
+
+#[test]
+fn an_empty_group_is_nobody() {
+    let stage = begin_with(ASKS, "", &[]);
+    stage.fires();
+    let root = stage.asked("Roll back");
+    stage.click(&root, "roll_back", ANA);
+    stage.hears(ANA, "is not in a group that decides here");
+    assert_eq!(stage.serving(), "42");
+}
+
+/// What cannot be read within a minute grants nothing, and whoever asks is told so.
+#[test]
+fn a_group_that_cannot_be_read_is_nobody() {
+    let slack_away = begin(ASKS, "");
+    slack_away.fires();
+    let root = slack_away.asked("Roll back");
+    slack_away.slack.fault("usergroups.users.list", 1000, &Fault::Refuses("missing_scope"));
+    let calls = slack_away.slack.calls("usergroups.users.list");
+    slack_away.slack.block_on(slack_away.slack.wait_for_calls("usergroups.users.list", calls + 1));
+    slack_away.program.wait_for_line(&["a user group cannot be read"]);
+    slack_away.click(&root, "roll_back", ANA);
+    slack_away.hears(ANA, "not done");
+    assert_eq!(slack_away.serving(), "42");
+}
+
+#[test]
+fn a_click_that_is_forged_old_replayed_or_foreign_does_nothing() {
+    let stage = begin(ASKS, "\n[approvals.default]\nfrom = [\"sre\"]\nquorum = 2\n");
+    stage.fires();
+    let root = stage.asked("Roll back");
+    let click = || stage.slack.clicking(&root, "roll_back", ANA);
+    let send = |knock: slack::Knock| stage.slack.block_on(knock.send());
+    for knock in
+        [click().forged(), click().unsigned(), click().tampered(), click().aged(301), click().aged(-301)]
+    {
+        assert_eq!(send(knock).status, 401);
+    }
+    assert_eq!(send(click().signed_with("another secret")).status, 401);
+    assert_eq!(send(click().of_team("T9999", "other")).status, 200);
+    stage.hears(ANA, "another workspace");
+    assert_eq!(stage.case()["votes"], json!([]));
+
+    let right = stage.slack.clicking(&root, "roll_back", ANA).seal();
+    assert_eq!(stage.slack.block_on(right.send()).status, 200);
+    stage.shows("1 of 2 votes so far");
+    for _ in 0..3 {
+        assert_eq!(stage.slack.block_on(right.send()).status, 200);
+    }
+    let case = stage.program.wait("one vote", "/v1/cases", |cases| cases["cases"][0]["votes"][0].is_object());
+    assert_eq!(case["cases"][0]["votes"].as_array().map(Vec::len), Some(1), "{case:#}");
+    // Copied into another channel it is not the case's own message.
+    stage.slack.channel("C0002OPS", "ops", Reach::Public);
+    let elsewhere = click().altered(|payload| payload["container"]["channel_id"] = "C0002OPS".into());
+    assert_eq!(send(elsewhere).status, 200);
+    stage.hears(ANA, "of another message");
+    assert_eq!(stage.serving(), "42");
+}
+
+#[test]
+fn slack_is_away_for_the_whole_case_and_told_everything_later() {
+    let stage = begin(&COUNTS.replace("60s", "1s"), "");
+    stage.slack.block_on(stage.slack.away());
+    stage.fires();
+    stage.program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "41");
+    stage.clears();
+    stage.program.wait_for_outcome("recovered");
+    assert_eq!(stage.slack.roots().len(), 0);
+    stage.slack.block_on(stage.slack.back());
+    let thread = stage.thread_ends_with("recovered in");
+    assert!(thread[0].contains("recovered"), "the first message shows how it stands: {thread:#?}");
+    assert!(thread.iter().any(|line| line.contains("now: switch")), "{thread:#?}");
+    assert_eq!(stage.slack.roots().len(), 1);
+}
+
+#[test]
+fn a_lost_reply_makes_no_second_message() {
+    for fault in [Fault::LosesReply, Fault::HangsAfter, Fault::FailsAfter(500), Fault::Garbled] {
+        let stage = begin(ASKS, "");
+        stage.slack.fault("chat.postMessage", 2, &fault);
+        stage.fires();
+        let root = stage.asked("Roll back");
+        stage.click(&root, "cancel", ANA);
+        stage.thread_ends_with("cancelled");
+        let roots = stage.slack.roots();
+        assert_eq!(roots.len(), 1, "{fault:?}: {}", stage.slack.transcript());
+        let said: Vec<_> =
+            stage.slack.replies(&root.ts).iter().map(|m| m.mark("note").map(str::to_owned)).collect();
+        let mut once = said.clone();
+        once.dedup();
+        assert_eq!(said, once, "{fault:?}: {}", stage.slack.transcript());
+    }
+}
+
+#[test]
+fn a_post_that_did_not_arrive_is_made_again() {
+    for fault in [
+        Fault::LosesRequest,
+        Fault::Fails(503),
+        Fault::Refuses("internal_error"),
+        Fault::TooMany(1),
+        Fault::TooManyUnsaid,
+    ] {
+        let stage = begin(ASKS, "");
+        stage.slack.fault("chat.postMessage", 1, &fault);
+        stage.fires();
+        stage.asked("Roll back");
+        assert_eq!(stage.slack.roots().len(), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn what_an_alert_says_is_shown_and_never_obeyed() {
+    let stage = begin(ASKS, "");
+    let mut labels = labels();
+    labels["alertname"] = "<!channel> <@U0001ANA> <https://evil.example|click> *b* `c` & \u{202e}x".into();
+    assert_eq!(stage.program.post(&labels, now(), None), 200);
+    let root = stage.asked("Roll back");
+    stage.click(&root, "cancel", ANA);
+    stage.thread_ends_with("cancelled");
+    for posted in stage.slack.everything_posted() {
+        // Where Slack reads markup nothing of it is live; elsewhere it is text.
+        let text = posted["text"].as_str().unwrap_or_default();
+        let blocks = posted["blocks"].as_array().cloned().unwrap_or_default();
+        let contexts = blocks.iter().filter(|block| block["type"] == "context");
+        let marked = contexts.flat_map(|block| block["elements"].as_array().cloned().unwrap_or_default());
+        let marked: Vec<String> =
+            marked.map(|element| element["text"].as_str().unwrap_or_default().to_owned()).collect();
+        for live in ["<!channel", "<!here", "<@U", "<http", "\u{202e}"] {
+            assert!(
+                !text.contains(live) && !marked.iter().any(|text| text.contains(live)),
+                "{live}: {posted}"
+            );
+        }
+        let whole = posted.to_string();
+        assert!(
+            !whole.contains("\"broadcast\"") && !whole.contains("\u{202e}") && !whole.contains("\"link\""),
+            "{posted}"
+        );
+    }
+    assert!(
+        stage.slack.rendered(&root).contains("<!channel> <@U0001ANA>"),
+        "{}",
+        stage.slack.rendered(&root)
+    );
+}
+
+#[test]
+fn authority_that_is_lost_between_vote_and_act_is_lost() {
+    let stage = begin(ASKS, "\n[approvals.default]\nfrom = [\"sre\"]\nquorum = 2\n");
+    stage.fires();
+    let root = stage.asked("Roll back");
+    stage.click(&root, "roll_back", ANA);
+    stage.shows("1 of 2 votes so far");
+    stage.slack.group("S0001SRE", "sre", &[BEN]);
+    let calls = stage.slack.calls("usergroups.users.list");
+    stage.slack.block_on(stage.slack.wait_for_calls("usergroups.users.list", calls + 1));
+    stage.click(&root, "roll_back", BEN);
+    stage.program.wait("his vote", "/v1/cases", |cases| {
+        let votes = cases["cases"][0]["votes"].as_array().cloned().unwrap_or_default();
+        votes.iter().any(|vote| vote["by"].as_str().is_some_and(|by| by.contains(BEN)))
+    });
+    assert_eq!(stage.case()["phase"], "awaiting_approval", "hers counts no longer");
+    assert_eq!(stage.serving(), "42");
+}
+
+#[test]
+fn the_slash_command_tells_and_changes() {
+    let stage = begin(ASKS, "");
+    let told = |text: &str| {
+        let answered = stage.types(ANA, text);
+        assert!(answered.status == 200 && answered.in_time(), "{text}: {answered:?}");
+        let whisper = stage.slack.whispers_to(ANA).pop().unwrap_or_else(|| panic!("{text}: {answered:?}"));
+        stage.slack.rendered_whisper(&whisper)
+    };
+    assert!(told("help").contains("/snapback rollback <service> [to <release>] -- <reason>"));
+    assert!(told("").contains("/snapback help"));
+    assert!(told("status").contains("checkout@production: serves 42"));
+    assert!(told("deployments checkout").contains("41 (inherited)"));
+    assert!(told("status nobody").contains("no service is called nobody"));
+    assert!(told("rolback checkout -- x").contains("nothing that can be said here"));
+    assert!(told("why checkout@production.9").contains("there is no case"));
+    let meaning = told("rollback checkout \u{2014} the basket is empty");
+    assert!(meaning.contains("from 42 to the last good release, because: the basket is empty"), "{meaning}");
+    let confirm = stage.slack.whispers_to(ANA).pop().expect("asked back");
+    stage.slack.block_on(stage.slack.click_whisper(&confirm, "confirm"));
+    stage.shows("rolled back, being watched");
+    assert_eq!(stage.serving(), "41");
+    stage.thread_ends_with("recovered");
+    // And forward again, by the button.
+    let root = stage.asked("Roll forward");
+    stage.click(&root, "roll_forward", ANA);
+    stage.program.wait("42 to serve again", "/v1/services/checkout@production", |s| s["current"] == "42");
+    let service = stage.program.get("/v1/services/checkout@production").expect("the service");
+    let of = |id: &str| {
+        service["releases"].as_array().expect("releases").iter().find(|r| r["release"] == id).cloned()
+    };
+    assert_eq!(of("42").expect("42")["locked"], false, "{service:#}");
+    assert_ne!(of("41").expect("41")["ledger"], "bad", "{service:#}");
+}
+
+const ASKS: &str = r#"[[rule]]
+name = "ask"
+action = "approve"
+"#;
+
+const COUNTS: &str = r#"[[rule]]
+name = "take it back"
+action = "rollback"
+countdown = "60s"
+"#;
+
+const APPROVALS: &str = r#"
+[approvals.default]
+from = ["sre"]
+"#;
+
+const SETTINGS: &str = r#"
+[slack]
+bot_token = { file = "bot-token" }
+signing_secret = { file = "signing-secret" }
+channel = "CHANNEL"
+api_url = "API_URL"
+
+[groups.sre]
+slack_usergroups = ["S0001SRE"]
+
+[guards]
+clock_skew = "1s"
+episode_settle = "1s"
+provider_grace = "30s"
+
+[verify.default]
+settle = "1s"
+within = "30s"
+clear_for = "1s"
+
+[providers.hosts]
+kind = "directory"
+
+[[service]]
+name = "checkout"
+environment = "production"
+provider = "hosts"
+target = { root = "SRV" }
+soak = "2s"
+inherit_good = true
+migrations = "none"
+"#;
