@@ -163,6 +163,15 @@ impl Engine {
     }
 
     fn reload(&mut self, reload: Reload) {
+        // What is said and asked in the chat goes on by the new settings: the old ones may be what was wrong.
+        let by_the_old: Vec<Command> =
+            self.running.keys().filter(|command| command.is_of_the_chat()).cloned().collect();
+        for command in &by_the_old {
+            if let Some(errand) = self.running.remove(command) {
+                errand.abort();
+            }
+        }
+        self.desk.cut(&by_the_old);
         self.desk.reload(reload.desk, self.parts.clock.now());
         self.rim = reload.rim;
     }

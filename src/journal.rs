@@ -172,6 +172,7 @@ impl Journal {
         })?;
         let reader = Reader::open(path)?;
         let (inbox, arrivals) = Inbox::new();
+        arrivals.known_before(place::recent_requests(&connection).map_err(of)?);
         arrivals.left_over(place.delivery.saturating_sub(cursor), DeliveryId(place.delivery));
         let (handover, handed) = mpsc::channel(HANDOVER_MAX);
         let desk = Desk { settings, connection, place, arrivals, handover, witness, signer, now };

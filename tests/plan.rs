@@ -104,3 +104,16 @@ fn the_same_plan_made_later_keeps_its_digest() {
     later.expires += Duration::from_mins(15);
     assert_eq!(later.sealed().digest, plan().digest);
 }
+
+/// A name in a manifest is nobody who can be told from others; only a principal is.
+#[test]
+fn an_author_is_known_only_as_a_principal() {
+    let by = |author: &str| {
+        let mut plan = plan();
+        plan.from.author = Some(author.to_owned());
+        plan.author()
+    };
+    assert_eq!(by("sam"), None);
+    assert_eq!(by("slack:U0001ANA"), Some("slack:U0001ANA".into()));
+    assert_eq!(by("token:alice"), Some("token:alice".into()));
+}

@@ -261,6 +261,7 @@ impl Dossier {
         match &stamped.event {
             Event::Weighed(decision) => {
                 case.clock.judged_at.get_or_insert(at);
+                case.snoozed_until = case.snoozed_until.filter(|until| at < *until);
                 let target = |d: &super::decide::Decision| d.brief.target.as_ref().map(|t| t.release.clone());
                 if case
                     .decision

@@ -81,11 +81,23 @@ impl Scribe<'_> {
             (false, _) => Err(Refusal::Conflict("nothing is asked here now".into())),
         };
         if let Err(Refusal::Forbidden(why) | Refusal::Conflict(why)) = &refused {
-            self.write(Event::VoteRefused { by, why: why.clone() });
+            // Said once: whoever presses again and again does not use up what a case can hold.
+            if !self.was_refused(&by, why) {
+                self.write(Event::VoteRefused { by, why: why.clone() });
+            }
             return refused.map(|()| String::new());
         }
         self.hear_vote(by, vote);
         Ok("heard; it counts as soon as it is read that you may".into())
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "one event is looked for")]
+    fn was_refused(&self, person: &PersonId, because: &str) -> bool {
+        let events = self.dossier.open.as_deref().map(|case| case.events.as_slice()).unwrap_or_default();
+        events.iter().any(|stamped| match &stamped.event {
+            Event::VoteRefused { by, why } => by == person && why == because,
+            _ => false,
+        })
     }
 
     /// Judges the votes that were heard, and counts. True when the case left its question.
@@ -384,7 +396,7 @@ pub(super) fn votes_short(
 ) -> Option<String> {
     let case = dossier.open.as_deref()?;
     let plan = case.plan.as_ref()?;
-    let author = plan.from.author.as_ref().map(PersonId::new);
+    let author = plan.author();
     let at_least = plan.votes_at_least();
     let asked = Question { digest: &plan.digest, author: author.as_ref(), at_least, now: view.now };
     match plan.approval.tally(&asked, &case.votes, roster) {

@@ -278,6 +278,14 @@ impl Scribe<'_> {
     /// A vote is heard; whether its giver may is read next.
     pub(super) fn hear_vote(&mut self, by: super::id::PersonId, vote: PersonVote) {
         let PersonVote { yes, digest, break_glass } = vote;
+        let heard =
+            self.dossier.open.as_deref().into_iter().flat_map(|case| case.heard.iter().chain(&case.votes));
+        let again = |known: &Vote| {
+            known.by == by && known.yes == yes && known.digest == digest && known.break_glass == break_glass
+        };
+        if heard.into_iter().any(again) {
+            return;
+        }
         self.write(Event::VoteHeard(Vote { by, yes, at: self.view.now, digest, break_glass }));
     }
 

@@ -49,6 +49,18 @@ impl Command {
         }
     }
 
+    /// Whether it speaks to people, or asks who they are; nothing is lost when it is cut.
+    pub fn is_of_the_chat(&self) -> bool {
+        match self {
+            Command::Say(..) | Command::Show(_) | Command::RollCall(..) => true,
+            Command::Describe(_)
+            | Command::Propose(_)
+            | Command::Begin(..)
+            | Command::Find(..)
+            | Command::Watch(..) => false,
+        }
+    }
+
     /// Every crash point's name.
     pub const CRASH_POINTS: [&'static str; 8] =
         ["describe", "propose", "roll_call", "begin", "find", "watch", "say", "show"];
@@ -270,6 +282,8 @@ pub enum Request {
         request: Box<Request>,
         /// The message whose button was pressed; nothing when it was typed.
         place: Option<Place>,
+        /// What served when it was shown, where that matters: nothing else is rolled back by it.
+        serving: Option<ReleaseId>,
         /// Where they are answered.
         answer: Option<AnswerUrl>,
     },

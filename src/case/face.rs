@@ -202,10 +202,14 @@ fn state(case: &Case) -> (Mood, &'static str) {
         Phase::Countdown { .. } => (Mood::Counting, "counting down"),
         Phase::Ready { barred: Some(_), .. } => (Mood::Counting, "waiting"),
         Phase::Ready { .. } => (Mood::Acting, "about to begin"),
+        Phase::Intended { .. } | Phase::Running { .. } if case.goes_forward() => {
+            (Mood::Acting, "rolling forward")
+        }
+        Phase::Verifying(_) if case.goes_forward() => (Mood::Watching, "rolled forward, being watched"),
         Phase::Intended { .. } | Phase::Running { .. } => (Mood::Acting, "rolling back"),
         Phase::Verifying(_) => (Mood::Watching, "rolled back, being watched"),
         Phase::NeedsHuman { .. } => (Mood::Stuck, "needs a person"),
-        Phase::Closed(outcome) => (mood_of(*outcome), outcome_in_words(*outcome)),
+        Phase::Closed(outcome) => (mood_of(*outcome), outcome.says()),
     }
 }
 
@@ -214,22 +218,6 @@ fn mood_of(outcome: Outcome) -> Mood {
         Outcome::Recovered | Outcome::Adopted | Outcome::Cleared => Mood::Well,
         Outcome::NotRecovered | Outcome::Unverified | Outcome::Failed | Outcome::Expired => Mood::Unwell,
         Outcome::Superseded | Outcome::Cancelled | Outcome::Denied | Outcome::LeftAlone => Mood::Over,
-    }
-}
-
-fn outcome_in_words(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Recovered => "recovered",
-        Outcome::NotRecovered => "did not recover",
-        Outcome::Unverified => "not known whether it helped",
-        Outcome::Failed => "the rollback failed",
-        Outcome::Superseded => "superseded",
-        Outcome::Adopted => "recovered without Snapback",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Denied => "denied",
-        Outcome::Expired => "nobody answered in time",
-        Outcome::Cleared => "cleared",
-        Outcome::LeftAlone => "left alone",
     }
 }
 
@@ -244,7 +232,7 @@ fn now(case: &Case) -> (String, Option<Timestamp>) {
         Phase::Planning { until, .. } => ("The provider is asked how it would go back".into(), Some(*until)),
         Phase::AwaitingApproval { until } => {
             let votes = case.plan.as_deref().map_or(String::new(), |plan| votes_needed(case, plan, *until));
-            (format!("Press \"Roll back\" to say yes{votes}, or \"Cancel\"; open"), Some(*until))
+            (format!("Press \"{}\" to say yes{votes}, or \"Cancel\"; open", yes_label(case).words()), Some(*until))
         }
         Phase::Countdown { clock: CountdownClock::Untold { latest } } => {
             ("Rolls back by itself after a countdown, which begins now: press \"Cancel\" to stop it; counted at the latest from".into(), Some(*latest))
@@ -320,7 +308,7 @@ fn closed_because(case: &Case) -> String {
 }
 
 fn votes_needed(case: &Case, plan: &Plan, now: Timestamp) -> String {
-    let author = plan.from.author.as_ref().map(PersonId::new);
+    let author = plan.author();
     let asked =
         Question { digest: &plan.digest, author: author.as_ref(), at_least: plan.votes_at_least(), now };
     let needed = plan.approval.needed(&asked);
@@ -418,10 +406,10 @@ fn buttons(case: &Case, service: &ServiceId) -> Vec<Button> {
             by_hand.into_iter().chain([innocent(), snooze()]).collect()
         }
         Phase::AwaitingApproval { .. } => {
-            let yes = case.plan.as_deref().map(|plan| yes(id, plan));
+            let yes = case.plan.as_deref().map(|plan| yes(id, plan, yes_label(case)));
             let not_now = matches!(case.origin, Origin::Signal).then(snooze);
             yes.into_iter()
-                .chain(case.suspect.as_ref().map(|_| innocent()))
+                .chain(case.suspect.as_ref().filter(|_| !case.goes_forward()).map(|_| innocent()))
                 .chain([cancel()])
                 .chain(not_now)
                 .collect()
@@ -440,11 +428,16 @@ fn buttons(case: &Case, service: &ServiceId) -> Vec<Button> {
     }
 }
 
-fn yes(case: &CaseId, plan: &Plan) -> Button {
+/// What a yes does: back, or forward again.
+fn yes_label(case: &Case) -> Label {
+    if case.goes_forward() { Label::RollForward } else { Label::RollBack }
+}
+
+fn yes(case: &CaseId, plan: &Plan, label: Label) -> Button {
     let short: String = plan.digest.as_str().chars().take(8).collect();
     let says = Saying::Approve { case: case.clone(), plan: Some(plan.digest.clone()) };
     let what = format!("{} \u{2192} {}, plan {short}.", plan.from.called(), plan.to.called());
-    Button { label: Label::RollBack, says, confirm: Some(what) }
+    Button { label, says, confirm: Some(what) }
 }
 
 /// Only told, so far: a person may begin it by hand.
@@ -455,6 +448,7 @@ fn by_hand(case: &Case, service: &ServiceId) -> Option<Button> {
         says: Saying::Rollback {
             service: service.clone(),
             to: None,
+            serving: case.suspect.as_ref().map(|suspect| suspect.release.id.clone()),
             reason: format!("pressed in the thread of {}", case.id),
         },
         confirm: Some("A rollback by hand to the last good release; whoever may approve is asked.".into()),
@@ -463,12 +457,15 @@ fn by_hand(case: &Case, service: &ServiceId) -> Option<Button> {
 
 /// After an act people say what they think of the release that left.
 fn afterwards(case: &Case, service: &ServiceId, outcome: Outcome) -> Vec<Button> {
-    let Some(plan) = case.plan.as_deref().filter(|_| case.acted()) else { return Vec::new() };
+    let Some(plan) = case.plan.as_deref().filter(|_| case.acted() && !case.goes_forward()) else {
+        return Vec::new();
+    };
     let (service, release) = (service.clone(), plan.from.id.clone());
     let forward = Button {
         label: Label::RollForward,
         says: Saying::Rollforward {
             service: service.clone(),
+            serving: Some(plan.to.id.clone()),
             reason: format!("pressed in the thread of {}", case.id),
         },
         confirm: Some(format!("{} goes out again; whoever may approve is asked.", plan.from.called())),

@@ -42,8 +42,13 @@ impl Words<'_> {
             "deployments" => self.one_service(HELP[3]).map(Saying::Deployments),
             "rollback" => self.rollback(),
             "rollforward" => {
-                let service = self.one_service(HELP[5])?;
-                Ok(Saying::Rollforward { service, reason: self.needed(HELP[5])? })
+                let (service, serving) = match self.words {
+                    [service] => (service, None),
+                    [service, "serving", release] => (service, Some(ReleaseId::new(*release))),
+                    _ => return Err(NotASaying::Form(HELP[5])),
+                };
+                let service = self.service(service)?;
+                Ok(Saying::Rollforward { service, serving, reason: self.needed(HELP[5])? })
             }
             "approve" => self.vote(HELP[6]).map(|(case, plan)| Saying::Approve { case, plan }),
             "deny" => self.vote(HELP[7]).map(|(case, plan)| Saying::Deny { case, plan }),
@@ -102,12 +107,15 @@ impl Words<'_> {
     }
 
     fn rollback(&self) -> Result<Saying, NotASaying> {
-        let (service, to) = match self.words {
-            [service] => (service, None),
-            [service, "to", release] => (service, Some(ReleaseId::new(*release))),
+        let (service, to, serving) = match self.words {
+            [service] => (service, None, None),
+            [service, "to", to] => (service, Some(*to), None),
+            [service, "serving", serving] => (service, None, Some(*serving)),
+            [service, "to", to, "serving", serving] => (service, Some(*to), Some(*serving)),
             _ => return Err(NotASaying::Form(HELP[4])),
         };
-        Ok(Saying::Rollback { service: self.service(service)?, to, reason: self.needed(HELP[4])? })
+        let (to, serving) = (to.map(ReleaseId::new), serving.map(ReleaseId::new));
+        Ok(Saying::Rollback { service: self.service(service)?, to, serving, reason: self.needed(HELP[4])? })
     }
 
     fn vote(&self, form: &'static str) -> Result<(CaseId, Option<Digest>), NotASaying> {

@@ -186,6 +186,23 @@ impl Outcome {
             Outcome::LeftAlone => "left_alone",
         }
     }
+
+    /// In a few words, for people.
+    pub fn says(self) -> &'static str {
+        match self {
+            Outcome::Recovered => "recovered",
+            Outcome::NotRecovered => "did not recover",
+            Outcome::Unverified => "not known whether it helped",
+            Outcome::Failed => "the rollback failed",
+            Outcome::Superseded => "superseded",
+            Outcome::Adopted => "recovered without Snapback",
+            Outcome::Cancelled => "cancelled",
+            Outcome::Denied => "denied",
+            Outcome::Expired => "nobody answered in time",
+            Outcome::Cleared => "cleared",
+            Outcome::LeftAlone => "left alone",
+        }
+    }
 }
 
 impl Phase {

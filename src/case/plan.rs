@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::approval::ApprovalPolicy;
 use super::digest::Canon;
-use super::id::{CaseId, DeploymentId, Digest, Duration, Mark, ReleaseId, ServiceId, StepNo, Timestamp};
+use super::id::{
+    CaseId, DeploymentId, Digest, Duration, Mark, PersonId, ReleaseId, ServiceId, StepNo, Timestamp,
+};
 use super::ledger::Grade;
 use super::release::{MigrationMarks, Release, RollbackMark};
 use super::step::{Act, Class, Doer, OnFailure, Step};
@@ -98,6 +100,12 @@ impl Plan {
     /// The step of this number.
     pub fn step(&self, step: StepNo) -> Option<&Step> {
         self.steps.get(usize::from(step.0))
+    }
+
+    /// Who made the release that leaves, where that is said as a principal (`slack:U0123ABCD`, `token:alice`). A bare name could be
+    /// anybody, so that its author is as unknown as one that nobody names.
+    pub fn author(&self) -> Option<PersonId> {
+        self.from.author.as_ref().filter(|author| author.contains(':')).map(PersonId::new)
     }
 
     /// The least number of votes that the plan itself asks for: two over an irreversible release.

@@ -322,7 +322,7 @@ impl Scribe<'_> {
 
     /// A rollback that did not help was not the cure: the release was not to blame.
     fn free_of_blame(&mut self) {
-        let Some(case) = self.dossier.open.as_deref() else { return };
+        let Some(case) = self.dossier.open.as_deref().filter(|case| !case.goes_forward()) else { return };
         let Some(release) = case.plan.as_ref().map(|plan| plan.from.id.clone()) else { return };
         let why = format!("freed of blame: the rollback in case {} did not help", case.id);
         let reason = Some(why.clone());
@@ -334,6 +334,9 @@ impl Scribe<'_> {
 
     fn adopt(&mut self, to: &ReleaseId) {
         let Some(case) = self.dossier.open.as_deref() else { return };
+        if case.goes_forward() {
+            return self.supersede(&format!("{to} was put out meanwhile"));
+        }
         let Some(suspect) = case.suspect.as_ref().map(|suspect| suspect.release.id.clone()) else { return };
         let policy = self.stretched_policy();
         let why = format!("somebody went back to {to} before Snapback did");

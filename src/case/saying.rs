@@ -33,6 +33,8 @@ pub enum Saying {
         service: ServiceId,
         /// To which release; none: the ledger's own choice.
         to: Option<ReleaseId>,
+        /// What served when it was shown: it counts as long as that serves.
+        serving: Option<ReleaseId>,
         /// Why.
         reason: String,
     },
@@ -40,6 +42,8 @@ pub enum Saying {
     Rollforward {
         /// Of which service.
         service: ServiceId,
+        /// What served when it was shown: it counts as long as that serves.
+        serving: Option<ReleaseId>,
         /// Why.
         reason: String,
     },
@@ -203,10 +207,10 @@ impl Saying {
             Saying::Snooze(case) => (case.service(), Wish::Snooze(case.clone())),
             Saying::Exonerate(case) => (case.service(), Wish::Exonerate(case.clone())),
             Saying::Settle(case, how) => (case.service(), Wish::Settle(case.clone(), *how)),
-            Saying::Rollback { service, to, reason } => {
+            Saying::Rollback { service, to, reason, .. } => {
                 (service.clone(), Wish::Rollback { to: to.clone(), reason: reason.clone() })
             }
-            Saying::Rollforward { service, reason } => {
+            Saying::Rollforward { service, reason, .. } => {
                 (service.clone(), Wish::Rollforward { reason: reason.clone() })
             }
             Saying::Freeze { service, length, reason } => {
@@ -223,6 +227,29 @@ impl Saying {
         };
         let ask = Ask { by: by.clone(), at, groups: BTreeSet::new(), authority: Authority::Groups, what };
         Some(Request::Of(service, ask))
+    }
+
+    /// What served when it was shown, where that is part of what is said.
+    pub fn serving(&self) -> Option<&ReleaseId> {
+        match self {
+            Saying::Rollback { serving, .. } | Saying::Rollforward { serving, .. } => serving.as_ref(),
+            Saying::Help
+            | Saying::Status(_)
+            | Saying::Why(_)
+            | Saying::Deployments(_)
+            | Saying::Approve { .. }
+            | Saying::Deny { .. }
+            | Saying::Cancel(_)
+            | Saying::Snooze(_)
+            | Saying::Exonerate(_)
+            | Saying::Settle(..)
+            | Saying::Freeze { .. }
+            | Saying::Unfreeze(_)
+            | Saying::Pause { .. }
+            | Saying::Resume
+            | Saying::Mark { .. }
+            | Saying::Unlock { .. } => None,
+        }
     }
 
     /// The case that it is about.
@@ -259,11 +286,12 @@ impl fmt::Display for Saying {
             Saying::Status(Some(service)) => write!(f, "status {service}"),
             Saying::Why(case) => write!(f, "why {case}"),
             Saying::Deployments(service) => write!(f, "deployments {service}"),
-            Saying::Rollback { service, to: None, reason } => write!(f, "rollback {service} -- {reason}"),
-            Saying::Rollback { service, to: Some(to), reason } => {
-                write!(f, "rollback {service} to {to} -- {reason}")
+            Saying::Rollback { service, to, serving, reason } => {
+                write!(f, "rollback {service}{}{} -- {reason}", named("to", to), named("serving", serving))
             }
-            Saying::Rollforward { service, reason } => write!(f, "rollforward {service} -- {reason}"),
+            Saying::Rollforward { service, serving, reason } => {
+                write!(f, "rollforward {service}{} -- {reason}", named("serving", serving))
+            }
             Saying::Approve { case, plan } => write!(f, "approve {case}{}", spaced(plan.as_ref())),
             Saying::Deny { case, plan } => write!(f, "deny {case}{}", spaced(plan.as_ref())),
             Saying::Cancel(case) => write!(f, "cancel {case}"),
@@ -284,6 +312,10 @@ impl fmt::Display for Saying {
             }
         }
     }
+}
+
+fn named(word: &str, release: &Option<ReleaseId>) -> String {
+    release.as_ref().map_or(String::new(), |release| format!(" {word} {release}"))
 }
 
 fn spaced(digest: Option<&Digest>) -> String {
@@ -312,7 +344,9 @@ mod tests {
             "deployments payments@staging",
             "rollback checkout@production -- it is down",
             "rollback checkout@production to v41 -- it is -- down",
+            "rollback checkout@production to v41 serving v42 -- it is down",
             "rollforward checkout@production -- it was not that",
+            "rollforward checkout@production serving v41 -- it was not that",
             "approve checkout@production.3",
             "approve checkout@production.3 0123abcd",
             "deny checkout@production.3 0123abcd",

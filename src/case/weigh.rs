@@ -34,8 +34,11 @@ impl Scribe<'_> {
         let first = case.decision.is_none();
         let Some(brief) = self.brief(&keys, fixed) else { return case.decision.clone() };
         let decision = decide(&brief, self.view.rules);
+        // What was snoozed is told anew, whatever it says.
+        let snooze_is_over = case.snoozed_until.is_some_and(|until| self.view.now >= until);
         if let Some(last) = &case.decision
             && same_answer(last, &decision)
+            && !snooze_is_over
         {
             return Some(last.clone());
         }

@@ -48,7 +48,8 @@ pub fn people(case: &Case) -> BTreeSet<PersonId> {
         Event::VoteHeard(vote) | Event::Voted(vote) => Some(vote.by.clone()),
         // A person who ends a case is the first word of why.
         Event::Closed { outcome: Outcome::Cancelled | Outcome::Superseded, why } => {
-            why.split(' ').next().filter(|word| word.contains(':')).map(PersonId::new)
+            let by_person = why.ends_with(" cancelled it") || why.ends_with(" began a rollback by hand");
+            why.split(' ').next().filter(|_| by_person).map(PersonId::new)
         }
         _ => None,
     };
@@ -184,7 +185,11 @@ fn say(case: &Case, stamped: &Stamped, spoken: bool) -> Vec<String> {
         ],
         Event::Settled { by, how } => one(format!("{by}: {}", how.word())),
         Event::VerifyBegan { policy, adopted } => {
-            let who = if *adopted { "somebody else went back" } else { "rolled back" };
+            let who = match (*adopted, case.goes_forward()) {
+                (true, _) => "somebody else went back",
+                (false, true) => "rolled forward",
+                (false, false) => "rolled back",
+            };
             one(format!(
                 "{who}; watching whether it helps: signals must stay clear for {}, within {}",
                 length(policy.clear_for),
@@ -265,7 +270,8 @@ fn asked(case: &Case, at: Timestamp, why: Option<&str>, until: Timestamp) -> Vec
     let groups: Vec<String> = plan.approval.groups().iter().map(|group| group.to_string()).collect();
     let who = if groups.is_empty() { "nobody is named who".to_owned() } else { groups.join(", ") };
     let mut lines = vec![format!(
-        "roll back {}? {who} may say yes, for {}",
+        "{} {}? {who} may say yes, for {}",
+        if case.goes_forward() { "roll forward" } else { "roll back" },
         from_to(plan),
         length(until.duration_since(at))
     )];

@@ -110,6 +110,13 @@ impl Desk {
         self.held.insert(id, Held { dossier: Arc::new(dossier), live: Live::new(now), settings });
     }
 
+    /// These errands were cut: whatever still lists them begins them anew.
+    pub fn cut(&mut self, commands: &[Command]) {
+        commands.iter().for_each(|command| {
+            self.running.remove(command);
+        });
+    }
+
     /// Takes new settings, between turns. A service that is gone keeps its old ones while its case is open.
     pub fn reload(&mut self, settings: Arc<DeskSettings>, now: Timestamp) {
         for (id, service) in &settings.services {
@@ -233,14 +240,16 @@ impl Desk {
     /// Takes a person's request through whichever door. What was said in the chat is first given the groups of whoever said
     /// it, and is answered there.
     fn asked(&mut self, request: Request, draft: &mut Draft) -> Disposition {
-        let Request::Spoken { request, place, answer } = request else { return self.decide(request, draft) };
+        let Request::Spoken { request, place, serving, answer } = request else {
+            return self.decide(request, draft);
+        };
         let by = request.by().clone();
         let of_one_case = matches!(&*request, Request::Of(_, ask) if ask.what.case().is_some());
         let held = |service: &ServiceId| self.held.get(service).map(|held| &*held.dossier);
         let roster = self.roster.as_ref();
         let became = match spoken::authorised(
             *request,
-            place.as_ref(),
+            (place.as_ref(), serving.as_ref()),
             roster,
             &self.settings.shared,
             held,

@@ -192,19 +192,23 @@ async fn with_evidence(provider: &Provider, order: &Order, handle: &Handle, why:
 async fn say(rim: &Rim, note: &Note, thread: Option<&Place>, face: &Face) -> Ending {
     let log = rim.voice.log.say(note).await;
     let Some(slack) = &rim.voice.slack else { return Ending::Said { place: log, face: None } };
-    let said = |place| Ending::Said { place, face: thread.is_none().then(|| face.digest()) };
     let channel = slack.channel(&note.case.service());
     let mut pace = Pace::of_speaking();
     let mut to_seek = if slack.may_have_said(note) { SEEKS } else { 0 };
     loop {
         rim.lanes.turn(channel, Load::Words, &rim.clock).await;
-        let answered = if to_seek > 0 {
+        let seeks = to_seek > 0;
+        let answered = if seeks {
             sought(slack, note, thread).await
         } else {
             slack.post(note, thread, face).await.map(Some)
         };
         match answered {
-            Ok(Some(place)) => return said(place),
+            // What was found may show an older face: it is edited next.
+            Ok(Some(place)) => {
+                let face = (thread.is_none() && !seeks).then(|| face.digest());
+                return Ending::Said { place, face };
+            }
             Ok(None) => to_seek -= 1,
             Err(trouble) => {
                 tracing::warn!(case.id = %note.case, note = note.number.0, error = %trouble, "a note is not in Slack yet");
@@ -222,9 +226,15 @@ async fn say(rim: &Rim, note: &Note, thread: Option<&Place>, face: &Face) -> End
 }
 
 async fn sought(slack: &Slack, note: &Note, thread: Option<&Place>) -> Result<Option<Place>, Trouble> {
-    match slack.seek(note, thread).await? {
-        Sought::Found(found) => slack.link(&found).await.map(Some),
-        Sought::Absent => Ok(None),
+    match slack.seek(note, thread).await {
+        Ok(Sought::Found(found)) => slack.link(&found).await.map(Some),
+        Ok(Sought::Absent) => Ok(None),
+        // What may not be searched is said rather twice than never.
+        Err(Trouble::Refused(why)) => {
+            tracing::warn!(case.id = %note.case, why, "what was posted cannot be searched");
+            Ok(None)
+        }
+        Err(trouble) => Err(trouble),
     }
 }
 
@@ -233,8 +243,10 @@ async fn show(rim: &Rim, thread: &Place, face: &Face) -> Ending {
     let Some(slack) = &rim.voice.slack else { return Ending::Shown(face.digest()) };
     let channel = slack.channel(&face.case.service());
     let mut pace = Pace::of_speaking();
+    // What can be pressed must be seen in time: it waits for nothing.
+    let load = if face.buttons.is_empty() { Load::Looks } else { Load::Words };
     for _ in 0..SHOWS {
-        rim.lanes.turn(channel, Load::Looks, &rim.clock).await;
+        rim.lanes.turn(channel, load, &rim.clock).await;
         match slack.show(thread, face).await {
             Ok(()) => return Ending::Shown(face.digest()),
             Err(trouble) => {

@@ -6,14 +6,15 @@ use std::collections::BTreeSet;
 use crate::case::approval::Roster;
 use crate::case::command::{Authority, Request};
 use crate::case::dossier::Dossier;
-use crate::case::id::{AnswerUrl, GroupName, PersonId, Place, ServiceId, Timestamp};
+use crate::case::id::{AnswerUrl, GroupName, PersonId, Place, ReleaseId, ServiceId, Timestamp};
 use crate::case::settings::SharedSettings;
+use crate::case::thread::Thread;
 use crate::case::turn::{Disposition, Manner, Whisper};
 
 /// The request, with the groups of whoever made it; or why it is not taken.
 pub(super) fn authorised<'d>(
     request: Request,
-    place: Option<&Place>,
+    (place, serving): (Option<&Place>, Option<&ReleaseId>),
     roster: Option<&Roster>,
     shared: &SharedSettings,
     dossier: impl Fn(&ServiceId) -> Option<&'d Dossier>,
@@ -30,6 +31,12 @@ pub(super) fn authorised<'d>(
             let dossier = dossier(&service);
             if let (Some(place), Some(case), Some(dossier)) = (place, ask.what.case(), dossier) {
                 pressed_in_its_thread(place, dossier.case(case).and_then(|case| case.thread.as_ref()))?;
+            }
+            let serves = dossier.and_then(|dossier| dossier.ledger.current.as_ref());
+            if serving.is_some() && serves != serving {
+                return Err(Disposition::Conflict(
+                    "something else serves now than when this was shown".into(),
+                ));
             }
             (ask.groups, ask.authority) = (groups_of(roster, &ask.by), Authority::Groups);
             Ok(Request::Of(service, ask))
@@ -51,7 +58,8 @@ pub(super) fn authorised<'d>(
 /// A button counts in the one message that shows the case now: copies of it elsewhere, and older ones, do not.
 fn pressed_in_its_thread(place: &Place, thread: Option<&Place>) -> Result<(), Disposition> {
     match thread {
-        Some(thread) if thread == place => Ok(()),
+        // A workspace that is renamed has other links to the same messages.
+        Some(thread) if Thread::of(thread) == Thread::of(place) => Ok(()),
         Some(_) => Err(Disposition::Conflict("this button is of another message than the case's own".into())),
         // The case is told to the end, or unknown: what follows from the request itself says so.
         None => Ok(()),
@@ -71,23 +79,26 @@ pub(super) fn answer(
     became: &Disposition,
     place: Option<Place>,
     of_one_case: bool,
-) -> Option<Whisper> {
+) -> Vec<Whisper> {
+    let whisper = |says: String, manner| Whisper { to: to.clone(), says, manner };
     let beside = if place.is_some() { Manner::Private } else { Manner::Replacing };
-    let (says, manner) = match became {
-        Disposition::Done(_) if of_one_case && place.is_some() => return None,
-        Disposition::Done(says) if of_one_case => (says.clone(), Manner::Replacing),
-        Disposition::Done(says) => (format!("{by}: {says}"), Manner::Public(place)),
+    match became {
+        Disposition::Done(_) if of_one_case && place.is_some() => Vec::new(),
+        Disposition::Done(says) if of_one_case => vec![whisper(says.clone(), Manner::Replacing)],
+        Disposition::Done(says) => {
+            // What was asked back is gone at once, so that it is not pressed again.
+            let asked_back = place.is_none().then(|| whisper("done".into(), Manner::Replacing));
+            let public = whisper(format!("{by}: {says}"), Manner::Public(place));
+            asked_back.into_iter().chain([public]).collect()
+        }
         Disposition::Forbidden(why)
         | Disposition::Conflict(why)
         | Disposition::Unmapped(why)
         | Disposition::Dead(why)
-        | Disposition::TooMany(why) => (format!("not done: {why}"), beside),
+        | Disposition::TooMany(why) => vec![whisper(format!("not done: {why}"), beside)],
         Disposition::Taken(_)
         | Disposition::Repeated(_)
         | Disposition::Idle(_)
-        | Disposition::OutOfScope(_) => {
-            return None;
-        }
-    };
-    Some(Whisper { to, says, manner })
+        | Disposition::OutOfScope(_) => Vec::new(),
+    }
 }

@@ -142,6 +142,23 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
     bytes
 }
 
+/// The time and the signature that Slack's head shows, each once, the time not long ago: what is refused by the head is
+/// refused before its body is read.
+///
+/// # Errors
+/// [`Problem::SignatureRefused`].
+pub(super) fn slack_head(headers: &HeaderMap, now: Timestamp) -> Result<(&str, &str), Problem> {
+    let one = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
+    };
+    let shown = one("x-slack-request-timestamp").zip(one("x-slack-signature"));
+    let (time, signature) = shown.ok_or(Problem::SignatureRefused)?;
+    let sent_at = time.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let young = sent_at.is_some_and(|at: Timestamp| at.duration_since(now).abs() <= SIGNED_WITHIN);
+    if young { Ok((time, signature)) } else { Err(Problem::SignatureRefused) }
+}
+
 /// Slack's signature over a body (docs.slack.dev, "Verifying requests"; signals §10.1): HMAC-SHA256 of `v0:TIME:BODY` with
 /// any of these secrets, and a time that is not long ago. Every secret is tried, so that the time does not tell which.
 ///
@@ -154,21 +171,10 @@ pub(super) fn slack_signature(
     secrets: &[Secret],
     now: Timestamp,
 ) -> Result<Proof, Problem> {
-    let one = |name: &str| {
-        let mut values = headers.get_all(name).iter();
-        values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
-    };
+    let (time, shown) = slack_head(headers, now)?;
     let loaded: Vec<&SecretString> = secrets.iter().filter_map(Secret::loaded).collect();
     let refused =
         if loaded.len() < secrets.len() { Problem::SecretMissing } else { Problem::SignatureRefused };
-    let (Some(time), Some(shown)) = (one("x-slack-request-timestamp"), one("x-slack-signature")) else {
-        return Err(Problem::SignatureRefused);
-    };
-    let sent_at = time.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    let young = sent_at.is_some_and(|at: Timestamp| at.duration_since(now).abs() <= SIGNED_WITHIN);
-    if !young {
-        return Err(Problem::SignatureRefused);
-    }
     let mut right = false;
     for secret in loaded {
         let secret = secret.expose_secret().as_bytes();

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::problem::Problem;
-use super::proof::{Proven, Secret, slack_signature};
+use super::proof::{Proven, Secret, slack_head, slack_signature};
 use super::{Intake, admit, collect, json};
 use crate::case::command::Request;
 use crate::case::id::{AnswerUrl, Duration, PersonId, Place, ServiceId, SourceName, Timestamp};
@@ -142,7 +142,7 @@ fn read(
         return Err("that was asked back too long ago: type it again".into());
     }
     let request = said.request(&by, now).ok_or("nothing can be pressed here now")?;
-    Ok(Request::Spoken { request: Box::new(request), place, answer })
+    Ok(Request::Spoken { request: Box::new(request), place, serving: said.serving().cloned(), answer })
 }
 
 /// The message whose button it was; nothing for what only whoever pressed it sees.
@@ -193,6 +193,8 @@ async fn store(
 async fn proven(intake: &Intake, request: HttpRequest) -> Result<(Arc<Chat>, Proven<Bytes>), Problem> {
     let chat = intake.settings.borrow().slack.clone().ok_or(Problem::NotFound)?;
     let (head, body) = request.into_parts();
+    slack_head(&head.headers, (intake.clock)())
+        .map_err(|problem| intake.refuse(&SourceName::new("slack"), problem))?;
     let (length, body) = read_form(intake, &head.headers, body).await?;
     debug_assert_eq!(length, body.len());
     let proof = slack_signature(&head.headers, &body, &chat.signing_secrets, (intake.clock)());

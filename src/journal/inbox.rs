@@ -216,6 +216,12 @@ impl Arrivals {
         self.waiting.close();
     }
 
+    /// What an earlier process stored, and what counts as the same.
+    pub fn known_before(&self, keys: Vec<[u8; 32]>) {
+        let mut known = lock(&self.known);
+        keys.into_iter().for_each(|key| known.remember(ContentKey(key)));
+    }
+
     /// Deliveries that an earlier process left undecided.
     pub fn left_over(&self, count: u64, last: DeliveryId) {
         lock(&self.known).stored(count, last, None);

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::slack::Slack;
-use crate::case::approval::Roster;
+use crate::case::approval::{ROSTER_AGE_MAX, Roster};
 use crate::case::id::{Duration, GroupName, PersonId, Timestamp};
 
 /// What was read is used again for so long: a roster that was made of it is still fresh at the gate half a minute later.
@@ -16,6 +17,8 @@ const AGAIN: Duration = Duration::from_secs(20);
 /// What kind of account somebody has changes seldom. Whether somebody left shows in the user group at once; people who are
 /// named one by one are looked at anew each time.
 const KIND_AGAIN: Duration = Duration::from_mins(10);
+/// Slack may take so long to say who belongs where; what it said until then is kept, and asked no more the next time.
+const SLACK_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 /// The most people of one group who are looked at: more approvers than that are a mistake.
 const MEMBERS_MAX: usize = 200;
 
@@ -65,17 +68,30 @@ impl Rollcall {
     /// Who belongs to these groups now. A group that is not known, or cannot be read, is left out, which is nobody. The
     /// roster is as old as the oldest thing that it was made of.
     pub async fn read(&self, groups: &[GroupName], now: Timestamp) -> Roster {
-        let mut read = self.read.lock().await;
-        let mut roster = Roster { at: now, members: BTreeMap::new() };
-        for name in groups {
-            let Some(group) = self.groups.get(name) else { continue };
-            let mut members = group.principals.clone();
-            if let Some(slack) = &self.slack {
-                members.extend(in_slack(slack, group, &mut read, now, &mut roster.at).await);
+        let named = groups.iter().filter_map(|name| Some((name, self.groups.get(name)?)));
+        let members = named.map(|(name, group)| (name.clone(), group.principals.clone())).collect();
+        let mut roster = Roster { at: now, members };
+        if let Some(slack) = &self.slack {
+            // Who decides by token must not wait for a chat that hangs.
+            let in_time = timeout(SLACK_WITHIN, self.add_slacks(slack, groups, now, &mut roster)).await;
+            if in_time.is_err() {
+                tracing::warn!(
+                    "Slack says too slowly who belongs where: some of its people may not decide now"
+                );
             }
-            roster.members.insert(name.clone(), members);
         }
         roster
+    }
+
+    async fn add_slacks(&self, slack: &Slack, groups: &[GroupName], now: Timestamp, roster: &mut Roster) {
+        let mut read = self.read.lock().await;
+        for name in groups {
+            let Some(group) = self.groups.get(name) else { continue };
+            let mut oldest = roster.at;
+            let members = in_slack(slack, group, &mut read, now, &mut oldest).await;
+            roster.at = oldest;
+            roster.members.entry(name.clone()).or_default().extend(members);
+        }
     }
 }
 
@@ -122,9 +138,8 @@ async fn usergroup_members(
             Some(found)
         }
         Err(error) => {
-            tracing::warn!(usergroup, %error, "a user group cannot be read: nobody of it may decide until it can");
-            read.usergroups.remove(usergroup);
-            None
+            tracing::warn!(usergroup, %error, "a user group cannot be read: nobody of it may decide once what is known is old");
+            read.usergroups.get(usergroup).filter(|(at, _)| is_young(*at, now, ROSTER_AGE_MAX)).cloned()
         }
     }
 }
@@ -146,9 +161,9 @@ async fn is_full_member(
             full.then_some(now)
         }
         Err(error) => {
-            tracing::warn!(user, %error, "who somebody is in Slack cannot be read: they may not decide until it can");
-            read.full_members.remove(user);
-            None
+            tracing::warn!(user, %error, "who somebody is in Slack cannot be read: they may not decide once what is known is old");
+            let known = read.full_members.get(user).filter(|(at, _)| is_young(*at, now, ROSTER_AGE_MAX));
+            known.and_then(|(at, full)| full.then_some(*at))
         }
     }
 }

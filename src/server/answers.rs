@@ -89,7 +89,7 @@ fn asked_back(reader: &Reader, said: &Saying) -> Result<Shown, ReadError> {
             .map_or_else(|why| (vec![why], Vec::new()), |(lines, says)| (lines, confirm(says))));
     }
     let line = match said {
-        Saying::Rollback { service, to, reason } => {
+        Saying::Rollback { service, to, reason, .. } => {
             let Some(dossier) = reader.dossier(service)? else {
                 return Ok((vec![format!("nothing is known of {service} yet")], Vec::new()));
             };
@@ -101,7 +101,7 @@ fn asked_back(reader: &Reader, said: &Saying) -> Result<Shown, ReadError> {
             let to = to.as_ref().map_or("the last good release".to_owned(), |id| called(&dossier, id));
             format!("Roll {service} back from {from} to {to}, because: {reason}")
         }
-        Saying::Rollforward { service, reason } => {
+        Saying::Rollforward { service, reason, .. } => {
             format!("Put out again on {service} what was rolled back last, because: {reason}")
         }
         Saying::Freeze { service, length: long, reason } => {
@@ -128,7 +128,17 @@ fn asked_back(reader: &Reader, said: &Saying) -> Result<Shown, ReadError> {
         | Saying::Exonerate(_)
         | Saying::Settle(..) => said.to_string(),
     };
-    Ok((vec![line], confirm(said.clone())))
+    Ok((vec![line], confirm(bound(said.clone(), reader)?)))
+}
+
+/// What would take something back counts as long as what serves now serves.
+fn bound(mut said: Saying, reader: &Reader) -> Result<Saying, ReadError> {
+    if let Saying::Rollback { service, serving, .. } | Saying::Rollforward { service, serving, .. } =
+        &mut said
+    {
+        *serving = reader.dossier(service)?.and_then(|dossier| dossier.ledger.current);
+    }
+    Ok(said)
 }
 
 /// What a saying means for this case as it is; a vote is bound to the plan that is shown.

@@ -72,8 +72,6 @@ pub(super) struct Handout {
     voice: Voice,
     lanes: Arc<Lanes>,
     rollcall: Arc<Rollcall>,
-    /// When this process began: what was said before may have been said by another.
-    since: Timestamp,
     /// The providers by name. One whose settings stay lives through a reload: it knows what is being worked on.
     providers: BTreeMap<String, (config::ProviderSettings, Arc<Provider>)>,
     /// One for all directories: it knows which root is being worked on.
@@ -95,7 +93,6 @@ impl Handout {
             voice,
             lanes: Arc::default(),
             rollcall: Arc::new(Rollcall::new(BTreeMap::new(), None)),
-            since: taken_at,
             providers,
             directory,
         };
@@ -115,7 +112,7 @@ impl Handout {
             channel: settings.channel.clone(),
             channels: channels.collect(),
         });
-        self.voice.slack = wanted.map(|settings| Arc::new(Slack::new(settings, self.since)));
+        self.voice.slack = wanted.map(|settings| Arc::new(Slack::new(settings, Clock.now())));
         let groups = self.settings.groups.iter().map(|(name, group)| {
             let group = rollcall::Group {
                 principals: group.principals.clone(),

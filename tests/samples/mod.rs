@@ -480,6 +480,7 @@ pub(crate) fn requests() -> Vec<Request> {
             Ask { authority: Authority::Groups, groups: [].into(), ..ask(Wish::Cancel(case())) },
         )),
         place: Some("https://acme.slack.com/archives/C1/p1772442845003900".into()),
+        serving: Some("v2".into()),
         answer: Some("https://hooks.slack.com/actions/T1/1/x".into()),
     });
     requests

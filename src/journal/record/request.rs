@@ -42,6 +42,7 @@ enum RequestV1 {
     Spoken {
         request: Box<Request>,
         place: Option<Place>,
+        serving: Option<ReleaseId>,
         answer: Option<AnswerUrl>,
     },
 }

@@ -12,7 +12,7 @@ use crate::case::obeyed::is_obeyed;
 use crate::case::words::Note;
 
 /// The longest line; more of it is in the API.
-const LINE_MAX: usize = 600;
+const LINE_MAX: usize = 400;
 /// The most lines of one message: with [`LINE_MAX`] well below the 13,000 characters that a message may hold.
 const LINES_MAX: usize = 14;
 /// A notification's text; longer ones are cut by phones anyway.
@@ -76,7 +76,7 @@ pub fn note(note: &Note) -> SlackMessageContent {
 /// A few lines for one reader, or for the channel, with something to press below them.
 pub fn answer(lines: &[String], people: &BTreeSet<PersonId>, buttons: &[Button]) -> SlackMessageContent {
     let mut parts = Vec::new();
-    for (nth, line) in lines.iter().take(3 * LINES_MAX).enumerate() {
+    for (nth, line) in lines.iter().take(2 * LINES_MAX).enumerate() {
         if nth > 0 {
             parts.push(plain("\n"));
         }
@@ -109,7 +109,7 @@ fn button(button: &Button) -> SlackBlockButtonElement {
     };
     let Some(ask) = &button.confirm else { return element };
     let text = |text: &str| SlackBlockPlainText::from(text);
-    let ask: String = ask.chars().take(CONFIRM_MAX).collect();
+    let ask: String = cut(ask).chars().take(CONFIRM_MAX).collect();
     element.with_confirm(SlackBlockConfirmItem::new(
         text(&format!("{label}?")).into(),
         text(&ask).into(),
