@@ -268,11 +268,7 @@ impl Scribe<'_> {
 
     /// How many votes the plan itself asks for: two over an irreversible release, none extra otherwise.
     pub(super) fn barrier(&self, plan: &Plan) -> u32 {
-        let irreversible = plan
-            .undone
-            .iter()
-            .any(|undone| undone.marks.rollback == Some(super::release::RollbackMark::Irreversible));
-        if irreversible && self.view.settings.migrations != Migrations::None { 2 } else { 0 }
+        if self.view.settings.migrations == Migrations::None { 0 } else { plan.votes_at_least() }
     }
 
     /// A vote is heard; whether its giver may is read next.

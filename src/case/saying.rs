@@ -231,25 +231,10 @@ impl Saying {
 
     /// What served when it was shown, where that is part of what is said.
     pub fn serving(&self) -> Option<&ReleaseId> {
-        match self {
-            Saying::Rollback { serving, .. } | Saying::Rollforward { serving, .. } => serving.as_ref(),
-            Saying::Help
-            | Saying::Status(_)
-            | Saying::Why(_)
-            | Saying::Deployments(_)
-            | Saying::Approve { .. }
-            | Saying::Deny { .. }
-            | Saying::Cancel(_)
-            | Saying::Snooze(_)
-            | Saying::Exonerate(_)
-            | Saying::Settle(..)
-            | Saying::Freeze { .. }
-            | Saying::Unfreeze(_)
-            | Saying::Pause { .. }
-            | Saying::Resume
-            | Saying::Mark { .. }
-            | Saying::Unlock { .. } => None,
+        if let Saying::Rollback { serving, .. } | Saying::Rollforward { serving, .. } = self {
+            return serving.as_ref();
         }
+        None
     }
 
     /// The case that it is about.

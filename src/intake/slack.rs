@@ -195,17 +195,16 @@ async fn proven(intake: &Intake, request: HttpRequest) -> Result<(Arc<Chat>, Pro
     let (head, body) = request.into_parts();
     slack_head(&head.headers, (intake.clock)())
         .map_err(|problem| intake.refuse(&SourceName::new("slack"), problem))?;
-    let (length, body) = read_form(intake, &head.headers, body).await?;
-    debug_assert_eq!(length, body.len());
+    let body = read_form(intake, &head.headers, body).await?;
     let proof = slack_signature(&head.headers, &body, &chat.signing_secrets, (intake.clock)());
     let proof = proof.map_err(|problem| intake.refuse(&SourceName::new("slack"), problem))?;
     Ok((chat, proof.over(body)))
 }
 
-async fn read_form(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<(usize, Bytes), Problem> {
+async fn read_form(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let length = admit(headers, "application/x-www-form-urlencoded", BODY_MAX)?;
     let _room = Arc::clone(&intake.room).try_acquire_many_owned(length).map_err(|_| Problem::Overloaded)?;
-    Ok((length as usize, collect(body, length as usize).await?))
+    collect(body, length as usize).await
 }
 
 /// A text for the eyes of whoever asked.

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::case::id::{NoteNo, Place};
+use crate::case::obeyed::is_obeyed;
 use crate::case::words::Note;
 
 /// The longest line; a longer one would hide what stands around it.
@@ -112,13 +113,6 @@ fn harmless(text: &str) -> String {
         if is_obeyed(c) { safe.extend(c.escape_unicode()) } else { safe.push(c) }
     }
     safe
-}
-
-/// Control characters, line ends of Unicode, and what turns the direction of text around.
-fn is_obeyed(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
