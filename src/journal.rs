@@ -5,7 +5,6 @@
 
 pub mod audit;
 mod commit;
-pub mod export;
 mod gate;
 pub mod inbox;
 mod keeper;
