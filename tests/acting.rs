@@ -3,9 +3,8 @@
 
 mod binary;
 
-use binary::{Program, furnish, head};
+use binary::{Program, furnish, head, lay_releases, now};
 use serde_json::{Value, json};
-use snapback::case::id::{Duration, Timestamp};
 
 const SERVICE: &str = "checkout@production";
 /// Of the group that decides.
@@ -24,32 +23,15 @@ fn begin(rules: &str) -> Program {
     for token in [ALICE, OSCAR, VERA, ADA].into_iter().flatten() {
         std::fs::write(folder.path().join(token), token).expect("a token");
     }
-    for release in ["40", "41", "42"] {
-        std::fs::create_dir_all(root.join("releases").join(release)).expect("a release");
-    }
-    let line = |release: &str, ago: i64| {
-        let at = now() - Duration::from_secs(ago);
-        format!("{{\"release\":\"{release}\",\"at\":\"{at}\",\"by\":\"sam\"}}\n")
-    };
-    let log = [line("40", 9000), line("41", 7200), line("42", 120)].concat();
-    std::fs::write(root.join("deployments.jsonl"), log).expect("the log");
-    std::os::unix::fs::symlink("releases/42", root.join("current")).expect("a link");
+    lay_releases(&root);
     let mut program = Program::over(folder);
     program.reads_with = VERA.map(str::to_owned);
-    program.wait("the folder to be read", "/v1/services/checkout@production", |service| {
-        service["current"] == "42"
-    });
+    program.wait_for_releases();
     program
 }
 
-#[expect(clippy::disallowed_methods, reason = "the real program lives in real time")]
-fn now() -> Timestamp {
-    Timestamp::now()
-}
-
 fn serving(program: &Program) -> String {
-    let link = std::fs::read_link(program.path("srv/current")).expect("a link");
-    link.file_name().expect("a release").to_string_lossy().into_owned()
+    binary::serving(&program.path("srv"))
 }
 
 /// What was put out, by the folder's own log.

@@ -6,10 +6,10 @@ mod slack;
 
 use std::sync::Arc;
 
-use binary::{Program, furnish, head};
+use binary::{Program, furnish, head, lay_releases, now};
 use serde_json::{Value, json};
 use slack::{Answered, DEPLOYS, Fault, Kind, Message, Reach, Workspace};
-use snapback::case::id::{Duration, Timestamp};
+use snapback::case::id::Duration;
 
 const ANA: &str = "U0001ANA";
 const BEN: &str = "U0002BEN";
@@ -23,6 +23,9 @@ const BOB: &str = "U0005BOT";
 const LEA: &str = "U0006LEA";
 /// Somebody of another company in a shared channel.
 const SAM: &str = "U0007SAM";
+
+/// What is not taken yet after a restart is said again so often at most: each time it is answered first.
+const SAID_AGAIN_MAX: usize = 100;
 
 struct Stage {
     slack: Arc<Workspace>,
@@ -61,29 +64,15 @@ fn over(slack: &Arc<Workspace>, rules: &str, more: &str) -> Program {
         .replace("CHANNEL", DEPLOYS);
     let approvals = if more.contains("[approvals.default]") { "" } else { APPROVALS };
     furnish(folder.path(), &format!("{}{settings}{approvals}{more}", head("live")), rules);
+    std::fs::write(folder.path().join("token-of-alice"), "token-of-alice").expect("a token");
     std::fs::write(folder.path().join("bot-token"), slack.token()).expect("a token");
     std::fs::write(folder.path().join("signing-secret"), slack.signing_secret()).expect("a secret");
-    for release in ["40", "41", "42", "43"] {
-        std::fs::create_dir_all(root.join("releases").join(release)).expect("a release");
-    }
-    let line = |release: &str, ago: i64| {
-        let at = now() - Duration::from_secs(ago);
-        format!("{{\"release\":\"{release}\",\"at\":\"{at}\",\"by\":\"sam\"}}\n")
-    };
-    let log = [line("40", 9000), line("41", 7200), line("42", 120)].concat();
-    std::fs::write(root.join("deployments.jsonl"), log).expect("the log");
-    std::os::unix::fs::symlink("releases/42", root.join("current")).expect("a link");
-    let program = Program::over(folder);
-    program.wait("the folder to be read", "/v1/services/checkout@production", |service| {
-        service["current"] == "42"
-    });
+    lay_releases(&root);
+    let mut program = Program::over(folder);
+    program.reads_with = more.contains("[tokens.").then(|| "token-of-alice".to_owned());
+    program.wait_for_releases();
     slack.deliver_to(program.listen());
     program
-}
-
-#[expect(clippy::disallowed_methods, reason = "the real program lives in real time")]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 impl Drop for Stage {
@@ -105,8 +94,7 @@ impl Drop for Stage {
 
 impl Stage {
     fn serving(&self) -> String {
-        let link = std::fs::read_link(self.program.path("srv/current")).expect("a link");
-        link.file_name().expect("a release").to_string_lossy().into_owned()
+        binary::serving(&self.program.path("srv"))
     }
 
     /// Kim puts 43 out.
@@ -429,8 +417,9 @@ fn a_click_that_is_forged_old_replayed_or_foreign_does_nothing() {
     let root = stage.asked("Roll back");
     let click = || stage.slack.clicking(&root, "roll_back", ANA);
     let send = |knock: slack::Knock| stage.slack.block_on(knock.send());
+    // One from the future comes of age on its way: it has half a minute to arrive.
     for knock in
-        [click().forged(), click().unsigned(), click().tampered(), click().aged(301), click().aged(-301)]
+        [click().forged(), click().unsigned(), click().tampered(), click().aged(301), click().aged(-330)]
     {
         assert_eq!(send(knock).status, 401);
     }
@@ -543,6 +532,91 @@ fn what_an_alert_says_is_shown_and_never_obeyed() {
     );
 }
 
+/// Whoever decides by token needs no Slack, also where it neither answers nor refuses.
+#[test]
+fn a_chat_that_hangs_keeps_no_vote_by_token_waiting() {
+    let slack = Workspace::open();
+    slack.person(ANA, Kind::Member);
+    slack.group("S0001SRE", "sre", &[ANA]);
+    for method in ["auth.test", "usergroups.users.list", "users.info", "chat.postMessage"] {
+        slack.fault(method, 1000, &Fault::HangsBefore);
+    }
+    let many = r#"
+[groups.many]
+slack_users = ["U1001", "U1002", "U1003", "U1004", "U1005", "U1006", "U1007", "U1008"]
+
+[approvals.default]
+from = ["sre", "many"]
+"#;
+    let program = over(&slack, ASKS, &format!("{ALICE}{many}"));
+    let stage = Stage { slack, program };
+    stage.fires();
+    let cases = stage
+        .program
+        .wait("the question", "/v1/cases", |cases| cases["cases"][0]["phase"] == "awaiting_approval");
+    let id = cases["cases"][0]["id"].as_str().expect("a case").to_owned();
+    let (ended, said) = stage.program.run(Some("token-of-alice"), &["cases", "approve", &id, "--yes"]);
+    assert_eq!(ended, Some(0), "{said}");
+    stage.program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "41");
+}
+
+/// What cannot be said by the old settings is said by the new ones, without a new start.
+#[test]
+fn a_reload_reaches_what_is_being_said() {
+    let slack = Workspace::open();
+    slack.person(ANA, Kind::Member);
+    slack.group("S0001SRE", "sre", &[ANA]);
+    let program = over(&slack, ASKS, "");
+    let stage = Stage { slack, program };
+    let right = std::fs::read_to_string(stage.program.path("snapback.toml")).expect("the configuration");
+    stage.program.rewrite(&right.replace(DEPLOYS, "C0404GONE"));
+    stage.program.wait_for_line(&["the configuration was read again"]);
+    stage.fires();
+    stage.program.wait_for_line(&["a note is not in Slack yet", "channel_not_found"]);
+    stage.program.rewrite(&right);
+    stage.asked("Roll back");
+    assert_eq!(stage.slack.roots().len(), 1, "{}", stage.slack.transcript());
+}
+
+/// The same bytes are the same request, over a new start too: whoever recorded them does nothing with them.
+#[test]
+fn a_click_that_is_replayed_after_a_restart_does_nothing() {
+    let mut stage = begin(ASKS, "");
+    let confirm = |stage: &Stage, text: &str| {
+        stage.types(ANA, text);
+        let asked = stage.slack.whispers_to(ANA).pop().expect("asked back");
+        let sealed = stage.slack.clicking_whisper(&asked, "confirm").seal();
+        assert_eq!(stage.slack.block_on(sealed.send()).status, 200);
+        sealed
+    };
+    let frozen = |service: &Value| service["freeze"].is_object();
+    let freeze = confirm(&stage, "freeze checkout 1h -- a sale");
+    stage.program.wait("the freeze", "/v1/services/checkout@production", frozen);
+    confirm(&stage, "unfreeze checkout");
+    stage.program.wait("its end", "/v1/services/checkout@production", |service| !frozen(service));
+    stage.program.kill();
+    stage.program.start_again();
+    stage.slack.deliver_to(stage.program.listen());
+    stage.program.wait_for_releases();
+    // Until it is read again who she is, she is told so. Then what she says is taken, and so would be whatever is said in her
+    // name.
+    let paused = (0..SAID_AGAIN_MAX).any(|_| {
+        confirm(&stage, "pause -- a storm");
+        let whisper = stage.slack.whispers_to(ANA).pop().expect("asked back");
+        let is_answer = |whisper: &slack::Whisper, ts: &str| whisper.ts == ts && whisper.replaced > 0;
+        let answer = stage.slack.wait_for_whisper(ANA, "the answer", |now| is_answer(now, &whisper.ts));
+        stage.slack.block_on(answer).text.contains("done")
+            && stage.program.get("/v1/state").expect("it")["paused"] == true
+    });
+    assert!(paused, "she is not known again");
+    assert_eq!(stage.slack.block_on(freeze.send()).status, 200);
+    // Another request that is taken after it: whatever the replay did would show by now.
+    confirm(&stage, "resume");
+    stage.program.wait("its end", "/v1/state", |state| state["paused"] == false);
+    let service = stage.program.get("/v1/services/checkout@production").expect("the service");
+    assert!(!frozen(&service), "{service:#}");
+}
+
 #[test]
 fn authority_that_is_lost_between_vote_and_act_is_lost() {
     let stage = begin(ASKS, "\n[approvals.default]\nfrom = [\"sre\"]\nquorum = 2\n");
@@ -606,6 +680,14 @@ const COUNTS: &str = r#"[[rule]]
 name = "take it back"
 action = "rollback"
 countdown = "60s"
+"#;
+
+/// Somebody who decides by token.
+const ALICE: &str = r#"
+[tokens.alice]
+token = { file = "token-of-alice" }
+role = "operator"
+groups = ["sre"]
 "#;
 
 const APPROVALS: &str = r#"

@@ -20,7 +20,7 @@ use crate::case::turn::{Manner, Whisper};
 use crate::case::words::Note;
 use crate::outbound::Trouble;
 
-use client::{Client, Range};
+use client::{Client, Failed, Range};
 
 /// What we write beside each message, to find it again.
 const MARK: &str = "snapback_note";
@@ -131,8 +131,8 @@ impl Slack {
                 .with_unfurl_media(false)
         };
         let answer = match self.client.post(&request(content.clone())).await {
-            Err(Trouble::Refused(why)) if is_about_blocks(&why) => {
-                tracing::error!(why, "Slack refused how a message looks; it is said without");
+            Err(Failed::Said(code)) if is_about_blocks(&code) => {
+                tracing::error!(code, "Slack refused how a message looks; it is said without");
                 self.client.post(&request(blocks::bare(&content))).await?
             }
             answered => answered?,
@@ -198,20 +198,20 @@ impl Slack {
             |content| SlackApiChatUpdateRequest::new(channel.clone().into(), content, ts.clone().into());
         let content = blocks::face(face);
         let edited = match self.client.update(&request(content.clone())).await {
-            Err(Trouble::Refused(why)) if is_about_blocks(&why) => {
-                tracing::error!(why, "Slack refused how a message looks; it is said without");
+            Err(Failed::Said(code)) if is_about_blocks(&code) => {
+                tracing::error!(code, "Slack refused how a message looks; it is said without");
                 self.client.update(&request(blocks::bare(&content))).await
             }
             edited => edited,
         };
         match edited {
-            Err(Trouble::Refused(why))
-                if why.contains("message_not_found") || why.contains("cant_update_message") =>
+            Err(Failed::Said(code))
+                if matches!(code.as_str(), "message_not_found" | "cant_update_message") =>
             {
-                tracing::warn!(case.id = %face.case, why, "the first message of a thread is gone; its replies go on");
+                tracing::warn!(case.id = %face.case, code, "the first message of a thread is gone; its replies go on");
                 Ok(())
             }
-            edited => edited,
+            edited => Ok(edited?),
         }
     }
 
@@ -239,7 +239,7 @@ impl Slack {
             replace_original: whisper.manner == Manner::Replacing,
             thread_ts: thread,
         };
-        self.client.respond(whisper.to.as_str(), &body).await
+        Ok(self.client.respond(whisper.to.as_str(), &body).await?)
     }
 
     /// Answers go to Slack's own host and nowhere else (threat T70); with a workspace on this machine, to that.
@@ -306,12 +306,10 @@ impl Slack {
         let parameters = vec![("user", Some(user))];
         match self.client.get::<UserInfo>("read who somebody is in Slack", "users.info", &parameters).await {
             Ok(UserInfo { user }) => Ok(user.is_full_member(&workspace.team)),
-            Err(Trouble::Refused(why))
-                if why.contains("user_not_found") || why.contains("user_not_visible") =>
-            {
+            Err(Failed::Said(code)) if matches!(code.as_str(), "user_not_found" | "user_not_visible") => {
                 Ok(false)
             }
-            Err(trouble) => Err(trouble),
+            Err(failed) => Err(failed.into()),
         }
     }
 }
@@ -404,10 +402,8 @@ fn is_marked(metadata: &serde_json::Value, note: &Note) -> bool {
         && metadata["event_payload"]["note"].as_str() == Some(note.number.0.to_string().as_str())
 }
 
-fn is_about_blocks(why: &str) -> bool {
-    ["invalid_blocks", "msg_blocks_too_long", "msg_too_long", "invalid_blocks_format"]
-        .iter()
-        .any(|code| why.contains(code))
+fn is_about_blocks(code: &str) -> bool {
+    matches!(code, "invalid_blocks" | "msg_blocks_too_long" | "msg_too_long" | "invalid_blocks_format")
 }
 
 /// Whoever a sentence of ours begins with.

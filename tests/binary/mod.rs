@@ -202,6 +202,13 @@ impl Program {
         last
     }
 
+    /// Waits until the release directory of `lay_releases` was read.
+    pub(crate) fn wait_for_releases(&self) {
+        self.wait("the folder to be read", "/v1/services/checkout@production", |service| {
+            service["current"] == "42"
+        });
+    }
+
     /// Waits for the end of the newest case.
     pub(crate) fn wait_for_outcome(&self, outcome: &str) -> Value {
         let cases = self.wait(&format!("a case that is {outcome}"), "/v1/cases", |cases| {
@@ -252,6 +259,32 @@ target = {{ application = "checkout", deployment_group = "production" }}
 inherit_good = true
 "#
     )
+}
+
+/// A release directory: 40 and 41 served for hours, 42 serves since two minutes, and 43 is there to be put out.
+pub(crate) fn lay_releases(root: &Path) {
+    for release in ["40", "41", "42", "43"] {
+        std::fs::create_dir_all(root.join("releases").join(release)).expect("a release");
+    }
+    let line = |release: &str, ago: i64| {
+        let at = now() - jiff::SignedDuration::from_secs(ago);
+        format!("{{\"release\":\"{release}\",\"at\":\"{at}\",\"by\":\"sam\"}}\n")
+    };
+    let log = [line("40", 9000), line("41", 7200), line("42", 120)].concat();
+    std::fs::write(root.join("deployments.jsonl"), log).expect("the log");
+    std::os::unix::fs::symlink("releases/42", root.join("current")).expect("a link");
+}
+
+/// The release that a directory serves.
+pub(crate) fn serving(root: &Path) -> String {
+    let link = std::fs::read_link(root.join("current")).expect("a link");
+    link.file_name().expect("a release").to_string_lossy().into_owned()
+}
+
+/// The present: the real program lives in real time.
+#[expect(clippy::disallowed_methods, reason = "the real program lives in real time")]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Writes the configuration into a folder.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use snapback::case::id::{Duration, Timestamp};
 
-use crate::binary::{Program, furnish, head, wait_until};
+pub(crate) use crate::binary::now;
+use crate::binary::{Program, furnish, head, lay_releases, wait_until};
 
 /// What a person who may pause shows.
 pub(crate) const ADA: &str = "token-of-ada";
@@ -23,31 +23,15 @@ pub(crate) fn begin() -> Program {
         std::fs::write(folder.path().join(token), token).expect("a token");
     }
     let root = folder.path().join("srv");
-    for release in ["41", "42"] {
-        std::fs::create_dir_all(root.join("releases").join(release)).expect("a release");
-    }
-    let line = |release: &str, ago: i64| {
-        let at = now() - Duration::from_secs(ago);
-        format!("{{\"release\":\"{release}\",\"at\":\"{at}\",\"by\":\"sam\"}}\n")
-    };
-    std::fs::write(root.join("deployments.jsonl"), [line("41", 7200), line("42", 120)].concat())
-        .expect("the log");
-    std::os::unix::fs::symlink("releases/42", root.join("current")).expect("a link");
+    lay_releases(&root);
     let mut program = Program::over(folder);
     program.reads_with = Some(VERA.to_owned());
-    program.wait("the folder to be read", "/v1/services/checkout@production", |service| {
-        service["current"] == "42"
-    });
+    program.wait_for_releases();
     program
 }
 
 pub(crate) fn config() -> String {
     format!("{}{SETTINGS}", head("live"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the real program lives in real time")]
-pub(crate) fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 /// The labels of an alert about the service.

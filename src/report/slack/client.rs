@@ -28,6 +28,24 @@ pub(super) struct Client {
     token: SlackApiToken,
 }
 
+/// Why a call failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Slack will not, by this code of its own: some are answered in another way.
+    Said(String),
+    /// Anything else.
+    Trouble(Trouble),
+}
+
+impl From<Failed> for Trouble {
+    fn from(failed: Failed) -> Trouble {
+        match failed {
+            Failed::Said(code) => Trouble::Refused(format!("Slack says {code}{}", remedy(&code))),
+            Failed::Trouble(trouble) => trouble,
+        }
+    }
+}
+
 /// A message as a search finds it.
 #[derive(Debug, Deserialize)]
 pub(super) struct FoundMessage {
@@ -66,7 +84,7 @@ impl Client {
     }
 
     /// Whose token this is.
-    pub(super) async fn auth_test(&self) -> Result<SlackApiAuthTestResponse, Trouble> {
+    pub(super) async fn auth_test(&self) -> Result<SlackApiAuthTestResponse, Failed> {
         call("ask Slack whose token this is", self.session().auth_test()).await
     }
 
@@ -74,17 +92,17 @@ impl Client {
     pub(super) async fn post(
         &self,
         request: &SlackApiChatPostMessageRequest,
-    ) -> Result<SlackApiChatPostMessageResponse, Trouble> {
+    ) -> Result<SlackApiChatPostMessageResponse, Failed> {
         call("post to Slack", self.session().chat_post_message(request)).await
     }
 
     /// Edits a message.
-    pub(super) async fn update(&self, request: &SlackApiChatUpdateRequest) -> Result<(), Trouble> {
+    pub(super) async fn update(&self, request: &SlackApiChatUpdateRequest) -> Result<(), Failed> {
         call("edit a message in Slack", self.session().chat_update(request)).await.map(|_| ())
     }
 
     /// Deletes a message of ours.
-    pub(super) async fn delete(&self, request: &SlackApiChatDeleteRequest) -> Result<(), Trouble> {
+    pub(super) async fn delete(&self, request: &SlackApiChatDeleteRequest) -> Result<(), Failed> {
         call("delete a message in Slack", self.session().chat_delete(request)).await.map(|_| ())
     }
 
@@ -94,7 +112,7 @@ impl Client {
         &self,
         range: Range<'_>,
         cursor: Option<&str>,
-    ) -> Result<(Vec<FoundMessage>, Option<String>), Trouble> {
+    ) -> Result<(Vec<FoundMessage>, Option<String>), Failed> {
         let method = if range.thread.is_some() { "conversations.replies" } else { "conversations.history" };
         let parameters = vec![
             ("channel", Some(range.channel)),
@@ -116,7 +134,7 @@ impl Client {
         doing: &str,
         method: &str,
         parameters: &Vec<(&str, Option<&str>)>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, Failed> {
         call(doing, self.session().http_session_api.http_get(method, parameters, None)).await
     }
 
@@ -125,8 +143,9 @@ impl Client {
         &self,
         url: &str,
         body: &T,
-    ) -> Result<(), Trouble> {
-        let url = url.parse().map_err(|_| Trouble::Refused("the address to answer at is none".into()))?;
+    ) -> Result<(), Failed> {
+        let none = || Failed::Trouble(Trouble::Refused("the address to answer at is none".into()));
+        let url = url.parse().map_err(|_| none())?;
         let session = self.session();
         let sent = session.http_session_api.http_post_uri::<T, serde_json::Value>(url, body, None);
         call("answer in Slack", sent).await.map(|_| ())
@@ -155,21 +174,21 @@ fn connector(api_url: &str) -> HttpsConnector<HttpConnector> {
 }
 
 /// One call, under its deadline.
-async fn call<T>(doing: &str, sent: impl Future<Output = Result<T, SlackClientError>>) -> Result<T, Trouble> {
+async fn call<T>(doing: &str, sent: impl Future<Output = Result<T, SlackClientError>>) -> Result<T, Failed> {
     match timeout(WITHIN, sent).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(trouble(doing, error)),
+        Ok(Err(error)) => Err(failed(doing, error)),
         Err(_) => {
             let within = crate::case::id::Duration::try_from(WITHIN).unwrap_or_default();
-            Err(CallError::Deadline { doing: doing.to_owned(), within }.into())
+            Err(Failed::Trouble(CallError::Deadline { doing: doing.to_owned(), within }.into()))
         }
     }
 }
 
 /// What follows from a failure (error codes: signals §10.5). Bodies are left out: they may hold what was said.
-fn trouble(doing: &str, error: SlackClientError) -> Trouble {
+fn failed(doing: &str, error: SlackClientError) -> Failed {
     let unclear = |said: String| CallError::Answer { doing: doing.to_owned(), said }.into();
-    match error {
+    Failed::Trouble(match error {
         SlackClientError::RateLimitError(limit) => Trouble::Busy {
             why: "Slack asks to wait".into(),
             after: limit.retry_after.and_then(|after| after.min(AFTER_MAX).try_into().ok()),
@@ -179,7 +198,7 @@ fn trouble(doing: &str, error: SlackClientError) -> Trouble {
                 Trouble::Busy { why: format!("Slack says {}", error.code), after: None }
             }
             "internal_error" | "fatal_error" | "request_timeout" => unclear(error.code),
-            code => Trouble::Refused(format!("Slack says {code}{}", remedy(code))),
+            _ => return Failed::Said(error.code),
         },
         SlackClientError::HttpError(error) if error.status_code.is_client_error() => {
             Trouble::Refused(format!("Slack answers {}", error.status_code))
@@ -199,7 +218,7 @@ fn trouble(doing: &str, error: SlackClientError) -> Trouble {
         SlackClientError::EndOfStream(_)
         | SlackClientError::SystemError(_)
         | SlackClientError::SocketModeProtocolError(_) => unclear("the connection broke".into()),
-    }
+    })
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
