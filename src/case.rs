@@ -40,6 +40,8 @@ pub mod explain;
 pub mod live;
 pub mod next;
 pub mod obeyed;
+pub mod origin;
+pub mod pager;
 pub mod phase;
 pub mod readiness;
 pub mod scribe;

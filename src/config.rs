@@ -12,6 +12,7 @@ mod fault;
 mod guards;
 mod later;
 mod listener;
+mod pages;
 mod people;
 mod providers;
 mod quote;
@@ -32,6 +33,7 @@ mod watch;
 pub use crate::case::length::{LengthFault, parse as length};
 pub use fault::{Fault, Severity, SourceText};
 pub use listener::{Listener, ListenerUnknown, listener};
+pub use pages::{PageKind, PageSettings};
 pub use people::GroupSettings;
 pub use providers::{CodeDeploySettings, CodeDeploySite, DirectorySite, ProviderSettings, SiteSettings};
 pub use render::{Style, json, render};
@@ -53,6 +55,7 @@ use toml::de::DeTable;
 use crate::case::digest::Canon;
 use crate::case::id::{Digest, GroupName, ServiceId};
 use crate::case::map::Equivalents;
+use crate::case::pager::Pagers;
 use crate::case::rules::RuleTable;
 use crate::case::settings::{Mode, SharedSettings};
 use fault::Findings;
@@ -80,6 +83,8 @@ pub struct Settings {
     pub groups: BTreeMap<GroupName, GroupSettings>,
     /// Where cases are told beside the log.
     pub slack: Option<SlackSettings>,
+    /// Who wakes people.
+    pub pages: Vec<PageSettings>,
     /// The rule table.
     pub rules: Arc<RuleTable>,
     /// The text of all rule files, kept beside the decisions that name it.
@@ -343,24 +348,20 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let services = services::services(&drafts, &names);
     let ids: Vec<ServiceId> = drafts.iter().map(|draft| draft.id.clone()).collect();
     let sources = sources::sources(root, mode, &ids);
-    later::pages(root);
+    let tiers = drafts.iter().filter_map(services::Draft::tier).collect();
+    let pages = pages::pages(root, &tiers);
     later::feeds(root);
     later::probes(root);
     later::plans(root);
     later::evidence(root);
 
-    let names = rules::RuleNames {
-        services: &ids,
-        tiers: drafts.iter().filter_map(services::Draft::tier).collect(),
-        approvals: &approvals,
-        verify: &verify,
-        times: &times,
-    };
-    let pages: Vec<Page<'_>> = rule_files.iter().map(|file| surroundings.page(file)).collect();
-    let documents: Vec<_> = rule_files.iter().zip(&pages).map(|(file, page)| file.parse(*page)).collect();
+    let names =
+        rules::RuleNames { services: &ids, tiers, approvals: &approvals, verify: &verify, times: &times };
+    let files: Vec<Page<'_>> = rule_files.iter().map(|file| surroundings.page(file)).collect();
+    let documents: Vec<_> = rule_files.iter().zip(&files).map(|(file, page)| file.parse(*page)).collect();
     let mut rows = Vec::new();
     let mut whole = true;
-    for (page, document) in pages.iter().zip(&documents) {
+    for (page, document) in files.iter().zip(&documents) {
         let Some(document) = document else {
             whole = false;
             continue;
@@ -387,7 +388,8 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
         labels,
         groups,
         slack,
-        shared: SharedSettings { guards, approvals, verify },
+        shared: SharedSettings { guards, approvals, verify, pagers: pagers(&pages) },
+        pages,
         sources,
         providers: providers
             .into_iter()
@@ -396,4 +398,8 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
         services,
         digest: Digest::new(""),
     }
+}
+
+fn pagers(pages: &[PageSettings]) -> Pagers {
+    pages.iter().map(|page| (page.name.clone(), page.pager.clone())).collect()
 }

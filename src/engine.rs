@@ -163,9 +163,9 @@ impl Engine {
     }
 
     fn reload(&mut self, reload: Reload) {
-        // What is said and asked in the chat goes on by the new settings: the old ones may be what was wrong.
+        // What is said to people, and asked about them, goes on by the new settings: the old ones may be what was wrong.
         let by_the_old: Vec<Command> =
-            self.running.keys().filter(|command| command.is_of_the_chat()).cloned().collect();
+            self.running.keys().filter(|command| command.is_to_people()).cloned().collect();
         for command in &by_the_old {
             if let Some(errand) = self.running.remove(command) {
                 errand.abort();
@@ -352,7 +352,8 @@ fn panicked(command: Command, error: &tokio::task::JoinError) -> Arrival {
         | Command::Find(..)
         | Command::Watch(..)
         | Command::Say(..)
-        | Command::Show(_) => {
+        | Command::Show(_)
+        | Command::Page(..) => {
             Arrival::Ended(command, Box::new(Ending::Unclear("the errand panicked".into())))
         }
     }

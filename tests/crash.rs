@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crash_world::{AUTOMATIC, Asking, Run, Scenario, refused_picture, run};
 use snapback::case::command::Command;
 use snapback::case::id::{Duration, Timestamp};
+use snapback::case::pager::Cause;
 use snapback::case::phase::Outcome;
 use snapback::case::step::Class;
 
@@ -64,7 +65,7 @@ fn play_with_stops(scenario: &Scenario) -> Played {
         played.runs += 1;
         // The points go on counting through the restart: every one of the second life.
         for second in first + 1..once.visited.len() {
-            // How a first message looks leads to nothing: its points are stopped at alone, and not in pairs.
+            // How a first message looks, and what a pager hears, leads to nothing: stopped at alone, not in pairs.
             if is_a_look(calm.visited[first]) || is_a_look(once.visited[second]) {
                 continue;
             }
@@ -77,7 +78,7 @@ fn play_with_stops(scenario: &Scenario) -> Played {
 }
 
 fn is_a_look(point: &str) -> bool {
-    matches!(point, "show" | "shown")
+    matches!(point, "show" | "shown" | "page" | "paged")
 }
 
 fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {
@@ -87,6 +88,8 @@ fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {
     // Two stops between an intent and its call spend both attempts of class B: then a person is asked, and the
     // step was not done. Any other ending is the same as without a stop.
     if run.needs_human {
+        assert!(run.woken.values().all(|cause| *cause == Cause::NeedsHuman), "{:?}: {}", run.woken, told());
+        assert!(!run.woken.is_empty(), "nobody was woken: {}", told());
         assert!(scenario.class == Class::B && stops.len() == 2, "a person is needed: {}", told());
         assert!(run.effects.len() <= 1 && run.requests < scenario.steps, "{}", told());
         return;
@@ -101,6 +104,9 @@ fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {
         "the thread shows another end: {}",
         told()
     );
+    assert!(run.woken.is_empty(), "nobody is needed any more, and {:?} is open: {}", run.woken, told());
+    let asks = scenario.asking == Asking::People;
+    assert_eq!(run.pages > 0, asks, "{} pages: {}", run.pages, told());
     assert!(run.roots <= 1 + stops.len(), "the thread was opened {} times: {}", run.roots, told());
 }
 

@@ -6,6 +6,7 @@ use super::dossier::{
 use super::event::{Event, Stamped};
 use super::id::{NoteNo, ReleaseId, StepNo, Timestamp};
 use super::ledger::{Grade, News, Page};
+use super::pager::Paging;
 use super::phase::{Outcome, Phase};
 use super::release::Release;
 use super::signal::{Episode, EpisodeKey, EpisodeStanding};
@@ -86,6 +87,7 @@ impl Dossier {
             said: NoteNo(0),
             thread: None,
             shown: None,
+            paged: Default::default(),
             events: vec![stamped.clone()],
         };
         self.join(&mut case, signals);
@@ -154,6 +156,20 @@ impl Dossier {
             Event::Unfrozen { .. } => self.freeze = None,
             Event::Said { case, note, place } => self.say(case, *note, place),
             Event::Shown { case, face } => self.show(case, face),
+            Event::PageDue { case, pager, cause } => {
+                if let Some(case) = self.case_mut(case) {
+                    case.paged.insert(pager.clone(), Paging::due(*cause));
+                }
+            }
+            Event::Paged { case, pager, cause } | Event::NotPaged { case, pager, cause, .. } => {
+                if let Some(case) = self.case_mut(case) {
+                    case.paged.insert(pager.clone(), Paging::told(*cause));
+                    // People read in the thread who was woken, and why.
+                    if case.events.len() < EVENTS_MAX {
+                        case.events.push(stamped.clone());
+                    }
+                }
+            }
             Event::Told { case } => self.telling.retain(|told| told.id != *case),
             _ => {}
         }

@@ -3,8 +3,9 @@
 
 use super::command::{Command, Ending, Progress};
 use super::event::Event;
-use super::id::{CaseId, Digest, Duration, NoteNo, Place, ReleaseId, StepNo};
+use super::id::{CaseId, Digest, Duration, NoteNo, PagerName, Place, ReleaseId, StepNo};
 use super::ledger::Grade;
+use super::pager::{Cause, Paging};
 use super::phase::{CountdownClock, Phase};
 use super::scribe::Scribe;
 use super::settings::VerifyPolicy;
@@ -193,6 +194,21 @@ impl Scribe<'_> {
     pub(super) fn shown(&mut self, case: &CaseId, face: &Digest) {
         if self.dossier.case(case).is_some() {
             self.write(Event::Shown { case: case.clone(), face: face.clone() });
+        }
+    }
+
+    /// A pager took what it was told, or never will. Anything else is tried again.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no other ending says what became of a page")]
+    pub(super) fn paged(&mut self, case: &CaseId, pager: &PagerName, cause: Option<Cause>, ending: &Ending) {
+        let known = self.dossier.case(case).and_then(|case| case.paged.get(pager));
+        if known != Some(&Paging::due(cause)) {
+            return;
+        }
+        let (case, pager) = (case.clone(), pager.clone());
+        match ending {
+            Ending::Paged => self.write(Event::Paged { case, pager, cause }),
+            Ending::Refused(why) => self.write(Event::NotPaged { case, pager, cause, why: why.clone() }),
+            _ => {}
         }
     }
 

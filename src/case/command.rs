@@ -7,9 +7,10 @@ use super::approval::{PersonVote, Roster};
 use super::deployment::{Deployment, Picture};
 use super::event::Settlement;
 use super::id::{
-    AnswerUrl, CaseId, Digest, Duration, GroupName, Handle, NoteNo, PersonId, Place, ReleaseId, ServiceId,
-    StepNo, Timestamp,
+    AnswerUrl, CaseId, Digest, Duration, GroupName, Handle, NoteNo, PagerName, PersonId, Place, ReleaseId,
+    ServiceId, StepNo, Timestamp,
 };
+use super::pager::{About, Cause};
 use super::plan::{Choice, Proposal};
 use super::signal::Signal;
 
@@ -32,6 +33,8 @@ pub enum Command {
     Say(CaseId, NoteNo),
     /// Let the first message of the case's thread show how it stands.
     Show(CaseId),
+    /// Tell this pager why somebody is needed; `None`: that nobody is any more.
+    Page(About, PagerName, Option<Cause>),
 }
 
 impl Command {
@@ -46,13 +49,14 @@ impl Command {
             Command::Watch(..) => "watch",
             Command::Say(..) => "say",
             Command::Show(_) => "show",
+            Command::Page(..) => "page",
         }
     }
 
     /// Whether it speaks to people, or asks who they are; nothing is lost when it is cut.
-    pub fn is_of_the_chat(&self) -> bool {
+    pub fn is_to_people(&self) -> bool {
         match self {
-            Command::Say(..) | Command::Show(_) | Command::RollCall(..) => true,
+            Command::Say(..) | Command::Show(_) | Command::RollCall(..) | Command::Page(..) => true,
             Command::Describe(_)
             | Command::Propose(_)
             | Command::Begin(..)
@@ -62,8 +66,8 @@ impl Command {
     }
 
     /// Every crash point's name.
-    pub const CRASH_POINTS: [&'static str; 8] =
-        ["describe", "propose", "roll_call", "begin", "find", "watch", "say", "show"];
+    pub const CRASH_POINTS: [&'static str; 9] =
+        ["describe", "propose", "roll_call", "begin", "find", "watch", "say", "show", "page"];
 }
 
 /// What reaches a service.
@@ -90,7 +94,7 @@ pub enum Ending {
     Described(Box<Picture>),
     /// Propose: the acts.
     Proposed(Proposal),
-    /// Propose, or begin: the provider will not; why.
+    /// Propose, begin or page: the other side will not; why.
     Refused(String),
     /// Roll call: who is there.
     Roster(Roster),
@@ -117,6 +121,8 @@ pub enum Ending {
     },
     /// Show: this face is shown.
     Shown(Digest),
+    /// Page: the pager took it.
+    Paged,
 }
 
 /// What a provider says about work under way.

@@ -9,10 +9,12 @@ use super::deployment::{Deployment, Owner};
 use super::gate::Why;
 use super::habit::Habit;
 use super::id::{
-    Attempt, CaseId, DeploymentId, Digest, Handle, NoteNo, PersonId, Place, ReleaseId, SignalName, StepNo,
-    Timestamp,
+    Attempt, CaseId, DeploymentId, Digest, Handle, NoteNo, PagerName, PersonId, Place, ReleaseId, SignalName,
+    StepNo, Timestamp,
 };
 use super::ledger::Grade;
+pub use super::origin::{Direction, Origin};
+use super::pager::Cause;
 use super::phase::Outcome;
 use super::plan::{Choice, Plan};
 use super::release::Release;
@@ -342,6 +344,35 @@ pub enum Event {
         /// The face, by its digest.
         face: Digest,
     },
+    /// A pager has to be told something else about a case: on disk before it is sent.
+    PageDue {
+        /// The case; it may be closed.
+        case: CaseId,
+        /// Which pager.
+        pager: PagerName,
+        /// Why somebody is woken; `None`: nobody is needed any more.
+        cause: Option<Cause>,
+    },
+    /// The pager took it.
+    Paged {
+        /// The case; it may be closed.
+        case: CaseId,
+        /// Which pager.
+        pager: PagerName,
+        /// What it was told.
+        cause: Option<Cause>,
+    },
+    /// The pager will never take it.
+    NotPaged {
+        /// The case; it may be closed.
+        case: CaseId,
+        /// Which pager.
+        pager: PagerName,
+        /// What it was told.
+        cause: Option<Cause>,
+        /// Why not.
+        why: String,
+    },
     /// A closed case has nothing left to tell, and leaves the dossier.
     Told {
         /// Which.
@@ -402,6 +433,9 @@ impl Event {
             Event::Closed { .. } => "closed",
             Event::Said { .. } => "said",
             Event::Shown { .. } => "shown",
+            Event::PageDue { .. } => "page_due",
+            Event::Paged { .. } => "paged",
+            Event::NotPaged { .. } => "not_paged",
             Event::Told { .. } => "told",
         }
     }
@@ -416,47 +450,6 @@ impl Event {
             Event::Frozen { reason, .. } => Some(reason),
             Event::Unlocked { reason, .. } => reason.as_deref(),
             _ => None,
-        }
-    }
-}
-
-/// Who began a case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A signal.
-    Signal,
-    /// A person, by hand.
-    Person {
-        /// Who.
-        by: PersonId,
-        /// Why.
-        reason: String,
-        /// To which release; none: the ledger's own choice.
-        to: Option<ReleaseId>,
-        /// Back, or forward again.
-        direction: Direction,
-    },
-    /// A drill.
-    Drill,
-}
-
-/// Which way a person's case goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direction {
-    /// Away from a release that is to blame: it is graded bad, and locked.
-    #[default]
-    Back,
-    /// To the release that a rollback took away: nothing is blamed, and its lock is lifted.
-    Forward,
-}
-
-impl Origin {
-    /// The word in the API.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Origin::Signal => "signal",
-            Origin::Person { .. } => "person",
-            Origin::Drill => "drill",
         }
     }
 }

@@ -66,6 +66,8 @@ text_ids! {
     GroupName
     /// Somebody who acts: `slack:U0123ABCD`, `token:alice`.
     PersonId
+    /// Who wakes people, `[pages.NAME]`.
+    PagerName
     /// A probe, `[probes.NAME]`.
     ProbeName
     /// A change that may carry several deployments: a commit, a pull request, a pipeline run.

@@ -6,8 +6,9 @@ use super::command::Command;
 use super::dossier::Dossier;
 use super::face;
 use super::gate::GateAsk;
-use super::id::{Duration, GroupName, StepNo, Timestamp};
+use super::id::{Duration, GroupName, PagerName, StepNo, Timestamp};
 use super::live::PICTURE_FRESH;
+use super::pager::{self, About, Cause};
 use super::phase::{CountdownClock, Phase};
 use super::plan::Plan;
 use super::pursue::{given_up_at, next_step_overdue_at, window_ends};
@@ -42,6 +43,10 @@ impl Dossier {
             if face::is_stale(case) {
                 commands.push(Command::Show(case.id.clone()));
             }
+            let page = |(pager, cause): (&PagerName, Option<Cause>)| {
+                Command::Page(About::Case(case.id.clone()), pager.clone(), cause)
+            };
+            commands.extend(pager::due(&case.paged, &view.shared.pagers).map(page));
         }
         commands
     }
@@ -210,7 +215,9 @@ impl Dossier {
         });
         let soak = self.ledger.soaks_until(view.settings.soak, view.live.since);
         let case = self.open.as_deref().and_then(|case| self.case_wakes(case, view));
-        settling.chain(soak).chain(case).min()
+        let pages =
+            self.open.as_deref().and_then(|case| pager::wakes_at(case, &view.shared.pagers, view.now));
+        settling.chain(soak).chain(case).chain(pages).min()
     }
 
     fn case_wakes(&self, case: &Case, view: &View<'_>) -> Option<Timestamp> {

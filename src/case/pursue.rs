@@ -6,6 +6,7 @@ use super::event::{Event, Origin};
 use super::face;
 use super::gate::Follows;
 use super::id::{CaseId, Duration, ReleaseId, StepNo, Timestamp};
+use super::pager;
 use super::phase::{Barred, Outcome, Phase, Verifying};
 use super::refresh::Moved;
 use super::scribe::{Scribe, View};
@@ -30,6 +31,7 @@ impl Scribe<'_> {
         self.open_or_join();
         self.note_clears();
         self.pursue_case();
+        self.wake_people();
         self.dismiss_told();
     }
 
@@ -365,13 +367,24 @@ impl Scribe<'_> {
         self.write(Event::Closed { outcome, why: why.to_owned() });
     }
 
+    /// Writes down what pagers have to be told, of the open case and of those that are still being told.
+    fn wake_people(&mut self) {
+        let View { settings, shared, now, .. } = *self.view;
+        let cases = self.dossier.telling.iter().chain(self.dossier.open.as_deref());
+        let news: Vec<Event> =
+            cases.flat_map(|case| pager::news(case, &shared.pagers, settings.tier.as_deref(), now)).collect();
+        news.into_iter().for_each(|event| self.write(event));
+    }
+
     /// Closed cases that have nothing left to tell leave the dossier.
     fn dismiss_told(&mut self) {
+        let pagers = &self.view.shared.pagers;
         let told: Vec<CaseId> = self
             .dossier
             .telling
             .iter()
             .filter(|case| words::due(case).is_none() && !face::is_stale(case))
+            .filter(|case| pager::due(&case.paged, pagers).next().is_none())
             .map(|case| case.id.clone())
             .collect();
         for case in told {

@@ -7,6 +7,7 @@ use super::dossier::Dossier;
 use super::event::{Event, Stamped};
 use super::id::{CaseId, Duration, PolicyName, Timestamp};
 use super::live::Live;
+use super::pager::About;
 use super::rules::RuleTable;
 use super::settings::{ServiceSettings, SharedSettings, VerifyPolicy};
 use super::standing::{Standing, StandingEvent};
@@ -112,6 +113,9 @@ impl Scribe<'_> {
                     self.shown(case, face);
                 }
             }
+            Command::Page(About::Case(case), pager, cause) => self.paged(case, pager, *cause, ending),
+            // The hold is the standing's: the desk heard it.
+            Command::Page(About::Hold, ..) => {}
         }
     }
 
@@ -132,7 +136,13 @@ impl Scribe<'_> {
     }
 
     fn case_of(&self, event: &Event) -> Option<CaseId> {
-        if let Event::Said { case, .. } | Event::Shown { case, .. } | Event::Told { case } = event {
+        if let Event::Said { case, .. }
+        | Event::Shown { case, .. }
+        | Event::PageDue { case, .. }
+        | Event::Paged { case, .. }
+        | Event::NotPaged { case, .. }
+        | Event::Told { case } = event
+        {
             return Some(case.clone());
         }
         let open = self.dossier.open.as_ref()?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::approval::ApprovalPolicy;
 use super::id::{Duration, PolicyName, ServiceId};
+use super::pager::Pagers;
 use super::step::Step;
 
 /// Whether Snapback may act. The strictest of the outer mode, the service's and the row's wins.
@@ -91,6 +92,8 @@ pub struct SharedSettings {
     pub approvals: BTreeMap<PolicyName, Arc<ApprovalPolicy>>,
     /// Verification policies by name; `default` is always there.
     pub verify: BTreeMap<PolicyName, VerifyPolicy>,
+    /// Who wakes people, by name; nobody where there is none.
+    pub pagers: Pagers,
 }
 
 /// The limits of the guards, `[guards]`.

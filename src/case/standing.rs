@@ -1,11 +1,15 @@
 //! The standing: the little that is global. Pause, hold, the acts of the last day, and which services and changes
 //! raised a case lately. A decision reads a copy of it as advice; the gate reads it as truth.
 
+use std::collections::BTreeMap;
+
 use super::ask::too_late;
 use super::command::Request;
 use super::id::{
-    Attempt, CaseId, ChangeId, DeploymentId, Duration, Mark, PersonId, ServiceId, StepNo, Timestamp,
+    Attempt, CaseId, ChangeId, DeploymentId, Duration, Mark, PagerName, PersonId, ServiceId, StepNo,
+    Timestamp,
 };
+use super::pager::{Cause, Paging};
 use super::step::Class;
 use super::turn::Disposition;
 
@@ -27,6 +31,8 @@ pub struct Standing {
     pub acts: Vec<ActRecord>,
     /// Cases that signals raised lately, oldest first.
     pub raised: Vec<Raised>,
+    /// What each pager was told about the hold last, or is to be told.
+    pub paged: BTreeMap<PagerName, Paging>,
 }
 
 /// A pause of everything automatic, or of everything.
@@ -112,6 +118,20 @@ pub enum StandingEvent {
     CaseRaised(Raised),
     /// An attempt passed the gate.
     Acted(ActRecord),
+    /// A pager has to be told something else about the hold: on disk before it is sent.
+    PageDue {
+        /// Which.
+        pager: PagerName,
+        /// Why somebody is woken; `None`: nobody is needed any more.
+        cause: Option<Cause>,
+    },
+    /// The pager took it, or never will.
+    PageTold {
+        /// Which.
+        pager: PagerName,
+        /// What it was told.
+        cause: Option<Cause>,
+    },
     /// An attempt's request surely never left.
     NeverSent {
         /// The case.
@@ -188,6 +208,12 @@ impl Standing {
             StandingEvent::Acted(act) => {
                 self.acts.retain(|old| act.at.duration_since(old.at) <= ACTS_KEPT);
                 self.acts.push(act.clone());
+            }
+            StandingEvent::PageDue { pager, cause } => {
+                self.paged.insert(pager.clone(), Paging::due(*cause));
+            }
+            StandingEvent::PageTold { pager, cause } => {
+                self.paged.insert(pager.clone(), Paging::told(*cause));
             }
             StandingEvent::NeverSent { case, step, attempt } => {
                 for act in &mut self.acts {

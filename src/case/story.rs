@@ -9,9 +9,10 @@ use super::decide::Decision;
 use super::deployment::Deployment;
 use super::event::{Direction, Origin, Stamped};
 use super::id::{
-    Attempt, CaseId, Digest, Duration, Fingerprint, NoteNo, PersonId, Place, SignalName, SourceName,
-    Timestamp,
+    Attempt, CaseId, Digest, Duration, Fingerprint, NoteNo, PagerName, PersonId, Place, SignalName,
+    SourceName, Timestamp,
 };
+use super::pager::Paging;
 use super::phase::Phase;
 use super::plan::Plan;
 use super::release::Release;
@@ -67,6 +68,8 @@ pub struct Case {
     pub thread: Option<Place>,
     /// What the first message of the thread shows, by the digest of its face.
     pub shown: Option<Digest>,
+    /// What each pager was told last, or is to be told.
+    pub paged: BTreeMap<PagerName, Paging>,
     /// Everything that happened in it, oldest first.
     pub events: Vec<Stamped>,
 }

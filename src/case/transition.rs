@@ -39,6 +39,9 @@ pub fn after(phase: &Phase, stamped: &Stamped) -> Move {
         | Event::Unfrozen { .. }
         | Event::Said { .. }
         | Event::Shown { .. }
+        | Event::PageDue { .. }
+        | Event::Paged { .. }
+        | Event::NotPaged { .. }
         | Event::Told { .. } => Move::Beside,
         Event::Opened { .. } => Move::Illegal,
         _ if matches!(phase, Phase::Closed(_)) => Move::Illegal,

@@ -56,6 +56,13 @@ pub fn people(case: &Case) -> BTreeSet<PersonId> {
     case.events.iter().filter_map(by).collect()
 }
 
+/// Since when a question, or the announcement of an act, waits to be said.
+pub(super) fn waiting_since(case: &Case) -> Option<Timestamp> {
+    let unsaid = tell(case).skip(usize::try_from(case.said.0).unwrap_or(usize::MAX));
+    let waits = |event: &Event| matches!(event, Event::Asked { .. } | Event::CountdownAnnounced { .. });
+    unsaid.into_iter().find(|(stamped, _)| waits(&stamped.event)).map(|(stamped, _)| stamped.at)
+}
+
 /// The note of this number.
 pub fn note(case: &Case, number: NoteNo) -> Option<Note> {
     let nth = usize::try_from(number.0).ok()?;
@@ -197,6 +204,12 @@ fn say(case: &Case, stamped: &Stamped, spoken: bool) -> Vec<String> {
             ))
         }
         Event::Closed { outcome, why } => closed(case, &service, *outcome, why, stamped.at),
+        Event::Paged { pager, cause: Some(cause), .. } => {
+            one(format!("{pager} was told to wake people: {}", cause.says()))
+        }
+        Event::NotPaged { pager, cause: Some(cause), why, .. } => {
+            one(format!("{pager} could not be told to wake people ({}): {why}", cause.says()))
+        }
         _ => Vec::new(),
     }
 }

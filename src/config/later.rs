@@ -7,20 +7,6 @@ use super::read::{At, Table};
 use super::secret::{secret, secrets};
 use super::server::public_url;
 
-/// `[pages.NAME]`.
-pub(super) fn pages(root: &Table<'_>) {
-    for (_, page) in root.named_tables("pages") {
-        page.word("kind", &[("pagerduty", ()), ("webhook", ())]);
-        secret(&page, "routing_key");
-        if let Some(url) = page.text("url") {
-            public_url(page.page(), &url);
-        }
-        page.texts("on");
-        page.some_length("unanswered_after");
-        page.page().not_built(page.span(), "waking people by pages", "leave [pages] out: the log tells it");
-    }
-}
-
 /// `[feeds.NAME]`.
 pub(super) fn feeds(root: &Table<'_>) {
     let kinds = [("github", ()), ("argocd", ()), ("cdevents", ()), ("codedeploy", ()), ("generic", ())];

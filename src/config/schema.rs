@@ -2,6 +2,7 @@
 //! reading itself is done by hand, and a test holds that both know the same keys.
 
 mod later;
+mod pages;
 mod policies;
 mod rules;
 mod services;

@@ -16,7 +16,8 @@ use crate::telemetry::metrics::Metrics;
 pub(super) fn arrived(arrival: &Arrival, rim: &Rim, metrics: &Metrics) {
     let Arrival::Ended(command, ending) = arrival else { return };
     if let Some(how) = Answered::of(command, ending) {
-        metrics.act_ended(kind(rim, &owner(command)), how);
+        let of = owner(command).map_or(label::Provider::Gone, |service| kind(rim, &service));
+        metrics.act_ended(of, how);
     }
 }
 

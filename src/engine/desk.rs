@@ -1,6 +1,8 @@
-//! The desk: many arrivals become one turn, and a committed turn becomes errands. Pure: a simulator or the shell
-//! drives it, and tells it the time. Owns the dossiers in memory; leaves writing to the journal and doing to the
+//! The desk: many arrivals become one turn, and a committed turn becomes errands (`follow`). Pure: a simulator or the
+//! shell drives it, and tells it the time. Owns the dossiers in memory; leaves writing to the journal and doing to the
 //! shell.
+
+mod follow;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +11,6 @@ use crate::case::approval::Roster;
 use crate::case::command::{Command, Ending, Input, Request};
 use crate::case::deployment::{DeploymentOrigin, Picture};
 use crate::case::dossier::Dossier;
-use crate::case::gate::record;
 use crate::case::id::{DeliveryId, Duration, Mark, ServiceId, SourceName, Timestamp};
 use crate::case::live::Live;
 use crate::case::map::{Atlas, Mapped};
@@ -21,7 +22,7 @@ use crate::case::signal::Signal;
 use crate::case::standing::{Hold, Standing, StandingEvent};
 use crate::case::turn::{Change, Disposition, Gated, Turn};
 pub use crate::engine::arrival::{Arrival, Content};
-use crate::engine::errand::{Errand, Errands, errand, owner};
+use crate::engine::errand::owner;
 use crate::engine::spoken;
 
 /// A clock that goes back by more bars acts until it catches up (failure model T54).
@@ -166,6 +167,8 @@ impl Desk {
         for service in self.due(now) {
             self.take(&service, &Input::Tick, &mut draft);
         }
+        let of_the_hold = self.standing.page_news(&self.settings.shared.pagers);
+        draft.turn.standing.extend(of_the_hold);
         self.ask_gate(&mut draft, Moment { clock_behind_until });
         let mut turn = draft.turn;
         let asking: BTreeSet<ServiceId> = turn.gates.iter().map(|ask| ask.order.case.service()).collect();
@@ -303,7 +306,9 @@ impl Desk {
 
     fn ended(&mut self, command: Command, ending: Ending, draft: &mut Draft) {
         self.running.remove(&command);
-        let service = owner(&command);
+        let Some(service) = owner(&command) else {
+            return follow::paged(&command, &ending, &self.standing, draft);
+        };
         if let (Some(held), Ending::Roster(roster)) = (self.held.get_mut(&service), &ending) {
             held.live.roster = Some(roster.clone());
         }
@@ -374,108 +379,6 @@ impl Desk {
                 }
             }
         }
-    }
-
-    /// The turn is on disk: it is true now. Says which errands follow.
-    pub fn commit(&mut self, turn: Turn, gated: Vec<Gated>) -> Errands {
-        for event in &turn.standing {
-            self.standing.apply(event);
-        }
-        let mut permits = Vec::new();
-        for (ask, gated) in turn.gates.iter().zip(gated) {
-            if let Gated::Passed(permit) = gated {
-                self.standing.apply(&StandingEvent::Acted(record(ask, turn.at)));
-                permits.push(permit);
-            }
-        }
-        for change in turn.changes {
-            if let Some(held) = self.held.get_mut(&change.dossier.service) {
-                held.dossier = change.dossier;
-            }
-        }
-        let mut errands = Errands { whispers: turn.whispers, ..Errands::default() };
-        for permit in permits {
-            let errand = Errand::Begin(permit);
-            self.running.insert(errand.command());
-            errands.start.push(errand);
-        }
-        for service in std::mem::take(&mut self.touched) {
-            self.errands_of(&service, turn.at, &mut errands);
-        }
-        errands
-    }
-
-    /// The turn was refused: nothing of it happened. Its deliveries are read again from the journal, and its pictures
-    /// from the provider: what they led to, a hold perhaps, is not on disk.
-    pub fn forget(&mut self, turn: Turn) {
-        for service in &self.touched {
-            if let Some(held) = self.held.get_mut(service) {
-                held.live.described_at = None;
-            }
-        }
-        self.touched.extend(turn.changes.into_iter().map(|change| change.dossier.service.clone()));
-    }
-
-    fn errands_of(&mut self, service: &ServiceId, now: Timestamp, errands: &mut Errands) {
-        let Some(held) = self.held.get(service) else { return };
-        let view = view(held, &self.settings, &self.standing, now);
-        let wanted = held.dossier.next(&view);
-        for command in &wanted {
-            if self.running.contains(command) || self.is_being_begun(command) {
-                continue;
-            }
-            if let Some(errand) = errand(&held.dossier, command) {
-                self.running.insert(errand.command());
-                errands.start.push(errand);
-            }
-        }
-        let stale: Vec<Command> = self
-            .running
-            .iter()
-            .filter(|running| owner(running) == *service && !wanted.contains(running))
-            .filter(|running| !matches!(running, Command::Begin(..) | Command::Describe(_)))
-            .cloned()
-            .collect();
-        for command in stale {
-            self.running.remove(&command);
-            errands.stop.push(command);
-        }
-        let wake = held.dossier.wake_at(&view);
-        let picture = (!self.running.contains(&Command::Describe(service.clone())))
-            .then(|| held.dossier.picture_due(&view));
-        match wake.into_iter().chain(picture).min() {
-            Some(at) => self.wakes.insert(service.clone(), at),
-            None => self.wakes.remove(service),
-        };
-    }
-
-    /// A search never starts while the request itself is still under way.
-    fn is_being_begun(&self, command: &Command) -> bool {
-        match command {
-            Command::Find(case, step) => self.running.contains(&Command::Begin(case.clone(), *step)),
-            Command::Describe(_)
-            | Command::Propose(_)
-            | Command::RollCall(..)
-            | Command::Begin(..)
-            | Command::Watch(..)
-            | Command::Say(..)
-            | Command::Show(_) => false,
-        }
-    }
-
-    fn due(&self, now: Timestamp) -> Vec<ServiceId> {
-        self.wakes.iter().filter(|(_, at)| **at <= now).map(|(service, _)| service.clone()).collect()
-    }
-
-    /// When the next service is due.
-    pub fn wake_at(&self) -> Option<Timestamp> {
-        self.wakes.values().min().copied()
-    }
-
-    /// Whether nothing is under way and every case is told: for tests and for a clean stop.
-    pub fn is_idle(&self) -> bool {
-        self.running.is_empty()
-            && self.held.values().all(|held| held.dossier.open.is_none() && held.dossier.telling.is_empty())
     }
 }
 

@@ -4,6 +4,7 @@ use crate::case::command::Command;
 use crate::case::dossier::Dossier;
 use crate::case::face::Face;
 use crate::case::id::{CaseId, GroupName, Handle, Place, ServiceId};
+use crate::case::pager::{About, Summons};
 use crate::case::permit::Permit;
 use crate::case::phase::Phase;
 use crate::case::plan::Choice;
@@ -30,6 +31,8 @@ pub enum Errand {
     Say(Note, Option<Place>, Box<Face>),
     /// Let the first message of this thread show this face.
     Show(Place, Box<Face>),
+    /// Tell a pager this.
+    Page(Box<Summons>),
 }
 
 impl Errand {
@@ -44,6 +47,9 @@ impl Errand {
             Errand::Watch(order, _) => Command::Watch(order.case.clone(), order.step),
             Errand::Say(note, ..) => Command::Say(note.case.clone(), note.number),
             Errand::Show(_, face) => Command::Show(face.case.clone()),
+            Errand::Page(summons) => {
+                Command::Page(summons.about.clone(), summons.pager.clone(), summons.cause)
+            }
         }
     }
 }
@@ -59,17 +65,19 @@ pub struct Errands {
     pub whispers: Vec<Whisper>,
 }
 
-/// The service whose dossier a command belongs to.
-pub fn owner(command: &Command) -> ServiceId {
+/// The service whose dossier a command belongs to. `None`: it is about everything.
+pub fn owner(command: &Command) -> Option<ServiceId> {
     match command {
-        Command::Describe(service) => service.clone(),
-        Command::Propose(choice) => choice.case.service(),
+        Command::Describe(service) => Some(service.clone()),
+        Command::Propose(choice) => Some(choice.case.service()),
         Command::RollCall(case, _)
         | Command::Begin(case, _)
         | Command::Find(case, _)
         | Command::Watch(case, _)
         | Command::Say(case, _)
-        | Command::Show(case) => case.service(),
+        | Command::Show(case)
+        | Command::Page(About::Case(case), ..) => Some(case.service()),
+        Command::Page(About::Hold, ..) => None,
     }
 }
 
@@ -111,5 +119,9 @@ pub(super) fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
             let case = dossier.case(case)?;
             case.thread.clone().map(|thread| Errand::Show(thread, Box::new(Face::of(case))))
         }
+        Command::Page(About::Case(case), pager, cause) => {
+            dossier.case(case).map(|case| Errand::Page(Box::new(Summons::of_case(case, pager, *cause))))
+        }
+        Command::Page(About::Hold, ..) => None,
     }
 }

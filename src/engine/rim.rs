@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::case::command::{Command, Ending, Progress};
 use crate::case::face::Face;
 use crate::case::id::{Handle, Place, ServiceId, Timestamp};
+use crate::case::pager::Summons;
 use crate::case::permit::Permit;
 use crate::case::plan::Choice;
 use crate::case::step::Order;
@@ -32,6 +33,9 @@ const SEEKS: u8 = 2;
 
 /// A face is tried so often; then the one of that moment is.
 const SHOWS: u8 = 8;
+
+/// A pager is tried so often, within about two minutes; then with what there is to tell at that moment.
+const PAGES: u8 = 8;
 
 /// An answer to one person is tried so often: it may be used five times, within half an hour (signals §10.4).
 const WHISPERS: u8 = 3;
@@ -68,6 +72,7 @@ pub(super) async fn carry_out(errand: Errand, rim: Arc<Rim>) -> Arrival {
         Errand::Watch(order, handle) => ended(command, watch(&rim, &order, &handle).await),
         Errand::Say(note, thread, face) => ended(command, say(&rim, &note, thread.as_ref(), &face).await),
         Errand::Show(thread, face) => ended(command, show(&rim, &thread, &face).await),
+        Errand::Page(summons) => ended(command, page(&rim, &summons).await),
     }
 }
 
@@ -264,6 +269,33 @@ async fn show(rim: &Rim, thread: &Place, face: &Face) -> Ending {
     }
     // Asked again as the case is then, which is perhaps another face.
     Ending::Unclear("the first message of the thread could not be edited".into())
+}
+
+/// Tells a pager why somebody is needed, or that nobody is any more. To tell it twice is harmless: by its key it is one
+/// incident.
+async fn page(rim: &Rim, summons: &Summons) -> Ending {
+    let unclear = |why: &str| Ending::Unclear(format!("{} could not be told: {why}", summons.pager));
+    let Some(pager) = rim.voice.pagers.get(&summons.pager) else { return unclear("it is not configured") };
+    let mut pace = Pace::after_trouble();
+    for _ in 0..PAGES {
+        match pager.summon(summons).await {
+            Ok(()) => return Ending::Paged,
+            Err(Trouble::Refused(why) | Trouble::Moved(why)) => {
+                tracing::error!(pager = %summons.pager, about = summons.about.key(), error = why, "a pager will not wake people");
+                return Ending::Refused(why);
+            }
+            Err(trouble) => {
+                tracing::warn!(pager = %summons.pager, about = summons.about.key(), error = %trouble, "a pager is not told yet");
+                let after = match trouble {
+                    Trouble::Busy { after, .. } => after.map(|wait| wait.unsigned_abs()),
+                    Trouble::Refused(_) | Trouble::Moved(_) | Trouble::Unclear(_) => None,
+                };
+                sleep(pace.wait(after)).await;
+            }
+        }
+    }
+    // Asked again as the case is then: perhaps nobody is needed any more.
+    unclear("it did not answer")
 }
 
 /// Answers one person. Nothing depends on it, and whoever is not answered asks again.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::admin::{Access, Role, Status, Token, host_of_url};
-use crate::case::id::{Digest, Duration, ServiceId, SourceName, Timestamp};
+use crate::case::id::{Digest, Duration, PagerName, ServiceId, SourceName, Timestamp};
 use crate::case::map::{Atlas, AtlasEntry};
 use crate::case::settings::ServiceSettings;
 use crate::clock::Clock;
@@ -23,6 +23,7 @@ use crate::intake::{
 };
 use crate::journal::StoreSettings;
 use crate::report::Voice;
+use crate::report::pager::{self, Pager};
 use crate::report::rollcall::{self, Rollcall};
 use crate::report::slack::{self, Slack};
 use crate::telemetry::Tally;
@@ -113,6 +114,7 @@ impl Handout {
             channels: channels.collect(),
         });
         self.voice.slack = wanted.map(|settings| Arc::new(Slack::new(settings, Clock.now())));
+        self.voice.pagers = self.settings.pages.iter().map(pager).collect();
         let groups = self.settings.groups.iter().map(|(name, group)| {
             let group = rollcall::Group {
                 principals: group.principals.clone(),
@@ -338,6 +340,18 @@ fn site(site: &config::SiteSettings) -> Site {
             rollback_config: site.rollback_config.clone(),
         }),
     }
+}
+
+fn pager(page: &config::PageSettings) -> (PagerName, Arc<Pager>) {
+    let kind = match &page.kind {
+        config::PageKind::PagerDuty { routing_key } => {
+            pager::Kind::PagerDuty { routing_key: routing_key.value.clone() }
+        }
+        config::PageKind::Webhook { bearer_token } => {
+            pager::Kind::Webhook { bearer_token: bearer_token.as_ref().and_then(|token| token.value.clone()) }
+        }
+    };
+    (page.name.clone(), Arc::new(Pager::new(&page.name, kind, page.url.clone())))
 }
 
 fn subnet(network: &config::Network) -> Option<Subnet> {

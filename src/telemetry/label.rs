@@ -299,7 +299,8 @@ impl Answered {
             | Ending::Absent
             | Ending::Progress(_)
             | Ending::Said { .. }
-            | Ending::Shown(_) => None,
+            | Ending::Shown(_)
+            | Ending::Paged => None,
         }
     }
 }
@@ -344,6 +345,8 @@ pub enum Errand {
     Say,
     /// Let the first message of a thread show how its case stands.
     Show,
+    /// Tell a pager that somebody is needed, or that nobody is any more.
+    Page,
 }
 
 closed!(Errand, "command", {
@@ -355,6 +358,7 @@ closed!(Errand, "command", {
     Watch => "watch",
     Say => "say",
     Show => "show",
+    Page => "page",
 });
 
 impl From<&Command> for Errand {
@@ -368,6 +372,7 @@ impl From<&Command> for Errand {
             Command::Watch(..) => Errand::Watch,
             Command::Say(..) => Errand::Say,
             Command::Show(_) => Errand::Show,
+            Command::Page(..) => Errand::Page,
         }
     }
 }

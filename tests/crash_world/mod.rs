@@ -14,6 +14,7 @@ use snapback::case::dossier::Dossier;
 use snapback::case::gate::{WIRE_DEADLINE, gate, record};
 use snapback::case::id::{DeliveryId, Duration, Handle, Mark, PersonId, ReleaseId, ServiceId, Timestamp};
 use snapback::case::map::{Atlas, AtlasEntry, Equivalents};
+use snapback::case::pager::{Cause, Pager};
 use snapback::case::permit::Permit;
 use snapback::case::phase::{Outcome, Phase};
 use snapback::case::plan::Proposal;
@@ -101,6 +102,10 @@ pub(crate) struct Run {
     pub roots: usize,
     /// What the first message of the thread showed last.
     pub shown: String,
+    /// The pager's incidents that are still open, by key.
+    pub woken: BTreeMap<String, Cause>,
+    /// How often it was told that somebody is needed.
+    pub pages: usize,
     /// What happened, for people.
     pub story: Vec<String>,
 }
@@ -130,6 +135,9 @@ struct World {
     cleared: bool,
     shown: String,
     roots: usize,
+    /// The pager's open incidents, by key.
+    woken: BTreeMap<String, Cause>,
+    pages: usize,
     visited: Vec<&'static str>,
     stops: VecDeque<usize>,
     /// When the process was started again, until its alert was told again.
@@ -159,6 +167,8 @@ pub(crate) fn run(scenario: &Scenario, stops: &[usize]) -> Run {
         visited: world.visited,
         roots: world.roots,
         shown: world.shown,
+        woken: world.woken,
+        pages: world.pages,
         story: world.story,
     }
 }
@@ -210,6 +220,8 @@ impl World {
             never_to_leave: scenario.unsent,
             cleared: false,
             roots: 0,
+            woken: BTreeMap::new(),
+            pages: 0,
             shown: String::new(),
             visited: Vec::new(),
             stops: stops.iter().copied().collect(),
@@ -403,6 +415,15 @@ impl World {
                 self.shown = face.headline.clone();
                 Ending::Shown(face.digest())
             }
+            Errand::Page(summons) => {
+                self.story.push(format!("   {} is told {:?}", summons.pager, summons.cause));
+                match summons.cause {
+                    Some(cause) => self.woken.insert(summons.about.key(), cause),
+                    None => self.woken.remove(&summons.about.key()),
+                };
+                self.pages += usize::from(summons.cause.is_some());
+                Ending::Paged
+            }
         };
         self.point(after(&command))?;
         Ok(vec![Arrival::Ended(command, Box::new(ending))])
@@ -486,6 +507,7 @@ fn after(command: &Command) -> &'static str {
         Command::Watch(..) => "watched",
         Command::Say(..) => "said",
         Command::Show(_) => "shown",
+        Command::Page(..) => "paged",
     }
 }
 
@@ -544,7 +566,7 @@ fn settings(scenario: Scenario, mode: Mode) -> Arc<DeskSettings> {
     let service = ServiceSettings {
         id: service(),
         provider: "pretend".into(),
-        tier: None,
+        tier: Some("critical".into()),
         mode,
         soak: Duration::from_mins(30),
         inherit_good: true,
@@ -570,10 +592,16 @@ fn settings(scenario: Scenario, mode: Mode) -> Arc<DeskSettings> {
         row.firing_for = Some(Duration::from_secs(90));
         row.window = Duration::from_secs(150);
     }
+    let pager = Pager {
+        asks_of: BTreeSet::from(["critical".to_owned()]),
+        on: BTreeSet::from([Cause::NeedsHuman]),
+        unanswered_after: Duration::from_mins(3),
+    };
     let shared = SharedSettings {
         guards: GuardSettings { episode_settle: Duration::from_secs(60), ..GuardSettings::default() },
         approvals: BTreeMap::from([("default".into(), Arc::new(policy))]),
         verify: BTreeMap::from([("default".into(), verify)]),
+        pagers: BTreeMap::from([("pagerduty".into(), pager)]),
     };
     let scope = SourceScope { services: vec!["*@production".into()], table: BTreeMap::new() };
     let entry = AtlasEntry { id: service.id.clone(), matchers: Vec::new() };

@@ -318,6 +318,11 @@ impl World {
                 Ending::Said { place: Place::log(), face: None }
             }
             Errand::Show(_, face) => Ending::Shown(face.digest()),
+            Errand::Page(summons) => {
+                self.story
+                    .push(format!("   {} is told {:?}: {}", summons.pager, summons.cause, summons.headline));
+                Ending::Paged
+            }
         };
         Some(Arrival::Ended(errand.command(), Box::new(ending)))
     }
@@ -477,6 +482,7 @@ pub(crate) fn settings(row: Rule) -> DeskSettings {
             guards: GuardSettings { episode_settle: Duration::from_secs(60), ..GuardSettings::default() },
             approvals: BTreeMap::from([("default".into(), Arc::new(policy))]),
             verify: BTreeMap::from([("default".into(), verify)]),
+            pagers: BTreeMap::new(),
         }),
         rules: Arc::new(RuleTable::new(vec![row], BTreeMap::new())),
         atlas: Atlas::new(SERVICES.map(entry).into(), Equivalents::default()),

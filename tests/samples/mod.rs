@@ -20,6 +20,7 @@ use snapback::case::guard::{GuardAnswer, GuardName, GuardOutcome};
 use snapback::case::habit::Habit;
 use snapback::case::id::{CaseId, Digest, Duration, NoteNo, ServiceId, StepNo, Timestamp};
 use snapback::case::ledger::{Grade, Page};
+use snapback::case::pager::Cause;
 use snapback::case::phase::{CountdownClock, Outcome, Phase, Verifying};
 use snapback::case::plan::{Choice, Plan, Undone};
 use snapback::case::release::{MigrationMarks, Release, RollbackMark};
@@ -146,7 +147,11 @@ pub(crate) fn events() -> Vec<Event> {
     events.extend(Outcome::ALL.map(|outcome| Event::Closed { outcome, why: why() }));
     events.push(Event::Said { case: case.clone(), note: NoteNo(0), place: "log".into() });
     events.push(Event::Shown { case: case.clone(), face: "f".into() });
-    events.push(Event::Told { case });
+    events.push(Event::Told { case: case.clone() });
+    let (pager, cause) = (|| "pagerduty".into(), Some(Cause::NeedsHuman));
+    events.push(Event::PageDue { case: case.clone(), pager: pager(), cause });
+    events.push(Event::Paged { case: case.clone(), pager: pager(), cause: None });
+    events.push(Event::NotPaged { case, pager: pager(), cause, why: why() });
     events
 }
 
@@ -344,6 +349,7 @@ pub(crate) fn case(phase: Phase) -> Case {
         automatic: true,
         attempts: 1,
         shown: None,
+        paged: BTreeMap::new(),
         snoozed_until: Some(now()),
         all_clear: true,
         clock: CaseClock {
@@ -413,16 +419,24 @@ pub(crate) fn standing_events() -> Vec<StandingEvent> {
             unsent: false,
         }),
         StandingEvent::NeverSent { case: case(), step: StepNo(0), attempt: 1 },
+        StandingEvent::PageDue { pager: "pagerduty".into(), cause: Some(Cause::Hold) },
+        StandingEvent::PageTold { pager: "pagerduty".into(), cause: None },
     ]
 }
 
-/// The standing with everything in it.
+/// The standing with everything in it that its first version knew.
 pub(crate) fn standing() -> Standing {
     let mut standing = Standing::default();
-    for event in standing_events()
-        .iter()
-        .filter(|event| !matches!(event, StandingEvent::Resumed { .. } | StandingEvent::Released { .. }))
-    {
+    let left_out = |event: &StandingEvent| {
+        matches!(
+            event,
+            StandingEvent::Resumed { .. }
+                | StandingEvent::Released { .. }
+                | StandingEvent::PageDue { .. }
+                | StandingEvent::PageTold { .. }
+        )
+    };
+    for event in standing_events().iter().filter(|event| !left_out(event)) {
         standing.apply(event);
     }
     standing

@@ -7,28 +7,6 @@ use super::shapes::{Length, OneOrMany, Secret};
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub(super) struct Page {
-    /// How people are woken.
-    kind: Option<PageKind>,
-    /// PagerDuty's routing key.
-    routing_key: Option<Secret>,
-    /// The webhook's address.
-    url: Option<String>,
-    /// What wakes people, such as `approval:critical`.
-    on: Option<Vec<String>>,
-    /// A question unanswered for so long wakes people.
-    unanswered_after: Option<Length>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-enum PageKind {
-    Pagerduty,
-    Webhook,
-}
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
 pub(super) struct Feed {
     /// Its kind.
     kind: Option<FeedKind>,

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use super::later::{Evidence, Feed, Page, Plan, Probe};
+use super::later::{Evidence, Feed, Plan, Probe};
+use super::pages::Page;
 use super::policies::{Approval, Group, Guards, Times, Verify};
 use super::services::{Provider, Service, Source};
 use super::slack::Slack;

@@ -13,10 +13,11 @@ use crate::case::event::{Origin, Stamped};
 use crate::case::gate::Why;
 use crate::case::habit::Habit;
 use crate::case::id::{
-    Attempt, CaseId, DeploymentId, Digest, Duration, Fingerprint, Handle, NoteNo, PersonId, Place, ServiceId,
-    SignalName, SourceName, StepNo, Timestamp,
+    Attempt, CaseId, DeploymentId, Digest, Duration, Fingerprint, Handle, NoteNo, PagerName, PersonId, Place,
+    ServiceId, SignalName, SourceName, StepNo, Timestamp,
 };
 use crate::case::ledger::Ledger;
+use crate::case::pager::{Cause, Paging};
 use crate::case::phase::{Barred, CountdownClock, Outcome, Phase, Verifying};
 use crate::case::plan::{Choice, Plan};
 use crate::case::release::Release;
@@ -39,6 +40,8 @@ stored! {
     Barred => BarredV1,
     Verifying => VerifyingV1,
     Outcome => OutcomeV1,
+    Paging => PagingV1,
+    Cause => CauseV1,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,6 +121,8 @@ struct CaseV1 {
     thread: Option<Place>,
     #[serde(default)]
     shown: Option<Digest>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    paged: BTreeMap<PagerName, Paging>,
     events: Vec<Stamped>,
 }
 
@@ -207,4 +212,25 @@ enum OutcomeV1 {
     Expired,
     Cleared,
     LeftAlone,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Paging")]
+struct PagingV1 {
+    cause: Option<Cause>,
+    told: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Cause", rename_all = "snake_case")]
+enum CauseV1 {
+    Approval,
+    Unanswered,
+    Untold,
+    BreakGlass,
+    NeedsHuman,
+    NotRecovered,
+    Unverified,
+    Failed,
+    Hold,
 }

@@ -11,10 +11,11 @@ use crate::case::event::{Direction, Event, Origin, Settlement, Stamped};
 use crate::case::gate::Why;
 use crate::case::habit::Habit;
 use crate::case::id::{
-    Attempt, CaseId, DeploymentId, Digest, Handle, NoteNo, PersonId, Place, ReleaseId, SignalName, StepNo,
-    Timestamp,
+    Attempt, CaseId, DeploymentId, Digest, Handle, NoteNo, PagerName, PersonId, Place, ReleaseId, SignalName,
+    StepNo, Timestamp,
 };
 use crate::case::ledger::Grade;
+use crate::case::pager::Cause;
 use crate::case::phase::Outcome;
 use crate::case::plan::{Choice, Plan};
 use crate::case::release::Release;
@@ -215,6 +216,22 @@ enum EventV1 {
     Shown {
         case: CaseId,
         face: Digest,
+    },
+    PageDue {
+        case: CaseId,
+        pager: PagerName,
+        cause: Option<Cause>,
+    },
+    Paged {
+        case: CaseId,
+        pager: PagerName,
+        cause: Option<Cause>,
+    },
+    NotPaged {
+        case: CaseId,
+        pager: PagerName,
+        cause: Option<Cause>,
+        why: String,
     },
     Told {
         case: CaseId,

@@ -1,11 +1,14 @@
 //! The standing, what changes it, why the gate says no, and what became of a delivery.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::case::gate::Why;
 use crate::case::id::{
-    Attempt, CaseId, ChangeId, DeploymentId, Mark, PersonId, ServiceId, StepNo, Timestamp,
+    Attempt, CaseId, ChangeId, DeploymentId, Mark, PagerName, PersonId, ServiceId, StepNo, Timestamp,
 };
+use crate::case::pager::{Cause, Paging};
 use crate::case::standing::{ActRecord, Hold, Pause, Raised, Standing, StandingEvent};
 use crate::case::step::Class;
 use crate::case::turn::Disposition;
@@ -28,6 +31,8 @@ struct StandingV1 {
     hold: Option<Hold>,
     acts: Vec<ActRecord>,
     raised: Vec<Raised>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    paged: BTreeMap<PagerName, Paging>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,6 +84,8 @@ enum StandingEventV1 {
     CaseRaised(Raised),
     Acted(ActRecord),
     NeverSent { case: CaseId, step: StepNo, attempt: Attempt },
+    PageDue { pager: PagerName, cause: Option<Cause> },
+    PageTold { pager: PagerName, cause: Option<Cause> },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,12 +4,14 @@
 #[path = "../../../tests/samples/mod.rs"]
 mod samples;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 
 use super::{Row, read, write};
 use crate::case::event::{Event, Stamped};
+use crate::case::id::PagerName;
+use crate::case::pager::{Cause, Paging};
 
 const EVENT: &str = include_str!("../../case/event.rs");
 const PHASE: &str = include_str!("../../case/phase.rs");
@@ -51,6 +53,22 @@ fn what_a_thread_shows_is_kept() {
     let case =
         crate::case::story::Case { shown: Some("f".into()), ..samples::case(samples::phases().remove(0).1) };
     hold("cases_shown.jsonl", &[case]);
+}
+
+/// And this: whom a case, or the hold, woke.
+#[test]
+fn who_was_woken_is_kept() {
+    let all =
+        [None, Some(Cause::Approval), Some(Cause::Unanswered), Some(Cause::Untold), Some(Cause::BreakGlass)];
+    let rest =
+        [Cause::NeedsHuman, Cause::NotRecovered, Cause::Unverified, Cause::Failed, Cause::Hold].map(Some);
+    let paging = |(nth, cause): (usize, Option<Cause>)| {
+        (format!("pager-{nth}").as_str().into(), Paging { cause, told: cause.is_some() })
+    };
+    let paged: BTreeMap<PagerName, Paging> = all.into_iter().chain(rest).enumerate().map(paging).collect();
+    let phase = samples::phases().remove(0).1;
+    hold("cases_paged.jsonl", &[crate::case::story::Case { paged: paged.clone(), ..samples::case(phase) }]);
+    hold("standing_paged.jsonl", &[crate::case::standing::Standing { paged, ..samples::standing() }]);
 }
 
 /// And this.

@@ -1,0 +1,148 @@
+//! What follows from a turn that is on disk: which errands start and which are cut, and when to look again. Leaves the turn
+//! itself to `desk`.
+
+use super::{Desk, Draft, Gated, view};
+use crate::case::command::{Command, Ending};
+use crate::case::gate::record;
+use crate::case::id::{PagerName, ServiceId, Timestamp};
+use crate::case::pager::{self, About, Cause, Paging, Summons};
+use crate::case::standing::{Standing, StandingEvent};
+use crate::case::turn::Turn;
+use crate::engine::errand::{Errand, Errands, errand, owner};
+
+/// A pager took what it was told about the hold, or never will; anything else is tried again.
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other ending says what became of a page")]
+pub(super) fn paged(command: &Command, ending: &Ending, standing: &Standing, draft: &mut Draft) {
+    let Command::Page(About::Hold, pager, cause) = command else { return };
+    match ending {
+        Ending::Paged | Ending::Refused(_) if standing.paged.get(pager) == Some(&Paging::due(*cause)) => {
+            draft.turn.standing.push(StandingEvent::PageTold { pager: pager.clone(), cause: *cause });
+        }
+        _ => {}
+    }
+}
+
+impl Desk {
+    /// The turn is on disk: it is true now. Says which errands follow.
+    pub fn commit(&mut self, turn: Turn, gated: Vec<Gated>) -> Errands {
+        for event in &turn.standing {
+            self.standing.apply(event);
+        }
+        let mut permits = Vec::new();
+        for (ask, gated) in turn.gates.iter().zip(gated) {
+            if let Gated::Passed(permit) = gated {
+                self.standing.apply(&StandingEvent::Acted(record(ask, turn.at)));
+                permits.push(permit);
+            }
+        }
+        for change in turn.changes {
+            if let Some(held) = self.held.get_mut(&change.dossier.service) {
+                held.dossier = change.dossier;
+            }
+        }
+        let mut errands = Errands { whispers: turn.whispers, ..Errands::default() };
+        for permit in permits {
+            let errand = Errand::Begin(permit);
+            self.running.insert(errand.command());
+            errands.start.push(errand);
+        }
+        for service in std::mem::take(&mut self.touched) {
+            self.errands_of(&service, turn.at, &mut errands);
+        }
+        self.errands_of_the_hold(turn.at, &mut errands);
+        errands
+    }
+
+    /// The turn was refused: nothing of it happened. Its deliveries are read again from the journal, and its pictures
+    /// from the provider: what they led to, a hold perhaps, is not on disk.
+    pub fn forget(&mut self, turn: Turn) {
+        for service in &self.touched {
+            if let Some(held) = self.held.get_mut(service) {
+                held.live.described_at = None;
+            }
+        }
+        self.touched.extend(turn.changes.into_iter().map(|change| change.dossier.service.clone()));
+    }
+
+    fn errands_of(&mut self, service: &ServiceId, now: Timestamp, errands: &mut Errands) {
+        let Some(held) = self.held.get(service) else { return };
+        let view = view(held, &self.settings, &self.standing, now);
+        let wanted = held.dossier.next(&view);
+        for command in &wanted {
+            if self.running.contains(command) || self.is_being_begun(command) {
+                continue;
+            }
+            if let Some(errand) = errand(&held.dossier, command) {
+                self.running.insert(errand.command());
+                errands.start.push(errand);
+            }
+        }
+        let stale: Vec<Command> = self
+            .running
+            .iter()
+            .filter(|running| owner(running).as_ref() == Some(service) && !wanted.contains(running))
+            .filter(|running| !matches!(running, Command::Begin(..) | Command::Describe(_)))
+            .cloned()
+            .collect();
+        for command in stale {
+            self.running.remove(&command);
+            errands.stop.push(command);
+        }
+        let wake = held.dossier.wake_at(&view);
+        let picture = (!self.running.contains(&Command::Describe(service.clone())))
+            .then(|| held.dossier.picture_due(&view));
+        match wake.into_iter().chain(picture).min() {
+            Some(at) => self.wakes.insert(service.clone(), at),
+            None => self.wakes.remove(service),
+        };
+    }
+
+    /// A search never starts while the request itself is still under way.
+    fn is_being_begun(&self, command: &Command) -> bool {
+        match command {
+            Command::Find(case, step) => self.running.contains(&Command::Begin(case.clone(), *step)),
+            Command::Describe(_)
+            | Command::Propose(_)
+            | Command::RollCall(..)
+            | Command::Begin(..)
+            | Command::Watch(..)
+            | Command::Say(..)
+            | Command::Show(_)
+            | Command::Page(..) => false,
+        }
+    }
+
+    pub(super) fn due(&self, now: Timestamp) -> Vec<ServiceId> {
+        self.wakes.iter().filter(|(_, at)| **at <= now).map(|(service, _)| service.clone()).collect()
+    }
+
+    /// What pagers have to be told about the hold, which is nobody's dossier.
+    fn errands_of_the_hold(&mut self, now: Timestamp, errands: &mut Errands) {
+        let due = pager::due(&self.standing.paged, &self.settings.shared.pagers);
+        let wanted: Vec<(&PagerName, Option<Cause>)> = due.collect();
+        let stale = |command: &Command| {
+            let Command::Page(About::Hold, pager, cause) = command else { return false };
+            !wanted.contains(&(pager, *cause))
+        };
+        errands.stop.extend(self.running.iter().filter(|running| stale(running)).cloned());
+        self.running.retain(|running| !stale(running));
+        for (pager, cause) in wanted {
+            if self.running.insert(Command::Page(About::Hold, pager.clone(), cause)) {
+                let summons = Summons::of_hold(self.standing.hold.as_ref(), pager, cause, now);
+                errands.start.push(Errand::Page(Box::new(summons)));
+            }
+        }
+    }
+
+    /// When the next service is due, or a pager has to be told about the hold.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let of_the_hold = self.standing.page_news(&self.settings.shared.pagers).next().map(|_| self.last);
+        self.wakes.values().copied().chain(of_the_hold).min()
+    }
+
+    /// Whether nothing is under way and every case is told: for tests and for a clean stop.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
+            && self.held.values().all(|held| held.dossier.open.is_none() && held.dossier.telling.is_empty())
+    }
+}
