@@ -148,6 +148,87 @@ fn a_rollback_by_command_asks_and_is_done_once() {
     assert_eq!(put_out(&program), ["40", "41", "42", "40"], "{case:#}");
 }
 
+/// What is shown is the plan that would be asked about, and the yes is to that one alone.
+#[test]
+fn a_rollback_by_command_shows_its_plan_and_is_a_yes_to_no_other() {
+    let program = begin(ASKS);
+    let rollback = ["rollback", SERVICE, "--reason", "the basket is empty"];
+    let (ended, said) = program.run(ALICE, &rollback);
+    assert_eq!(ended, Some(3), "nobody agreed: {said}");
+    let root = program.path("srv").display().to_string();
+    for shown in
+        ["42 \u{2192} 41 (inherited)", &format!("1. switch {root}/current to releases/41"), "2. lock 42"]
+    {
+        assert!(said.contains(shown), "{shown}: {said}");
+    }
+    let (ended, said) = program.run(ALICE, &["rollback", SERVICE, "--to", "40", "--reason", "x"]);
+    assert!(ended == Some(3) && said.contains("to releases/40"), "{said}");
+    let unknown = ["rollback", SERVICE, "--to", "39", "--reason", "x", "--yes"];
+    ends(&program, ALICE, &unknown, 3, "no release 39 is known here");
+    assert_eq!(program.get("/v1/cases").expect("cases")["cases"], json!([]), "looking opens no case");
+    assert_eq!(put_out(&program), ["40", "41", "42"]);
+
+    let path = "/v1/services/checkout@production/rollback";
+    let alice = ALICE.expect("hers");
+    let ask = |body: Value| program.post_admin(alice, path, "application/json", &body.to_string());
+    let (status, shown) = ask(json!({ "reason": "it is down", "preview": true }));
+    assert_eq!((status, &shown["status"]), (200, &"preview".into()), "{shown:#}");
+    // Somebody puts 43 out between the look and the yes.
+    let line = format!("{{\"release\":\"43\",\"at\":\"{}\",\"by\":\"kim\"}}\n", now());
+    let log = program.path("srv/deployments.jsonl");
+    let known = std::fs::read_to_string(&log).expect("the log");
+    std::fs::write(&log, known + &line).expect("the log");
+    std::os::unix::fs::symlink("releases/43", program.path("srv/next")).expect("a link");
+    std::fs::rename(program.path("srv/next"), program.path("srv/current")).expect("switched");
+    let (status, answer) = ask(json!({ "reason": "it is down", "plan": shown["plan"]["digest"] }));
+    assert_eq!(status, 200, "{answer}");
+    let cases = program.wait("the question", "/v1/cases", |cases| phase(cases) == "awaiting_approval");
+    let case = &cases["cases"][0];
+    assert_eq!((&case["from"]["release"], &case["votes"]), (&"43".into(), &json!([])), "{case:#}");
+    program.wait_for_line(&["asked because the plan is another one than was shown to token:alice"]);
+    assert_eq!(serving(&program), "43");
+}
+
+/// Without the server a person is given what they can run, and what nobody but the server knew is said.
+#[test]
+fn a_rollback_without_the_server_prints_what_a_person_runs() {
+    let mut program = begin(ASKS);
+    let config = program.path("snapback.toml");
+    let settled = std::fs::read_to_string(&config).expect("the configuration");
+    let touched = program.path("it's taken up");
+    let restart = format!("restart = [\"touch\", \"{}\"] }}\nsoak", touched.display());
+    std::fs::write(&config, settled.replace("}\nsoak", &format!(", {restart}"))).expect("written");
+    program.kill();
+    let rollback = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_snapback"));
+        command.args(["rollback", SERVICE, "--reason", "the basket is empty", "--config"]).arg(&config);
+        command.args(more).env("SNAPBACK_URL", "http://127.0.0.1:1").env_remove("SNAPBACK_TOKEN");
+        let ended = command.output().expect("it runs");
+        let [out, err] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).expect("text"));
+        assert_eq!(ended.status.code(), Some(1), "{out}\n{err}");
+        assert!(err.contains("the server cannot be reached") && err.contains("nothing was done"), "{err}");
+        (out, err)
+    };
+    let (commands, said) = rollback(&[]);
+    assert!(said.contains("42 \u{2192} 41 (inherited)"), "{said}");
+    assert!(said.contains("is told by the store of the server on this machine"), "{said}");
+    assert_eq!(serving(&program), "42", "it is for a person to run");
+    let (older, _) = rollback(&["--to", "40"]);
+    assert!(older.contains("releases/40"), "{older}");
+    let (_, unknown) = rollback(&["--to", "39"]);
+    assert!(unknown.contains("no release 39 is known here"), "{unknown}");
+
+    std::fs::rename(program.path("data"), program.path("elsewhere")).expect("the store goes");
+    let (again, said) = rollback(&[]);
+    assert_eq!(again, commands, "the provider's history leads to the same release");
+    assert!(said.contains("cannot be known without the server"), "{said}");
+
+    let ran = std::process::Command::new("sh").args(["-c", &commands]).status().expect("a shell");
+    assert!(ran.success(), "{commands}");
+    assert_eq!(serving(&program), "41", "{commands}");
+    assert!(touched.exists(), "{commands}");
+}
+
 #[test]
 fn services_are_frozen_marked_and_paused_by_whoever_may() {
     let program = begin(ACTS);

@@ -119,7 +119,7 @@ fn another_deployments_alert_waits_while_an_act_is_under_way() {
     world.puts_out("checkout", "v3");
     world.pass(310);
     world.fires("checkout", "f2");
-    world.wishes("checkout", "ann", Wish::Rollback { to: None, reason: "now".into() });
+    world.wishes("checkout", "ann", Wish::Rollback { to: None, reason: "now".into(), shown: None });
     world.pass(60);
     let dossier = world.dossier("checkout");
     assert_eq!((world.stands("checkout"), dossier.cases_opened), ("running", 1), "{}", world.told());

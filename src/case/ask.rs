@@ -59,7 +59,7 @@ impl Scribe<'_> {
             Wish::Snooze(case) => self.snooze(case, ask),
             Wish::Exonerate(case) => self.exonerate(case, ask),
             Wish::Settle(case, how) => self.settle(case, ask, *how),
-            Wish::Rollback { to, reason } => self.rollback(ask, to.clone(), reason),
+            Wish::Rollback { to, reason, shown } => self.rollback(ask, to.clone(), reason, shown.clone()),
             Wish::Freeze { length, reason } => self.freeze(ask, *length, reason),
             Wish::Unfreeze => self.unfreeze(ask),
             Wish::Rollforward { reason } => self.rollforward(ask, reason),
@@ -250,14 +250,20 @@ impl Scribe<'_> {
         })
     }
 
-    fn rollback(&mut self, ask: &Ask, to: Option<ReleaseId>, reason: &str) -> Answer {
+    fn rollback(
+        &mut self,
+        ask: &Ask,
+        to: Option<ReleaseId>,
+        reason: &str,
+        shown: Option<PersonVote>,
+    ) -> Answer {
         self.may_begin(ask)?;
         let by = ask.by.clone();
         if let Some(unknown) = to.as_ref().filter(|to| self.dossier.ledger.page(to).is_none()) {
             return conflict(format!("no release {unknown} is known here"));
         }
         let Some(open) = self.dossier.open.as_deref() else {
-            let case = self.open_back(by, to, reason, Vec::new());
+            let case = self.open_back((by, reason), to, shown, Vec::new());
             return Ok(format!(
                 "case {case} plans it: your wish is your yes, and whoever may approve is asked"
             ));
@@ -272,7 +278,7 @@ impl Scribe<'_> {
         let Some(plan) = plan else {
             let firing = self.firing_of_open_case();
             self.close(Outcome::Superseded, &format!("{by} began a rollback by hand"));
-            let case = self.open_back(by, to, reason, firing);
+            let case = self.open_back((by, reason), to, shown, firing);
             return Ok(format!(
                 "case {case} plans it, in the place of {id}: your wish is your yes, and whoever may approve is asked"
             ));
@@ -282,7 +288,11 @@ impl Scribe<'_> {
             return conflict(format!("case {id} asks about another target: cancel it first"));
         }
         let digest = plan.digest.clone();
-        self.hear_vote(by, PersonVote { yes: true, digest, break_glass: None });
+        let vote = shown.unwrap_or(PersonVote { yes: true, digest: digest.clone(), break_glass: None });
+        if vote.digest != digest {
+            return conflict(format!("case {id} asks about another plan than the one that was shown"));
+        }
+        self.hear_vote(by, vote);
         Ok(format!("case {id} asks that already: taken as a yes"))
     }
 
@@ -300,6 +310,7 @@ impl Scribe<'_> {
             reason: reason.to_owned(),
             to: Some(release.clone()),
             direction: Direction::Forward,
+            shown: None,
         };
         let case = self.open_by_hand(origin, Vec::new());
         Ok(format!("case {case} plans to put {release} out again: your wish is your yes"))
@@ -315,12 +326,12 @@ impl Scribe<'_> {
 
     fn open_back(
         &mut self,
-        by: PersonId,
+        (by, reason): (PersonId, &str),
         to: Option<ReleaseId>,
-        reason: &str,
+        shown: Option<PersonVote>,
         signals: Vec<super::signal::EpisodeKey>,
     ) -> CaseId {
-        let origin = Origin::Person { by, reason: reason.to_owned(), to, direction: Direction::Back };
+        let origin = Origin::Person { by, reason: reason.to_owned(), to, direction: Direction::Back, shown };
         self.open_by_hand(origin, signals)
     }
 

@@ -255,14 +255,20 @@ impl Scribe<'_> {
     /// A person's case that has its plan is a question like any other; the requester's wish is their vote on it.
     pub(super) fn pursue_by_hand(&mut self) {
         let Some(case) = self.dossier.open.as_deref() else { return };
-        let Origin::Person { by, .. } = case.origin.clone() else { return };
+        let Origin::Person { by, shown, .. } = case.origin.clone() else { return };
         let Some(plan) = case.plan.clone() else {
             let why = case.no_plan.as_ref().map_or("there is no plan", |none| none.why.as_str()).to_owned();
             return self.fail_by_hand(&why);
         };
+        let yes = PersonVote { yes: true, digest: plan.digest.clone(), break_glass: None };
+        let vote = shown.unwrap_or(yes);
+        // Their yes was to what they were shown, and to nothing else.
+        if vote.digest != plan.digest {
+            let why = format!("the plan is another one than was shown to {by}");
+            return self.write(Event::Asked { why: Some(why), until: plan.expires });
+        }
         let why = (self.barrier(&plan) > 0).then(|| "a migration lies between".to_owned());
         self.write(Event::Asked { why, until: plan.expires });
-        let vote = PersonVote { yes: true, digest: plan.digest.clone(), break_glass: None };
         self.hear_vote(by, vote);
     }
 

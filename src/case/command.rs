@@ -190,6 +190,8 @@ pub enum Wish {
         to: Option<ReleaseId>,
         /// Why.
         reason: String,
+        /// What they say to the plan that they were shown; none: they were shown none, and mean whatever is planned.
+        shown: Option<PersonVote>,
     },
     /// Nothing automatic for so long.
     Freeze {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::approval::Vote;
+use super::approval::{PersonVote, Vote};
 use super::decide::Decision;
 use super::deployment::{Deployment, Owner};
 use super::gate::Why;
@@ -435,6 +435,8 @@ pub enum Origin {
         to: Option<ReleaseId>,
         /// Back, or forward again.
         direction: Direction,
+        /// What they say to the plan that they were shown, where they were shown one.
+        shown: Option<PersonVote>,
     },
     /// A drill.
     Drill,

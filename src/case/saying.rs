@@ -208,7 +208,7 @@ impl Saying {
             Saying::Exonerate(case) => (case.service(), Wish::Exonerate(case.clone())),
             Saying::Settle(case, how) => (case.service(), Wish::Settle(case.clone(), *how)),
             Saying::Rollback { service, to, reason, .. } => {
-                (service.clone(), Wish::Rollback { to: to.clone(), reason: reason.clone() })
+                (service.clone(), Wish::Rollback { to: to.clone(), reason: reason.clone(), shown: None })
             }
             Saying::Rollforward { service, reason, .. } => {
                 (service.clone(), Wish::Rollforward { reason: reason.clone() })

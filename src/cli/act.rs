@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use snapback::admin::shapes::{CaseShape, ServiceShape, StateShape};
+use snapback::admin::shapes::{CaseShape, StateShape};
 use snapback::config::length;
 
 use super::Output;
@@ -22,20 +22,6 @@ pub(super) struct ActFlags {
     /// Do it without asking first
     #[arg(long, global = true)]
     yes: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RollbackFlags {
-    #[command(flatten)]
-    act: ActFlags,
-    /// The service, such as checkout@production
-    service: String,
-    /// To this release; without it, the newest that has proven itself
-    #[arg(long, value_name = "RELEASE")]
-    to: Option<String>,
-    /// Why, for the thread and the audit
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
 }
 
 #[derive(Debug, Args)]
@@ -140,17 +126,6 @@ pub(super) enum How {
     TookEffect,
     /// Give up
     GiveUp,
-}
-
-pub(super) fn rollback(flags: &RollbackFlags) -> Result<Finished, Failure> {
-    let door = Door::new(&flags.act)?;
-    let service: ServiceShape = shaped(&door.client.get(&service_path(&flags.service, None), &[])?)?;
-    let from = plain(service.current.as_deref().unwrap_or("what serves now"));
-    let to = plain(flags.to.as_deref().unwrap_or("the newest release that has proven itself"));
-    let mut means = vec![format!("roll {} back: {from} → {to}", plain(&flags.service))];
-    means.extend(service.ready.reasons.iter().map(|why| format!("  in its way: {}", plain(why))));
-    let body = json!({ "to": flags.to, "reason": flags.reason });
-    door.ask(&service_path(&flags.service, Some("rollback")), &means.join("\n"), &body)
 }
 
 pub(super) fn freeze(flags: &FreezeFlags) -> Result<Finished, Failure> {
@@ -262,7 +237,7 @@ impl Door {
     }
 
     /// Says what is meant, asks, and hands it over.
-    fn ask(&self, path: &[&str], means: &str, body: &Value) -> Result<Finished, Failure> {
+    pub(super) fn ask(&self, path: &[&str], means: &str, body: &Value) -> Result<Finished, Failure> {
         if !agreed(means, self.yes)? {
             let next = "answer y on a terminal, or give --yes";
             return Err(Failure::refused("not done, because nobody agreed to it", next));
@@ -280,7 +255,7 @@ impl Door {
 }
 
 /// The route of a service. Its name may hold a slash, and the route takes it so.
-fn service_path<'a>(service: &'a str, verb: Option<&'a str>) -> Vec<&'a str> {
+pub(super) fn service_path<'a>(service: &'a str, verb: Option<&'a str>) -> Vec<&'a str> {
     ["v1", "services"].into_iter().chain(service.split('/')).chain(verb).collect()
 }
 

@@ -455,7 +455,7 @@ pub(crate) fn requests() -> Vec<Request> {
         Wish::Snooze(case()),
         Wish::Exonerate(case()),
         Wish::Settle(case(), Settlement::TookEffect),
-        Wish::Rollback { to: Some("v1".into()), reason: reason() },
+        Wish::Rollback { to: Some("v1".into()), reason: reason(), shown: None },
         Wish::Freeze { length: Duration::from_hours(2), reason: reason() },
         Wish::Unfreeze,
         Wish::Mark { release: "v1".into(), good: true, reason: reason() },
