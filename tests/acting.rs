@@ -11,19 +11,29 @@ const SERVICE: &str = "checkout@production";
 const ALICE: Option<&str> = Some("token-of-alice");
 /// An operator of another group.
 const OSCAR: Option<&str> = Some("token-of-oscar");
+/// As Alice.
+const BOB: Option<&str> = Some("token-of-bob");
+/// Of the group that may break the glass, and decides nothing otherwise.
+const LEA: Option<&str> = Some("token-of-lea");
 const VERA: Option<&str> = Some("token-of-vera");
 const ADA: Option<&str> = Some("token-of-ada");
 
 /// Release 41 served for two hours, 42 serves since two minutes.
 fn begin(rules: &str) -> Program {
+    begin_with(rules, |_| {})
+}
+
+/// The same, after something was changed in the release directory.
+fn begin_with(rules: &str, change: impl FnOnce(&std::path::Path)) -> Program {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("srv");
     let settings = SETTINGS.replace("SRV", &root.display().to_string());
     furnish(folder.path(), &format!("{}{settings}", head("live")), rules);
-    for token in [ALICE, OSCAR, VERA, ADA].into_iter().flatten() {
+    for token in [ALICE, BOB, LEA, OSCAR, VERA, ADA].into_iter().flatten() {
         std::fs::write(folder.path().join(token), token).expect("a token");
     }
     lay_releases(&root);
+    change(&root);
     let mut program = Program::over(folder);
     program.reads_with = VERA.map(str::to_owned);
     program.wait_for_releases();
@@ -187,6 +197,53 @@ fn a_rollback_by_command_shows_its_plan_and_is_a_yes_to_no_other() {
     assert_eq!((&case["from"]["release"], &case["votes"]), (&"43".into(), &json!([])), "{case:#}");
     program.wait_for_line(&["asked because the plan is another one than was shown to token:alice"]);
     assert_eq!(serving(&program), "43");
+}
+
+/// Nobody goes back over 42 by a mark in its manifest: two people say yes, each by a word that they type, through whichever door.
+#[test]
+fn what_is_irreversible_takes_two_who_type_it() {
+    let program = begin_with(ASKS, |root| {
+        std::fs::write(root.join("releases/42/release.toml"), "rollback = \"irreversible\"\n")
+            .expect("written");
+    });
+    let rollback = |more: &[&'static str]| -> Vec<&str> {
+        ["rollback", SERVICE, "--reason", "the basket is empty", "--yes"]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect()
+    };
+    ends(&program, ALICE, &rollback(&[]), 3, "give --confirm irreversible");
+    assert_eq!(program.get("/v1/cases").expect("cases")["cases"], json!([]));
+    ends(&program, ALICE, &rollback(&["--confirm", "irreversible"]), 0, "your wish is your yes");
+    let cases = program.wait("her vote", "/v1/cases", |cases| cases["cases"][0]["votes"][0].is_object());
+    let (id, plan) = (&cases["cases"][0]["id"], &cases["cases"][0]["plan"]);
+    assert_eq!((phase(&cases), &plan["confirm"]), ("awaiting_approval", &"irreversible".into()), "{cases:#}");
+    let id = id.as_str().expect("a case").to_owned();
+
+    let path = format!("/v1/cases/{id}/approve");
+    for typed in [json!(null), json!("yes")] {
+        let body = json!({ "plan": plan["digest"], "confirm": typed }).to_string();
+        for who in [BOB, LEA] {
+            let (status, answer) = program.post_admin(who.expect("theirs"), &path, "application/json", &body);
+            assert!(status == 409 || who == LEA && status == 403, "{who:?}: {answer}");
+        }
+    }
+    let glass = ["cases", "approve", &id, "--yes", "--break-glass", "nobody else is awake"];
+    ends(&program, LEA, &glass, 3, "give --confirm irreversible");
+    ends(&program, BOB, &["cases", "approve", &id, "--yes"], 3, "give --confirm irreversible");
+    ends(
+        &program,
+        BOB,
+        &["cases", "approve", &id, "--yes", "--confirm", "sure"],
+        3,
+        "--confirm irreversible",
+    );
+    assert_eq!(serving(&program), "42", "none of these did anything");
+    let glass: Vec<&str> = glass.into_iter().chain(["--confirm", "irreversible"]).collect();
+    ends(&program, LEA, &glass, 0, "heard; it counts");
+    program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "41");
+    program.wait_for_line(&["token:lea says yes, breaking the glass: nobody else is awake"]);
 }
 
 /// Without the server a person is given what they can run, and what nobody but the server knew is said.
@@ -366,6 +423,16 @@ token = { file = "token-of-alice" }
 role = "operator"
 groups = ["sre"]
 
+[tokens.bob]
+token = { file = "token-of-bob" }
+role = "operator"
+groups = ["sre"]
+
+[tokens.lea]
+token = { file = "token-of-lea" }
+role = "operator"
+groups = ["leads"]
+
 [tokens.oscar]
 token = { file = "token-of-oscar" }
 role = "operator"
@@ -380,6 +447,9 @@ token = { file = "token-of-ada" }
 role = "admin"
 
 [groups.sre]
+slack_users = []
+
+[groups.leads]
 slack_users = []
 
 [groups.design]
@@ -397,6 +467,7 @@ clear_for = "1s"
 
 [approvals.default]
 from = ["sre"]
+break_glass = ["leads"]
 
 [providers.hosts]
 kind = "directory"

@@ -56,6 +56,16 @@ fn begin_with(rules: &str, more: &str, approvers: &[&str]) -> Stage {
 }
 
 fn over(slack: &Arc<Workspace>, rules: &str, more: &str) -> Program {
+    over_laid(slack, rules, more, |_| {})
+}
+
+/// The same, after something was changed in the release directory.
+fn over_laid(
+    slack: &Arc<Workspace>,
+    rules: &str,
+    more: &str,
+    change: impl FnOnce(&std::path::Path),
+) -> Program {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("srv");
     let settings = SETTINGS
@@ -68,6 +78,7 @@ fn over(slack: &Arc<Workspace>, rules: &str, more: &str) -> Program {
     std::fs::write(folder.path().join("bot-token"), slack.token()).expect("a token");
     std::fs::write(folder.path().join("signing-secret"), slack.signing_secret()).expect("a secret");
     lay_releases(&root);
+    change(&root);
     let mut program = Program::over(folder);
     program.reads_with = more.contains("[tokens.").then(|| "token-of-alice".to_owned());
     program.wait_for_releases();
@@ -276,7 +287,7 @@ fn a_countdown_is_cancelled_by_its_button() {
     stage.click(&root, "cancel", BEN);
     stage.shows("cancelled");
     assert_eq!(stage.serving(), "42");
-    let thread = stage.thread_ends_with("cancelled");
+    let thread = stage.thread_ends_with("cancelled it");
     assert!(thread.last().is_some_and(|line| line.contains("@ben cancelled it")), "{thread:#?}");
 }
 
@@ -634,6 +645,87 @@ fn authority_that_is_lost_between_vote_and_act_is_lost() {
     });
     assert_eq!(stage.case()["phase"], "awaiting_approval", "hers counts no longer");
     assert_eq!(stage.serving(), "42");
+}
+
+/// A press is quick: what cannot be undone is typed, and the button says how.
+#[test]
+fn over_an_irreversible_release_a_press_tells_what_to_type() {
+    let slack = Workspace::open();
+    for person in [ANA, BEN] {
+        slack.person(person, Kind::Member);
+    }
+    slack.group("S0001SRE", "sre", &[ANA, BEN]);
+    let program = over_laid(&slack, ASKS, "", |root| {
+        std::fs::write(root.join("releases/42/release.toml"), "rollback = \"irreversible\"\n")
+            .expect("written");
+    });
+    let stage = Stage { slack, program };
+    stage.fires();
+    let root = stage.asked("Roll back");
+    let id = stage.case()["id"].as_str().expect("a case").to_owned();
+    let typed = format!("/snapback approve {id} irreversible");
+    let seen = stage.slack.rendered(&root);
+    assert!(seen.contains("It is irreversible: type") && seen.contains(&typed), "{seen}");
+    for person in [ANA, BEN] {
+        stage.click(&root, "roll_back", person);
+        stage.hears(person, &typed);
+    }
+    stage.types(ANA, &format!("approve {id}"));
+    let told = stage.slack.whispers_to(ANA).pop().expect("told");
+    let seen = stage.slack.rendered_whisper(&told);
+    assert!(seen.contains("If you mean it, type it") && !seen.contains("[Do it]"), "{seen}");
+    assert_eq!(stage.case()["votes"], json!([]));
+    let types = |person: &str| {
+        stage.types(person, &format!("approve {id} irreversible"));
+        let confirm = stage.slack.whispers_to(person).pop().expect("asked back");
+        let seen = stage.slack.rendered_whisper(&confirm);
+        assert!(seen.contains("irreversible") && seen.contains("1. switch"), "{seen}");
+        stage.slack.block_on(stage.slack.click_whisper(&confirm, "confirm"));
+    };
+    types(ANA);
+    stage.shows("1 of 2 votes so far");
+    assert_eq!(stage.serving(), "42");
+    types(BEN);
+    stage.shows("rolled back, being watched");
+    assert_eq!(stage.serving(), "41");
+}
+
+/// Whoever may break the glass does so by a word of its own and with a reason; everybody else cannot.
+#[test]
+fn the_glass_is_broken_in_slack_by_who_may_and_with_a_reason() {
+    let glass = format!(
+        "\n[groups.leads]\nslack_users = [\"{EVE}\"]\n\n[approvals.default]\nfrom = [\"sre\"]\nquorum = 2\nbreak_glass = [\"leads\"]\n"
+    );
+    let stage = begin(ASKS, &glass);
+    stage.fires();
+    let root = stage.asked("Roll back");
+    let id = stage.case()["id"].as_str().expect("a case").to_owned();
+    // A button breaks nothing.
+    stage.click(&root, "roll_back", EVE);
+    stage.hears(EVE, "is not in a group that decides here");
+    let confirms = |person: &str, text: &str| {
+        stage.types(person, text);
+        let confirm = stage.slack.whispers_to(person).pop().expect("asked back");
+        let seen = stage.slack.rendered_whisper(&confirm);
+        assert!(seen.contains("You decide alone, and break the glass, because: nobody"), "{seen}");
+        stage.slack.block_on(stage.slack.click_whisper(&confirm, "confirm"));
+    };
+    stage.types(EVE, &format!("approve {id} -- looks right"));
+    stage.hears(EVE, "say it so: approve");
+    stage.types(EVE, &format!("approve {id} alone"));
+    stage.hears(EVE, "say why, after two dashes: approve");
+    // Of those who decide nobody does it alone: it is one yes of two.
+    confirms(ANA, &format!("approve {id} alone -- nobody answers"));
+    stage.shows("1 of 2 votes so far");
+    assert_eq!(stage.serving(), "42");
+    confirms(EVE, &format!("approve {id} alone -- nobody else is awake"));
+    stage.shows("rolled back, being watched");
+    assert_eq!(stage.serving(), "41");
+    let thread = stage.thread_ends_with("watching whether it helps");
+    assert!(
+        thread.iter().any(|line| line.contains("breaking the glass: nobody else is awake")),
+        "{thread:#?}"
+    );
 }
 
 #[test]

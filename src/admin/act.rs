@@ -54,9 +54,10 @@ async fn of_case(
     let case = CaseId::new(id);
     let what = match verb.as_str() {
         "approve" | "deny" => {
-            let VoteBody { plan, break_glass } = sent.read()?;
+            let VoteBody { plan, break_glass, confirm } = sent.read()?;
             let break_glass = break_glass.map(|reason| sentence(&reason)).transpose()?;
-            let vote = PersonVote { yes: verb == "approve", digest: Digest::new(plan), break_glass };
+            let confirm = confirm.map(|typed| sentence(&typed)).transpose()?;
+            let vote = PersonVote { yes: verb == "approve", digest: Digest::new(plan), break_glass, confirm };
             Wish::Vote { case: case.clone(), vote }
         }
         "cancel" => sent.nothing_more(Wish::Cancel(case.clone()))?,
@@ -283,6 +284,8 @@ struct VoteBody {
     plan: String,
     /// They decide alone, for this reason.
     break_glass: Option<String>,
+    /// What they typed, where the plan names what is to be typed.
+    confirm: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -319,12 +322,14 @@ struct RollbackBody {
     preview: bool,
     /// The digest of the plan that they were shown: their yes is to that one.
     plan: Option<String>,
+    /// What they typed with it, where the plan names what is to be typed.
+    confirm: Option<String>,
 }
 
 impl RollbackBody {
     fn wish(self) -> Result<Wish, Problem> {
-        let vote = |plan| PersonVote { yes: true, digest: Digest::new(plan), break_glass: None };
-        let shown = self.plan.map(vote);
+        let confirm = self.confirm.map(|typed| sentence(&typed)).transpose()?;
+        let shown = self.plan.map(|plan| PersonVote { confirm, ..PersonVote::yes(Digest::new(plan)) });
         Ok(Wish::Rollback { to: self.to.map(ReleaseId::new), reason: sentence(&self.reason)?, shown })
     }
 }

@@ -76,7 +76,9 @@ impl Scribe<'_> {
         let asked = matches!(open.phase, Phase::AwaitingApproval { until } if self.view.now < until);
         let same = open.plan.as_ref().is_some_and(|plan| plan.digest == vote.digest);
         let refused = match (asked, same) {
-            (true, true) => self.may_vote(ask, vote.break_glass.is_some()),
+            (true, true) => {
+                self.may_vote(ask, vote.break_glass.is_some()).and_then(|()| self.is_confirmed(&vote))
+            }
             (true, false) => Err(Refusal::Conflict("this plan was replaced by another".into())),
             (false, _) => Err(Refusal::Conflict("nothing is asked here now".into())),
         };
@@ -162,6 +164,11 @@ impl Scribe<'_> {
         let groups: Vec<String> = policy.from.iter().flatten().map(ToString::to_string).collect();
         let who = if groups.is_empty() { "nobody".to_owned() } else { groups.join(" or ") };
         Err(Refusal::Forbidden(format!("{} is not in a group that decides here: {who}", ask.by)))
+    }
+
+    /// A yes over an irreversible release is one only with the word that was typed for it; what to type otherwise.
+    fn is_confirmed(&self, vote: &PersonVote) -> Result<(), Refusal> {
+        self.unconfirmed(vote).map_or(Ok(()), conflict)
     }
 
     /// What takes nothing from others needs no group of an operator; whoever has only their groups needs one.
@@ -288,10 +295,11 @@ impl Scribe<'_> {
             return conflict(format!("case {id} asks about another target: cancel it first"));
         }
         let digest = plan.digest.clone();
-        let vote = shown.unwrap_or(PersonVote { yes: true, digest: digest.clone(), break_glass: None });
+        let vote = shown.unwrap_or(PersonVote::yes(digest.clone()));
         if vote.digest != digest {
             return conflict(format!("case {id} asks about another plan than the one that was shown"));
         }
+        self.is_confirmed(&vote)?;
         self.hear_vote(by, vote);
         Ok(format!("case {id} asks that already: taken as a yes"))
     }
@@ -409,7 +417,8 @@ pub(super) fn votes_short(
     let plan = case.plan.as_ref()?;
     let author = plan.author();
     let at_least = plan.votes_at_least();
-    let asked = Question { digest: &plan.digest, author: author.as_ref(), at_least, now: view.now };
+    let (author, confirm) = (author.as_ref(), plan.confirmation());
+    let asked = Question { digest: &plan.digest, author, at_least, confirm, now: view.now };
     match plan.approval.tally(&asked, &case.votes, roster) {
         Tally::Enough => None,
         Tally::Short(missing) => Some(missing),

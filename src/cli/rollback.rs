@@ -28,6 +28,9 @@ pub(super) struct RollbackFlags {
     /// Why, for the thread and the audit
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// What must be typed over an irreversible release; without it, it is asked for on a terminal
+    #[arg(long, value_name = "TEXT")]
+    confirm: Option<String>,
     /// The server's configuration; read only where the server cannot be reached, for the commands that a person runs then
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
@@ -47,8 +50,8 @@ pub(super) fn run(flags: &RollbackFlags) -> Result<Finished, Failure> {
     means.extend(service.ready.reasons.iter().map(|why| format!("  in its way: {}", plain(why))));
     // A yes to what was shown, and to nothing else.
     body["preview"] = false.into();
-    body["plan"] = shown.plan.digest.into();
-    door.ask(&path, &means.join("\n"), &body)
+    body["plan"] = shown.plan.digest.clone().into();
+    door.ask_about(&shown.plan, flags.confirm.as_deref(), &path, &means, body)
 }
 
 /// Prints the commands; nothing is done.
@@ -84,6 +87,7 @@ fn told(flags: &RollbackFlags, known: &ByHand) -> Vec<String> {
     }];
     if flags.to.is_none() {
         lines.push(match known.by_store {
+            _ if !known.planned => "which release was good cannot be known without the server".to_owned(),
             true => "which release was good is told by the store of the server on this machine".to_owned(),
             false => "which release was good cannot be known without the server: this is by the provider's history alone; \
                       name one with --to"

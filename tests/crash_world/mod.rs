@@ -305,7 +305,7 @@ impl World {
             return;
         }
         let Some(plan) = &case.plan else { return };
-        let vote = PersonVote { yes: true, digest: plan.digest.clone(), break_glass: None };
+        let vote = PersonVote::yes(plan.digest.clone());
         let what = Wish::Vote { case: case.id.clone(), vote };
         let ask = Ask {
             by: PersonId::new("ann"),

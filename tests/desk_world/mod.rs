@@ -192,7 +192,7 @@ impl World {
     pub(crate) fn yes(&self, service: &str) -> Wish {
         let case = self.case(service).expect("an open case");
         let digest = case.plan.as_ref().expect("a plan").digest.clone();
-        Wish::Vote { case: case.id.clone(), vote: PersonVote { yes: true, digest, break_glass: None } }
+        Wish::Vote { case: case.id.clone(), vote: PersonVote::yes(digest) }
     }
 
     /// The dossier of this service.

@@ -79,6 +79,7 @@ pub(crate) fn events() -> Vec<Event> {
         at: now(),
         digest: "d".into(),
         break_glass: Some("nobody else is awake".into()),
+        confirm: None,
     };
     let mut events = vec![
         Event::EpisodeOpened(Box::new(signal())),
@@ -325,7 +326,14 @@ pub(crate) fn case(phase: Phase) -> Case {
         lag: Duration::from_mins(5),
         summary: Some("5xx".into()),
     };
-    let vote = Vote { by: "token:ann".into(), yes: false, at: now(), digest: "d".into(), break_glass: None };
+    let vote = Vote {
+        by: "token:ann".into(),
+        yes: false,
+        at: now(),
+        digest: "d".into(),
+        break_glass: None,
+        confirm: None,
+    };
     let key = EpisodeKey { source: "prometheus".into(), fingerprint: "f".into() };
     Case {
         id: CaseId::of(&service(), 1),
@@ -448,7 +456,7 @@ pub(crate) fn dispositions() -> Vec<Disposition> {
 pub(crate) fn requests() -> Vec<Request> {
     let case = || CaseId::of(&service(), 1);
     let reason = || "it is worse".to_owned();
-    let vote = PersonVote { yes: true, digest: Digest::new("d"), break_glass: Some(reason()) };
+    let vote = PersonVote { break_glass: Some(reason()), ..PersonVote::yes(Digest::new("d")) };
     let wishes = [
         Wish::Vote { case: case(), vote },
         Wish::Cancel(case()),

@@ -121,6 +121,9 @@ pub struct CasePlanShape {
     pub approval: String,
     /// When it stops being valid.
     pub expires_at: Option<Timestamp>,
+    /// What must be typed with a yes to it: over an irreversible release.
+    #[serde(default)]
+    pub confirm: Option<String>,
 }
 
 /// What a request would lead to: nothing of it is done.
@@ -313,6 +316,7 @@ impl CasePlanShape {
             undone: plan.undone.iter().map(|undone| undone.release.to_string()).collect(),
             approval: plan.approval.name.to_string(),
             expires_at: None,
+            confirm: plan.confirmation().map(str::to_owned),
         }
     }
 }

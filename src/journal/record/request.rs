@@ -107,4 +107,6 @@ struct PersonVoteV1 {
     yes: bool,
     digest: Digest,
     break_glass: Option<String>,
+    #[serde(default)]
+    confirm: Option<String>,
 }
