@@ -117,6 +117,15 @@ pub enum Ending {
     },
     /// Show: this face is shown.
     Shown(Digest),
+    /// Say, show: the first message of the thread is gone, and another one was posted, below which it goes on.
+    Elsewhere {
+        /// Where.
+        place: Place,
+        /// The face that it shows, where that is known.
+        face: Option<Digest>,
+    },
+    /// Say, show: the chat refuses it for good, and nobody mended that in time; why.
+    Unsayable(String),
 }
 
 /// What a provider says about work under way.

@@ -299,7 +299,9 @@ impl Answered {
             | Ending::Absent
             | Ending::Progress(_)
             | Ending::Said { .. }
-            | Ending::Shown(_) => None,
+            | Ending::Shown(_)
+            | Ending::Elsewhere { .. }
+            | Ending::Unsayable(_) => None,
         }
     }
 }

@@ -388,7 +388,7 @@ impl World {
             Errand::Begin(permit) => self.begin(permit.order()),
             Errand::Find(order) => self.find(&order),
             Errand::Watch(..) => Ending::Progress(Progress::Serving(ReleaseId::new(self.serving))),
-            Errand::Say(note, thread, face) => {
+            Errand::Say(note, thread, face, _) => {
                 if note.number.0 == 0 {
                     self.roots += 1;
                 }
@@ -399,7 +399,7 @@ impl World {
                 let place = "https://acme.slack.com/archives/C1/p1772442845003900".into();
                 Ending::Said { place, face: thread.is_none().then(|| face.digest()) }
             }
-            Errand::Show(_, face) => {
+            Errand::Show(_, face, _) => {
                 self.shown = face.headline.clone();
                 Ending::Shown(face.digest())
             }

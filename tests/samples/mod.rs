@@ -351,6 +351,7 @@ pub(crate) fn case(phase: Phase) -> Case {
         heard: vec![vote],
         automatic: true,
         attempts: 1,
+        lost: None,
         shown: None,
         snoozed_until: Some(now()),
         all_clear: true,

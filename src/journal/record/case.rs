@@ -117,6 +117,8 @@ struct CaseV1 {
     said: NoteNo,
     thread: Option<Place>,
     #[serde(default)]
+    lost: Option<Place>,
+    #[serde(default)]
     shown: Option<Digest>,
     events: Vec<Stamped>,
 }
