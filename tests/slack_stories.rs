@@ -587,6 +587,9 @@ fn a_reload_reaches_what_is_being_said() {
     stage.program.rewrite(&right);
     stage.asked("Roll back");
     assert_eq!(stage.slack.roots().len(), 1, "{}", stage.slack.transcript());
+    let said = stage.program.said();
+    let told = said.lines().filter(|line| line.contains("HighErrorRate points at 42")).count();
+    assert_eq!(told, 1, "the log repeats nothing for it: {said}");
 }
 
 /// The same bytes are the same request, over a new start too: whoever recorded them does nothing with them.

@@ -34,8 +34,8 @@ const SEEKS: u8 = 2;
 /// A face is tried so often; then the one of that moment is.
 const SHOWS: u8 = 8;
 
-/// What Slack refuses for good is asked for so often, some two minutes, before the case is looked at anew.
-const REFUSALS: u8 = 5;
+/// What Slack refuses for good is asked for so often, an hour, before the case is looked at anew: it may be over by now.
+const REFUSALS: u8 = 60;
 
 /// An answer to one person is tried so often: it may be used five times, within half an hour (signals §10.4).
 const WHISPERS: u8 = 3;
@@ -240,11 +240,14 @@ async fn say(rim: &Rim, note: &Note, thread: Option<&Place>, face: &Face, patien
         match &trouble {
             Trouble::Busy { after: Some(after), .. } => rim.lanes.hold(channel, *after, rim.clock.now()),
             Trouble::Refused(why) => {
-                refusals += 1;
-                if let Some(ending) = refused_for_good(rim, &note.case, patience, (why, refusals)) {
+                if let Some(ending) = let_go(rim, &note.case, patience, why) {
                     return ending;
                 }
                 sleep(refused.wait(None)).await;
+                refusals += 1;
+                if refusals == REFUSALS {
+                    return Ending::Unclear(why.clone());
+                }
             }
             Trouble::Unclear(_) | Trouble::Busy { after: None, .. } | Trouble::Moved(_) => {
                 if matches!(trouble, Trouble::Unclear(_)) && to_seek == 0 {
@@ -256,46 +259,39 @@ async fn say(rim: &Rim, note: &Note, thread: Option<&Place>, face: &Face, patien
     }
 }
 
-/// What follows from a refusal: the case is let go; or it is looked at anew, because it may be another one by now; or nothing yet.
-fn refused_for_good(
-    rim: &Rim,
-    case: &CaseId,
-    patience: Patience,
-    (why, refusals): (&str, u8),
-) -> Option<Ending> {
-    if patience.is_over(rim.clock.now()) {
+/// The end of a case that Slack refuses for good, where nobody mended that in time.
+fn let_go(rim: &Rim, case: &CaseId, patience: Patience, why: &str) -> Option<Ending> {
+    patience.is_over(rim.clock.now()).then(|| {
         tracing::error!(case.id = %case, why, "Slack refuses this case for good: what it still had to tell is let go, and is in the log and the API alone");
-        return Some(Ending::Unsayable(why.to_owned()));
-    }
-    (refusals >= REFUSALS).then(|| Ending::Unclear(why.to_owned()))
+        Ending::Unsayable(why.to_owned())
+    })
 }
 
 /// Opens the thread again, below another first message.
 async fn reopen(rim: &Rim, lost: &Place, face: &Face, patience: Patience) -> Ending {
     let Some(slack) = &rim.voice.slack else { return Ending::Unclear("Slack is not configured".into()) };
     let channel = slack.channel(&face.case.service());
-    let mut pace = Pace::of_speaking();
+    let (mut pace, mut refused) = (Pace::of_speaking(), Pace::of_refused());
     for _ in 0..SHOWS {
         rim.lanes.turn(channel, Load::Words, &rim.clock).await;
-        match slack.reopen(lost, face).await {
+        let trouble = match slack.reopen(lost, face).await {
             Ok((place, Sought::Absent)) => {
                 tracing::warn!(case.id = %face.case, %place, "the first message of a thread was deleted: it goes on below another one");
                 return Ending::Elsewhere { place, face: Some(face.digest()) };
             }
             Ok((place, Sought::Found(_))) => return Ending::Elsewhere { place, face: None },
-            Err(trouble) => {
-                tracing::warn!(case.id = %face.case, error = %trouble, "a thread is not opened again yet");
-                if let Trouble::Refused(why) = &trouble
-                    && let Some(ending) = refused_for_good(rim, &face.case, patience, (why, 0))
-                {
+            Err(trouble) => trouble,
+        };
+        tracing::warn!(case.id = %face.case, error = %trouble, "a thread is not opened again yet");
+        match trouble {
+            Trouble::Busy { after: Some(after), .. } => rim.lanes.hold(channel, after, rim.clock.now()),
+            Trouble::Refused(why) => {
+                if let Some(ending) = let_go(rim, &face.case, patience, &why) {
                     return ending;
                 }
-                if let Trouble::Busy { after: Some(after), .. } = trouble {
-                    rim.lanes.hold(channel, after, rim.clock.now());
-                } else {
-                    sleep(pace.wait(None)).await;
-                }
+                sleep(refused.wait(None)).await;
             }
+            Trouble::Busy { .. } | Trouble::Moved(_) | Trouble::Unclear(_) => sleep(pace.wait(None)).await,
         }
     }
     Ending::Unclear("the thread could not be opened again".into())
@@ -321,7 +317,7 @@ async fn show(rim: &Rim, thread: &Place, face: &Face, patience: Patience) -> End
     let (mut pace, mut refused) = (Pace::of_speaking(), Pace::of_refused());
     // What can be pressed must be seen in time: it waits for nothing.
     let load = if face.buttons.is_empty() { Load::Looks } else { Load::Words };
-    for refusals in 1..=SHOWS {
+    for _ in 0..SHOWS {
         rim.lanes.turn(channel, load, &rim.clock).await;
         let trouble = match slack.show(thread, face).await {
             Ok(Edited::Gone) if patience.may_move => return reopen(rim, thread, face, patience).await,
@@ -333,7 +329,7 @@ async fn show(rim: &Rim, thread: &Place, face: &Face, patience: Patience) -> End
         match trouble {
             Trouble::Busy { after: Some(after), .. } => rim.lanes.hold(channel, after, rim.clock.now()),
             Trouble::Refused(why) => {
-                if let Some(ending) = refused_for_good(rim, &face.case, patience, (&why, refusals)) {
+                if let Some(ending) = let_go(rim, &face.case, patience, &why) {
                     return ending;
                 }
                 sleep(refused.wait(None)).await;
