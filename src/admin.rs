@@ -11,6 +11,7 @@ mod problem;
 pub mod shapes;
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -23,14 +24,17 @@ use hyper::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::case::command::Ask;
 use crate::case::decide::LOGIC;
 use crate::case::dossier::Dossier;
 use crate::case::id::{CaseId, ServiceId, SourceName, Timestamp};
 use crate::case::ledger::Ledger;
+use crate::case::plan::Plan;
 use crate::case::rules::RuleTable;
 use crate::case::settings::{Mode, ServiceSettings};
 use crate::case::standing::Standing;
 use crate::case::story::Case;
+use crate::case::turn::Disposition;
 use crate::journal::inbox::Inbox;
 use crate::journal::reader::{CaseFilter, ReadError, Reader};
 use crate::telemetry::Tally;
@@ -75,6 +79,12 @@ pub struct Status {
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 /// How many deliveries are stored and not decided.
 pub type Undecided = Arc<dyn Fn() -> u64 + Send + Sync>;
+/// The plan that a request would lead to, without making it; or what it would be answered. The provider is read for it.
+pub type Previews = Arc<
+    dyn Fn(ServiceId, Ask) -> Pin<Box<dyn Future<Output = Result<Arc<Plan>, Disposition>> + Send>>
+        + Send
+        + Sync,
+>;
 /// What time it is.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -95,6 +105,8 @@ pub struct View {
     pub written: Written,
     /// Where requests are handed over.
     pub inbox: Inbox,
+    /// What a request would lead to.
+    pub previews: Previews,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Told at each commit.

@@ -12,6 +12,7 @@ mod deployments;
 mod explain;
 mod failure;
 mod healthcheck;
+mod rollback;
 mod schema;
 mod serve;
 mod services;
@@ -51,7 +52,7 @@ enum Command {
     /// Services of the running server
     Services(services::ServicesFlags),
     /// Roll a service back, if whoever may decide says yes
-    Rollback(act::RollbackFlags),
+    Rollback(rollback::RollbackFlags),
     /// Put out again what was rolled back last: shows what is meant, and asks
     Rollforward(act::RollforwardFlags),
     /// Hold a release for good or for bad
@@ -111,7 +112,7 @@ fn run(command: Command) -> Result<Finished, Failure> {
         Command::Explain(flags) => explain::run(&flags),
         Command::Cases(flags) => cases::run(&flags),
         Command::Services(flags) => services::run(&flags),
-        Command::Rollback(flags) => act::rollback(&flags),
+        Command::Rollback(flags) => rollback::run(&flags),
         Command::Mark(flags) => act::mark(&flags),
         Command::Freeze(flags) => act::freeze(&flags),
         Command::Rollforward(flags) => act::rollforward(&flags),

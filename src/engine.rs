@@ -7,6 +7,7 @@ pub mod desk;
 pub mod errand;
 pub mod lane;
 pub mod pace;
+pub mod preview;
 pub mod rim;
 mod spoken;
 

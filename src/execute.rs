@@ -15,7 +15,7 @@ use crate::case::deployment::Picture;
 use crate::case::id::{Handle, ReleaseId, ServiceId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
-use crate::case::step::Order;
+use crate::case::step::{Act, Order};
 use crate::outbound::Trouble;
 
 /// Tells what time it is. Handed in, so that a provider reads the same clock as whoever counts its deadlines.
@@ -80,6 +80,15 @@ pub struct Exhibit {
     pub name: String,
     /// What it says; foreign text.
     pub text: String,
+}
+
+/// Words as a shell reads them. A character that a terminal obeys is in no command that a person is given.
+fn shell<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, String> {
+    let words: Vec<&str> = words.into_iter().collect();
+    if words.iter().any(|word| word.chars().any(char::is_control)) {
+        return Err("a name in it holds control characters".to_owned());
+    }
+    shlex::try_join(words).map_err(|error| error.to_string())
 }
 
 /// What every provider can do. Dispatched by [`Provider`], never by a pointer.
@@ -159,6 +168,31 @@ impl Provider {
     /// `Unclear` when it cannot be read.
     pub async fn evidence(&self, handle: &Handle) -> Result<Vec<Exhibit>, Trouble> {
         dispatch!(self, evidence(handle))
+    }
+
+    /// The command by which a person does this act with the provider's own tools: one line of a POSIX shell. It carries no mark
+    /// of ours, because nobody would know it.
+    ///
+    /// # Errors
+    /// Why it cannot be written as one.
+    pub fn by_hand(&self, act: &Act, to: &ReleaseId, reason: &str) -> Result<String, String> {
+        match self {
+            Provider::Directory(_) => directory::by_hand(act, to),
+            Provider::CodeDeploy(provider) => provider.by_hand(act, reason),
+        }
+    }
+
+    /// The commands for a service of which nothing could be read; words in capitals are for a person to fill in.
+    pub fn by_hand_unplanned(&self, of: &Target, to: Option<&ReleaseId>, reason: &str) -> Vec<String> {
+        match (self, &of.site) {
+            (Provider::Directory(_), Site::Directory(site)) => directory::by_hand_unplanned(site, to),
+            (Provider::CodeDeploy(provider), Site::CodeDeploy(site)) => {
+                provider.by_hand_unplanned(site, reason)
+            }
+            (Provider::Directory(_), Site::CodeDeploy(_)) | (Provider::CodeDeploy(_), Site::Directory(_)) => {
+                Vec::new()
+            }
+        }
     }
 
     /// Looks whether everything is in reach and allowed that a rollback would need. Reads only; nothing found is well.

@@ -3,6 +3,7 @@
 mod answers;
 mod chat;
 mod handout;
+mod previews;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use crate::report::Voice;
 use crate::telemetry::metrics::Metrics;
 
 use handout::Handout;
+pub use previews::{ByHand, by_hand};
 
 /// New settings that wait to be taken; more come only after these were.
 const RELOADS_MAX: usize = 4;
@@ -141,6 +143,7 @@ impl Server {
         };
         let (to_intake, intake_settings) = watch::channel(Arc::new(heard(&handout)));
         let (to_people, people) = watch::channel(handout.people());
+        let (to_previews, previewed) = watch::channel((handout.rim(), handout.desk()));
         let (to_rosters, rosters) = watch::channel(None);
         let reading_rosters = tokio::spawn(chat::read_rosters(people, to_rosters));
         let (to_status, status) = watch::channel(Arc::new(handout.status(None, BTreeMap::new())));
@@ -162,6 +165,7 @@ impl Server {
             readiness: readiness(&journal),
             inbox: inbox.clone(),
             commits: journal.commits(),
+            previews: previews::previews(journal.reader(), previewed),
             metrics: metrics.clone(),
             undecided: Arc::new(move || inbox.undecided()),
             written: admin::Written { last: journal.written(), stop: stop.subscribe() },
@@ -206,6 +210,7 @@ impl Server {
                         }
                         to_intake.send_replace(Arc::new(heard(&handout)));
                         to_people.send_replace(handout.people());
+                        to_previews.send_replace((handout.rim(), handout.desk()));
                         to_access.send_replace(Arc::new(handout.access()));
                         // A full channel means that an older reading was not taken yet: wait for it.
                         let _ = to_engine.send(Reload { desk: handout.desk(), rim: handout.rim() }).await;

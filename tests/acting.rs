@@ -11,19 +11,29 @@ const SERVICE: &str = "checkout@production";
 const ALICE: Option<&str> = Some("token-of-alice");
 /// An operator of another group.
 const OSCAR: Option<&str> = Some("token-of-oscar");
+/// As Alice.
+const BOB: Option<&str> = Some("token-of-bob");
+/// Of the group that may break the glass, and decides nothing otherwise.
+const LEA: Option<&str> = Some("token-of-lea");
 const VERA: Option<&str> = Some("token-of-vera");
 const ADA: Option<&str> = Some("token-of-ada");
 
 /// Release 41 served for two hours, 42 serves since two minutes.
 fn begin(rules: &str) -> Program {
+    begin_with(rules, |_| {})
+}
+
+/// The same, after something was changed in the release directory.
+fn begin_with(rules: &str, change: impl FnOnce(&std::path::Path)) -> Program {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("srv");
     let settings = SETTINGS.replace("SRV", &root.display().to_string());
     furnish(folder.path(), &format!("{}{settings}", head("live")), rules);
-    for token in [ALICE, OSCAR, VERA, ADA].into_iter().flatten() {
+    for token in [ALICE, BOB, LEA, OSCAR, VERA, ADA].into_iter().flatten() {
         std::fs::write(folder.path().join(token), token).expect("a token");
     }
     lay_releases(&root);
+    change(&root);
     let mut program = Program::over(folder);
     program.reads_with = VERA.map(str::to_owned);
     program.wait_for_releases();
@@ -146,6 +156,134 @@ fn a_rollback_by_command_asks_and_is_done_once() {
     let case = program.wait("the act to be done", &format!("/v1/cases/{SERVICE}.2"), done);
     assert_eq!(case["votes"][0]["by"], "token:alice", "{case:#}");
     assert_eq!(put_out(&program), ["40", "41", "42", "40"], "{case:#}");
+}
+
+/// What is shown is the plan that would be asked about, and the yes is to that one alone.
+#[test]
+fn a_rollback_by_command_shows_its_plan_and_is_a_yes_to_no_other() {
+    let program = begin(ASKS);
+    let rollback = ["rollback", SERVICE, "--reason", "the basket is empty"];
+    let (ended, said) = program.run(ALICE, &rollback);
+    assert_eq!(ended, Some(3), "nobody agreed: {said}");
+    let root = program.path("srv").display().to_string();
+    for shown in
+        ["42 \u{2192} 41 (inherited)", &format!("1. switch {root}/current to releases/41"), "2. lock 42"]
+    {
+        assert!(said.contains(shown), "{shown}: {said}");
+    }
+    let (ended, said) = program.run(ALICE, &["rollback", SERVICE, "--to", "40", "--reason", "x"]);
+    assert!(ended == Some(3) && said.contains("to releases/40"), "{said}");
+    let unknown = ["rollback", SERVICE, "--to", "39", "--reason", "x", "--yes"];
+    ends(&program, ALICE, &unknown, 3, "no release 39 is known here");
+    assert_eq!(program.get("/v1/cases").expect("cases")["cases"], json!([]), "looking opens no case");
+    assert_eq!(put_out(&program), ["40", "41", "42"]);
+
+    let path = "/v1/services/checkout@production/rollback";
+    let alice = ALICE.expect("hers");
+    let ask = |body: Value| program.post_admin(alice, path, "application/json", &body.to_string());
+    let (status, shown) = ask(json!({ "reason": "it is down", "preview": true }));
+    assert_eq!((status, &shown["status"]), (200, &"preview".into()), "{shown:#}");
+    // Somebody puts 43 out between the look and the yes.
+    let line = format!("{{\"release\":\"43\",\"at\":\"{}\",\"by\":\"kim\"}}\n", now());
+    let log = program.path("srv/deployments.jsonl");
+    let known = std::fs::read_to_string(&log).expect("the log");
+    std::fs::write(&log, known + &line).expect("the log");
+    std::os::unix::fs::symlink("releases/43", program.path("srv/next")).expect("a link");
+    std::fs::rename(program.path("srv/next"), program.path("srv/current")).expect("switched");
+    let (status, answer) = ask(json!({ "reason": "it is down", "plan": shown["plan"]["digest"] }));
+    assert_eq!(status, 200, "{answer}");
+    let cases = program.wait("the question", "/v1/cases", |cases| phase(cases) == "awaiting_approval");
+    let case = &cases["cases"][0];
+    assert_eq!((&case["from"]["release"], &case["votes"]), (&"43".into(), &json!([])), "{case:#}");
+    program.wait_for_line(&["asked because the plan is another one than was shown to token:alice"]);
+    assert_eq!(serving(&program), "43");
+}
+
+/// Nobody goes back over 42 by a mark in its manifest: two people say yes, each by a word that they type, through whichever door.
+#[test]
+fn what_is_irreversible_takes_two_who_type_it() {
+    let program = begin_with(ASKS, |root| {
+        std::fs::write(root.join("releases/42/release.toml"), "rollback = \"irreversible\"\n")
+            .expect("written");
+    });
+    let rollback = |more: &[&'static str]| -> Vec<&str> {
+        ["rollback", SERVICE, "--reason", "the basket is empty", "--yes"]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect()
+    };
+    ends(&program, ALICE, &rollback(&[]), 3, "give --confirm irreversible");
+    assert_eq!(program.get("/v1/cases").expect("cases")["cases"], json!([]));
+    ends(&program, ALICE, &rollback(&["--confirm", "irreversible"]), 0, "your wish is your yes");
+    let cases = program.wait("her vote", "/v1/cases", |cases| cases["cases"][0]["votes"][0].is_object());
+    let (id, plan) = (&cases["cases"][0]["id"], &cases["cases"][0]["plan"]);
+    assert_eq!((phase(&cases), &plan["confirm"]), ("awaiting_approval", &"irreversible".into()), "{cases:#}");
+    let id = id.as_str().expect("a case").to_owned();
+
+    let path = format!("/v1/cases/{id}/approve");
+    for typed in [json!(null), json!("yes")] {
+        let body = json!({ "plan": plan["digest"], "confirm": typed }).to_string();
+        for who in [BOB, LEA] {
+            let (status, answer) = program.post_admin(who.expect("theirs"), &path, "application/json", &body);
+            assert!(status == 409 || who == LEA && status == 403, "{who:?}: {answer}");
+        }
+    }
+    let glass = ["cases", "approve", &id, "--yes", "--break-glass", "nobody else is awake"];
+    ends(&program, LEA, &glass, 3, "give --confirm irreversible");
+    ends(&program, BOB, &["cases", "approve", &id, "--yes"], 3, "give --confirm irreversible");
+    ends(
+        &program,
+        BOB,
+        &["cases", "approve", &id, "--yes", "--confirm", "sure"],
+        3,
+        "--confirm irreversible",
+    );
+    assert_eq!(serving(&program), "42", "none of these did anything");
+    let glass: Vec<&str> = glass.into_iter().chain(["--confirm", "irreversible"]).collect();
+    ends(&program, LEA, &glass, 0, "heard; it counts");
+    program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "41");
+    program.wait_for_line(&["token:lea says yes, breaking the glass: nobody else is awake"]);
+}
+
+/// Without the server a person is given what they can run, and what nobody but the server knew is said.
+#[test]
+fn a_rollback_without_the_server_prints_what_a_person_runs() {
+    let mut program = begin(ASKS);
+    let config = program.path("snapback.toml");
+    let settled = std::fs::read_to_string(&config).expect("the configuration");
+    let touched = program.path("it's taken up");
+    let restart = format!("restart = [\"touch\", \"{}\"] }}\nsoak", touched.display());
+    std::fs::write(&config, settled.replace("}\nsoak", &format!(", {restart}"))).expect("written");
+    program.kill();
+    let rollback = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_snapback"));
+        command.args(["rollback", SERVICE, "--reason", "the basket is empty", "--config"]).arg(&config);
+        command.args(more).env("SNAPBACK_URL", "http://127.0.0.1:1").env_remove("SNAPBACK_TOKEN");
+        let ended = command.output().expect("it runs");
+        let [out, err] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).expect("text"));
+        assert_eq!(ended.status.code(), Some(1), "{out}\n{err}");
+        assert!(err.contains("the server cannot be reached") && err.contains("nothing was done"), "{err}");
+        (out, err)
+    };
+    let (commands, said) = rollback(&[]);
+    assert!(said.contains("42 \u{2192} 41 (inherited)"), "{said}");
+    assert!(said.contains("is told by the store of the server on this machine"), "{said}");
+    assert_eq!(serving(&program), "42", "it is for a person to run");
+    let (older, _) = rollback(&["--to", "40"]);
+    assert!(older.contains("releases/40"), "{older}");
+    let (_, unknown) = rollback(&["--to", "39"]);
+    assert!(unknown.contains("no release 39 is known here"), "{unknown}");
+
+    std::fs::rename(program.path("data"), program.path("elsewhere")).expect("the store goes");
+    let (again, said) = rollback(&[]);
+    assert_eq!(again, commands, "the provider's history leads to the same release");
+    assert!(said.contains("cannot be known without the server"), "{said}");
+
+    let ran = std::process::Command::new("sh").args(["-c", &commands]).status().expect("a shell");
+    assert!(ran.success(), "{commands}");
+    assert_eq!(serving(&program), "41", "{commands}");
+    assert!(touched.exists(), "{commands}");
 }
 
 #[test]
@@ -285,6 +423,16 @@ token = { file = "token-of-alice" }
 role = "operator"
 groups = ["sre"]
 
+[tokens.bob]
+token = { file = "token-of-bob" }
+role = "operator"
+groups = ["sre"]
+
+[tokens.lea]
+token = { file = "token-of-lea" }
+role = "operator"
+groups = ["leads"]
+
 [tokens.oscar]
 token = { file = "token-of-oscar" }
 role = "operator"
@@ -299,6 +447,9 @@ token = { file = "token-of-ada" }
 role = "admin"
 
 [groups.sre]
+slack_users = []
+
+[groups.leads]
 slack_users = []
 
 [groups.design]
@@ -316,6 +467,7 @@ clear_for = "1s"
 
 [approvals.default]
 from = ["sre"]
+break_glass = ["leads"]
 
 [providers.hosts]
 kind = "directory"

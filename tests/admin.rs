@@ -95,6 +95,11 @@ impl World {
             readiness: Arc::new(|| Ok(())),
             inbox: inbox.clone(),
             commits: opened.journal.commits(),
+            previews: Arc::new(|_, _| {
+                Box::pin(async {
+                    Err(snapback::case::turn::Disposition::Conflict("nothing is planned here".into()))
+                })
+            }),
             metrics: Arc::new(Metrics::new(now(), std::iter::empty())),
             undecided: Arc::new(move || inbox.undecided()),
             written: Written { last: opened.journal.written(), stop: stopped },

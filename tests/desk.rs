@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use desk_world::{Reads, Takes, World, alert, at, cleared, id, row, settings};
+use snapback::case::approval::{OnExpiry, PersonVote};
 use snapback::case::command::Wish;
 use snapback::case::decide::{OnResolve, Verdict};
 use snapback::case::event::Settlement;
@@ -119,7 +120,7 @@ fn another_deployments_alert_waits_while_an_act_is_under_way() {
     world.puts_out("checkout", "v3");
     world.pass(310);
     world.fires("checkout", "f2");
-    world.wishes("checkout", "ann", Wish::Rollback { to: None, reason: "now".into() });
+    world.wishes("checkout", "ann", Wish::Rollback { to: None, reason: "now".into(), shown: None });
     world.pass(60);
     let dossier = world.dossier("checkout");
     assert_eq!((world.stands("checkout"), dossier.cases_opened), ("running", 1), "{}", world.told());
@@ -278,13 +279,62 @@ fn an_irreversible_release_takes_two_votes() {
     let mut world = automatic();
     world.provider("checkout").release("v2").marks.rollback = Some(RollbackMark::Irreversible);
     world.fires("checkout", "f1");
-    for by in ["ann", "ann", "bob"] {
+    let said = |world: &mut World, by, typed: Option<&str>| {
         assert_eq!((world.stands("checkout"), world.requests.len()), ("awaiting_approval", 0));
-        let yes = world.yes("checkout");
-        world.wishes("checkout", by, yes);
+        let Wish::Vote { case, vote } = world.yes("checkout") else { panic!("a vote") };
+        let vote = PersonVote { confirm: typed.map(str::to_owned), ..vote };
+        let became = world.wishes_as("checkout", by, &["sre"], Wish::Vote { case, vote });
         world.pass(60);
+        became
+    };
+    for typed in [None, Some("yes")] {
+        for by in ["ann", "bob"] {
+            let became = said(&mut world, by, typed);
+            assert!(
+                matches!(&became, Disposition::Conflict(why) if why.contains("--confirm irreversible")),
+                "{became:?}"
+            );
+        }
+    }
+    for by in ["ann", "ann", "bob"] {
+        let became = said(&mut world, by, Some("irreversible"));
+        assert!(matches!(became, Disposition::Done(_)), "{became:?}");
     }
     assert_eq!(world.requests.len(), 1, "{}", world.told());
+}
+
+/// A wish for a rollback is no yes to what is irreversible, unless the word was typed over the plan that was shown.
+#[test]
+fn a_wish_alone_is_no_yes_to_what_is_irreversible() {
+    let mut world = automatic();
+    world.provider("checkout").release("v2").marks.rollback = Some(RollbackMark::Irreversible);
+    world.wishes("checkout", "ann", Wish::Rollback { to: None, reason: "now".into(), shown: None });
+    world.pass(10);
+    assert_eq!(world.stands("checkout"), "awaiting_approval", "{}", world.told());
+    let case = world.case("checkout").expect("a case");
+    assert!(case.votes.is_empty() && case.heard.is_empty(), "{}", world.told());
+    assert!(world.told().contains("the wish of ann is no yes yet"), "{}", world.told());
+}
+
+/// Where silence is a yes, it is none over an irreversible release.
+#[test]
+fn silence_is_no_yes_to_what_is_irreversible() {
+    for (mark, outcome, requests) in
+        [(RollbackMark::Safe, Outcome::Recovered, 1), (RollbackMark::Irreversible, Outcome::Expired, 0)]
+    {
+        let mut settings = settings(row(Verdict::Approve));
+        let shared = Arc::make_mut(&mut settings.shared);
+        let policy = shared.approvals.get_mut(&"default".into()).expect("the policy");
+        Arc::make_mut(policy).on_expiry = OnExpiry::Rollback;
+        let mut world = World::new(settings);
+        world.provider("checkout").release("v2").marks.rollback = Some(mark);
+        world.fires("checkout", "f1");
+        world.pass(16 * 60);
+        world.hears(vec![cleared(&alert("checkout", "f1", at(-5)), at(16 * 60))]);
+        world.pass(5 * 60);
+        assert_eq!(world.outcomes("checkout").first(), Some(&outcome), "{}", world.told());
+        assert_eq!(world.requests.len(), requests, "{}", world.told());
+    }
 }
 
 /// T35: where nobody says whether a release changed the schema, people are asked.

@@ -90,7 +90,7 @@ fn a_member_may_call_off_and_only_before_the_act() {
 fn a_person_begins_a_rollback_and_whoever_may_approve_is_asked() {
     let mut world = automatic();
     world.pass(5);
-    let wish = Wish::Rollback { to: None, reason: reason() };
+    let wish = Wish::Rollback { to: None, reason: reason(), shown: None };
     // An operator of no deciding group may begin one: their wish is no vote that counts.
     assert!(is_done(&world.wishes_as("checkout", "carl", &["ops"], wish)));
     world.pass(60);
@@ -112,10 +112,10 @@ fn a_rollback_by_hand_that_fails_leaves_the_alert_judged() {
     let mut world = automatic();
     world.fires("checkout", "f1");
     world.pass(5);
-    let unknown = Wish::Rollback { to: Some("v9".into()), reason: reason() };
+    let unknown = Wish::Rollback { to: Some("v9".into()), reason: reason(), shown: None };
     assert!(is_conflict(&world.wishes_as("checkout", "ann", &["sre"], unknown)));
     // What serves is no way back.
-    let nowhere = Wish::Rollback { to: Some("v2".into()), reason: reason() };
+    let nowhere = Wish::Rollback { to: Some("v2".into()), reason: reason(), shown: None };
     assert!(is_done(&world.wishes_as("checkout", "ann", &["sre"], nowhere)));
     world.pass(60);
     assert_eq!(world.outcomes("checkout")[..2], [Outcome::Superseded, Outcome::Failed], "{}", world.told());
@@ -287,7 +287,7 @@ fn what_stops_is_not_loosened_by_who_decides_nothing() {
         assert!(is_conflict(&world.wishes_as("checkout", "ann", &["sre"], freeze(length))));
     }
 
-    let rollback = || Wish::Rollback { to: None, reason: reason() };
+    let rollback = || Wish::Rollback { to: None, reason: reason(), shown: None };
     for mut world in [automatic(), asking()] {
         world.fires("checkout", "f1");
         world.pass(5);
@@ -313,7 +313,7 @@ fn an_old_request_is_not_carried_out_and_still_stops() {
         )
     };
     let yes = world.yes("checkout");
-    for what in [yes, Wish::Rollback { to: None, reason: reason() }, Wish::Exonerate(case(1))] {
+    for what in [yes, Wish::Rollback { to: None, reason: reason(), shown: None }, Wish::Exonerate(case(1))] {
         let answer = world.asks(ask(what.clone()));
         assert!(is_conflict(&answer), "{what:?}: {answer:?}");
     }

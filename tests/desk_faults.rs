@@ -5,10 +5,10 @@
 mod desk_world;
 
 use desk_world::{Reads, Takes, World, alert, at, cleared, row, settings};
-use snapback::case::command::Wish;
+use snapback::case::command::{Command, Ending, Wish};
 use snapback::case::decide::Verdict;
 use snapback::case::deployment::DeploymentOrigin;
-use snapback::case::id::PersonId;
+use snapback::case::id::{NoteNo, PersonId, Place};
 use snapback::case::phase::Outcome;
 use snapback::case::standing::StandingEvent;
 use snapback::engine::desk::Arrival;
@@ -190,4 +190,23 @@ fn a_half_done_plan_does_not_wait_in_silence() {
     world.pass(600);
     assert_eq!(world.stands("checkout"), "needs_human", "{}", world.told());
     assert!(world.told().contains("half done"), "{}", world.told());
+}
+
+/// Whoever deletes first messages again and again is not answered by ever new ones.
+#[test]
+fn a_thread_moves_once() {
+    let mut world = World::new(settings(row(Verdict::Approve)));
+    world.voice = Reads::Never;
+    world.fires("checkout", "f1");
+    let place = |ts: u32| Place::new(format!("https://acme.slack.com/archives/C1/p177244284500390{ts}"));
+    let case = world.case("checkout").expect("a case").id.clone();
+    let said = Ending::Said { place: place(1), face: None };
+    world.arrives(vec![Arrival::Ended(Command::Say(case.clone(), NoteNo(0)), Box::new(said))]);
+    for (to, stands) in [(place(2), place(2)), (place(3), place(2))] {
+        let elsewhere = Ending::Elsewhere { place: to, face: Some("f".into()) };
+        world.arrives(vec![Arrival::Ended(Command::Show(case.clone()), Box::new(elsewhere))]);
+        let now = world.case("checkout").expect("a case");
+        assert_eq!((now.thread.as_ref(), now.said), (Some(&stands), NoteNo(1)), "{}", world.told());
+        assert_eq!(now.lost, Some(place(1)));
+    }
 }

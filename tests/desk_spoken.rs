@@ -37,7 +37,7 @@ fn says(world: &mut World, by: &str, serving: Option<&str>, what: Wish) -> Dispo
 }
 
 fn rollback() -> Wish {
-    Wish::Rollback { to: None, reason: "the basket is empty".into() }
+    Wish::Rollback { to: None, reason: "the basket is empty".into(), shown: None }
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn kinds() -> Vec<(String, Case)> {
         reason: "the basket is empty".into(),
         to: None,
         direction: Direction::Back,
+        shown: None,
     };
     let barred = Barred { why: Why::Hold("the store is older than its witness".into()), again_at: at(5) };
     let verifying = |clear_since| {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use binary::{Program, furnish, head, lay_releases, now};
 use serde_json::{Value, json};
-use slack::{Answered, DEPLOYS, Fault, Kind, Message, Reach, Workspace};
+use slack::{Answered, DEPLOYS, Fault, Kind, Message, Reach, RootGone, Workspace};
 use snapback::case::id::Duration;
 
 const ANA: &str = "U0001ANA";
@@ -56,6 +56,16 @@ fn begin_with(rules: &str, more: &str, approvers: &[&str]) -> Stage {
 }
 
 fn over(slack: &Arc<Workspace>, rules: &str, more: &str) -> Program {
+    over_laid(slack, rules, more, |_| {})
+}
+
+/// The same, after something was changed in the release directory.
+fn over_laid(
+    slack: &Arc<Workspace>,
+    rules: &str,
+    more: &str,
+    change: impl FnOnce(&std::path::Path),
+) -> Program {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("srv");
     let settings = SETTINGS
@@ -68,6 +78,7 @@ fn over(slack: &Arc<Workspace>, rules: &str, more: &str) -> Program {
     std::fs::write(folder.path().join("bot-token"), slack.token()).expect("a token");
     std::fs::write(folder.path().join("signing-secret"), slack.signing_secret()).expect("a secret");
     lay_releases(&root);
+    change(&root);
     let mut program = Program::over(folder);
     program.reads_with = more.contains("[tokens.").then(|| "token-of-alice".to_owned());
     program.wait_for_releases();
@@ -276,7 +287,7 @@ fn a_countdown_is_cancelled_by_its_button() {
     stage.click(&root, "cancel", BEN);
     stage.shows("cancelled");
     assert_eq!(stage.serving(), "42");
-    let thread = stage.thread_ends_with("cancelled");
+    let thread = stage.thread_ends_with("cancelled it");
     assert!(thread.last().is_some_and(|line| line.contains("@ben cancelled it")), "{thread:#?}");
 }
 
@@ -576,6 +587,9 @@ fn a_reload_reaches_what_is_being_said() {
     stage.program.rewrite(&right);
     stage.asked("Roll back");
     assert_eq!(stage.slack.roots().len(), 1, "{}", stage.slack.transcript());
+    let said = stage.program.said();
+    let told = said.lines().filter(|line| line.contains("HighErrorRate points at 42")).count();
+    assert_eq!(told, 1, "the log repeats nothing for it: {said}");
 }
 
 /// The same bytes are the same request, over a new start too: whoever recorded them does nothing with them.
@@ -617,6 +631,151 @@ fn a_click_that_is_replayed_after_a_restart_does_nothing() {
     assert!(!frozen(&service), "{service:#}");
 }
 
+/// Whoever is refused is answered at Slack's own address, whatever the payload names.
+#[test]
+fn an_answer_goes_to_slacks_own_host_and_nowhere_else() {
+    let stage = begin(ASKS, "");
+    stage.fires();
+    let root = stage.asked("Roll back");
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    elsewhere.set_nonblocking(true).expect("a listener");
+    let address = elsewhere.local_addr().expect("an address");
+    let host = stage.slack.api_url().trim_end_matches("/api").trim_start_matches("http://").to_owned();
+    for url in [
+        format!("http://{address}/hooks/x"),
+        format!("http://{host}@{address}/hooks/x"),
+        format!("http://{host}.{address}/"),
+        "https://hooks.slack.com.example.com/actions/x".to_owned(),
+    ] {
+        let before = stage.program.said().matches("is not Slack's").count();
+        let knock = stage.slack.clicking(&root, "roll_back", EVE).answering_to(&url);
+        assert_eq!(stage.slack.block_on(knock.send()).status, 200, "{url}");
+        let told = binary::wait_until(|| stage.program.said().matches("is not Slack's").count() > before);
+        assert!(told, "{url}: {}", stage.program.said());
+    }
+    assert!(elsewhere.accept().is_err(), "somebody else was answered");
+    assert_eq!(stage.slack.whispers_to(EVE).len(), 0);
+}
+
+/// Somebody deletes the first message: the case goes on below another one, once, with its buttons and everything that follows.
+#[test]
+fn a_thread_whose_first_message_is_deleted_goes_on_below_another() {
+    for (gone, replied) in [(RootGone::Refuses, true), (RootGone::Refuses, false), (RootGone::Strays, false)]
+    {
+        let stage = begin(ASKS, ALICE);
+        stage.slack.changes(|state| state.root_gone = gone);
+        stage.fires();
+        let first = stage.asked("Roll back");
+        if replied {
+            stage.slack.say(BEN, DEPLOYS, "what is this?", Some(&first.ts));
+        } else {
+            let is_note = |message: &Message| message.thread_ts.as_deref() == Some(first.ts.as_str());
+            stage.slack.block_on(stage.slack.wait_for_message("the question in the thread", is_note));
+            stage.slack.changes(|state| state.messages.retain(|message| message.thread_ts.is_none()));
+        }
+        stage.slack.delete(&first);
+        // Whatever happens next finds out.
+        let id = stage.case()["id"].as_str().expect("a case").to_owned();
+        let (ended, said) = stage.program.run(Some("token-of-alice"), &["cases", "approve", &id, "--yes"]);
+        assert_eq!(ended, Some(0), "{said}");
+        let root = stage.shows("rolled back, being watched");
+        assert_ne!(root.ts, first.ts);
+        stage.clears();
+        stage.thread_ends_with("recovered in");
+        stage.shows(", recovered");
+        // Where replies are still taken below what is left of it, the first of them may stand there.
+        let told = stage.slack.messages().iter().filter(|message| message.text.contains("done: 41")).count();
+        assert_eq!(told, 1, "{gone:?}: {}", stage.slack.transcript());
+        let ours = |message: &&Message| message.mark("case").is_some();
+        let roots: Vec<Message> = stage.slack.roots().iter().filter(ours).cloned().collect();
+        assert_eq!(roots.len(), 1, "{gone:?}: {}", stage.slack.transcript());
+        // Its buttons are the case's own now, and it is not opened a third time.
+        let root = stage.asked("Mark good");
+        stage.click(&root, "mark_good", ANA);
+        stage.program.wait("her word", "/v1/services/checkout@production", |service| {
+            let all = service["releases"].as_array().cloned().unwrap_or_default();
+            all.iter().any(|release| release["release"] == "42" && release["ledger"] == "good")
+        });
+        let link = stage.case()["thread"].as_str().unwrap_or_default().to_owned();
+        assert!(link.ends_with(&root.ts.replace('.', "")), "{link}");
+    }
+}
+
+/// A channel that is archived is tried slowly, and told everything in order when it is opened again.
+#[test]
+fn an_archived_channel_is_told_when_it_is_opened_again() {
+    let stage = begin(&COUNTS.replace("60s", "1s"), "");
+    stage.slack.in_channel(DEPLOYS, |channel| channel.archived = true);
+    stage.fires();
+    stage.program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "41");
+    stage.clears();
+    stage.program.wait_for_outcome("recovered");
+    stage.program.wait_for_line(&["a note is not in Slack yet", "is_archived", "name another one"]);
+    let tries = stage.slack.calls("chat.postMessage");
+    assert!(tries <= 5, "{tries} tries of what is refused for good");
+    stage.slack.in_channel(DEPLOYS, |channel| channel.archived = false);
+    let thread = stage.thread_ends_with("recovered in");
+    assert!(thread.iter().any(|line| line.contains("now: switch")), "{thread:#?}");
+    assert_eq!(stage.slack.roots().len(), 1, "{}", stage.slack.transcript());
+}
+
+/// A day after its end a case that Slack refuses for good is let go, loudly; one that ended lately is not.
+#[test]
+fn what_slack_refuses_for_good_is_let_go_a_day_after_the_case_is_over() {
+    let mut stage = begin(&COUNTS.replace("60s", "1s"), "");
+    stage.slack.in_channel(DEPLOYS, |channel| channel.archived = true);
+    stage.fires();
+    stage.program.wait("the act", "/v1/services/checkout@production", |service| service["current"] == "41");
+    stage.clears();
+    stage.program.wait_for_outcome("recovered");
+    let unsaid = |stage: &Stage| figure(&stage.program, "snapback_unsaid_notes");
+    assert!(unsaid(&stage) > 0.0);
+    for (hours, let_go) in [(23, false), (2, true)] {
+        stage.program.kill();
+        ends_earlier(&stage.program.path("data/snapback.db"), Duration::from_hours(hours));
+        stage.program.start_again();
+        let tries = stage.slack.calls("chat.postMessage");
+        stage.slack.block_on(stage.slack.wait_for_calls("chat.postMessage", tries + 2 - usize::from(let_go)));
+        if let_go {
+            stage.program.wait_for_line(&["ERROR", "Slack refuses this case for good", "is_archived"]);
+            let gone = binary::wait_until(|| unsaid(&stage) == 0.0);
+            assert!(gone, "{}", stage.program.said());
+            assert!(figure(&stage.program, "snapback_notes_let_go_total") > 0.0);
+        } else {
+            assert!(!stage.program.said().contains("refuses this case for good"), "{}", stage.program.said());
+            assert!(unsaid(&stage) > 0.0);
+        }
+    }
+    assert_eq!(stage.case()["outcome"], "recovered", "the API still has it");
+}
+
+fn figure(program: &Program, name: &str) -> f64 {
+    let (_, text) = program.read("/metrics").expect("the metrics");
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {text}"));
+    line.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+/// As if so much time had passed since the cases that are still being told were closed.
+fn ends_earlier(store: &std::path::Path, by: Duration) {
+    let store = rusqlite::Connection::open(store).expect("the store");
+    let body: String =
+        store.query_row("SELECT body FROM dossiers", [], |row| row.get(0)).expect("one dossier");
+    let mut body: Value = serde_json::from_str(&body).expect("a dossier");
+    let mut moved = 0;
+    for case in body["is"]["telling"].as_array_mut().expect("cases that are told") {
+        for stamped in case["events"].as_array_mut().expect("events") {
+            if stamped["event"]["kind"] == "closed" {
+                let at: snapback::case::id::Timestamp =
+                    stamped["at"].as_str().and_then(|at| at.parse().ok()).expect("a moment");
+                stamped["at"] = (at - by).to_string().into();
+                moved += 1;
+            }
+        }
+    }
+    assert_eq!(moved, 1, "{body:#}");
+    store.execute("UPDATE dossiers SET body = ?1", [body.to_string()]).expect("written");
+}
+
 #[test]
 fn authority_that_is_lost_between_vote_and_act_is_lost() {
     let stage = begin(ASKS, "\n[approvals.default]\nfrom = [\"sre\"]\nquorum = 2\n");
@@ -634,6 +793,87 @@ fn authority_that_is_lost_between_vote_and_act_is_lost() {
     });
     assert_eq!(stage.case()["phase"], "awaiting_approval", "hers counts no longer");
     assert_eq!(stage.serving(), "42");
+}
+
+/// A press is quick: what cannot be undone is typed, and the button says how.
+#[test]
+fn over_an_irreversible_release_a_press_tells_what_to_type() {
+    let slack = Workspace::open();
+    for person in [ANA, BEN] {
+        slack.person(person, Kind::Member);
+    }
+    slack.group("S0001SRE", "sre", &[ANA, BEN]);
+    let program = over_laid(&slack, ASKS, "", |root| {
+        std::fs::write(root.join("releases/42/release.toml"), "rollback = \"irreversible\"\n")
+            .expect("written");
+    });
+    let stage = Stage { slack, program };
+    stage.fires();
+    let root = stage.asked("Roll back");
+    let id = stage.case()["id"].as_str().expect("a case").to_owned();
+    let typed = format!("/snapback approve {id} irreversible");
+    let seen = stage.slack.rendered(&root);
+    assert!(seen.contains("It is irreversible: type") && seen.contains(&typed), "{seen}");
+    for person in [ANA, BEN] {
+        stage.click(&root, "roll_back", person);
+        stage.hears(person, &typed);
+    }
+    stage.types(ANA, &format!("approve {id}"));
+    let told = stage.slack.whispers_to(ANA).pop().expect("told");
+    let seen = stage.slack.rendered_whisper(&told);
+    assert!(seen.contains("If you mean it, type it") && !seen.contains("[Do it]"), "{seen}");
+    assert_eq!(stage.case()["votes"], json!([]));
+    let types = |person: &str| {
+        stage.types(person, &format!("approve {id} irreversible"));
+        let confirm = stage.slack.whispers_to(person).pop().expect("asked back");
+        let seen = stage.slack.rendered_whisper(&confirm);
+        assert!(seen.contains("irreversible") && seen.contains("1. switch"), "{seen}");
+        stage.slack.block_on(stage.slack.click_whisper(&confirm, "confirm"));
+    };
+    types(ANA);
+    stage.shows("1 of 2 votes so far");
+    assert_eq!(stage.serving(), "42");
+    types(BEN);
+    stage.shows("rolled back, being watched");
+    assert_eq!(stage.serving(), "41");
+}
+
+/// Whoever may break the glass does so by a word of its own and with a reason; everybody else cannot.
+#[test]
+fn the_glass_is_broken_in_slack_by_who_may_and_with_a_reason() {
+    let glass = format!(
+        "\n[groups.leads]\nslack_users = [\"{EVE}\"]\n\n[approvals.default]\nfrom = [\"sre\"]\nquorum = 2\nbreak_glass = [\"leads\"]\n"
+    );
+    let stage = begin(ASKS, &glass);
+    stage.fires();
+    let root = stage.asked("Roll back");
+    let id = stage.case()["id"].as_str().expect("a case").to_owned();
+    // A button breaks nothing.
+    stage.click(&root, "roll_back", EVE);
+    stage.hears(EVE, "is not in a group that decides here");
+    let confirms = |person: &str, text: &str| {
+        stage.types(person, text);
+        let confirm = stage.slack.whispers_to(person).pop().expect("asked back");
+        let seen = stage.slack.rendered_whisper(&confirm);
+        assert!(seen.contains("You decide alone, and break the glass, because: nobody"), "{seen}");
+        stage.slack.block_on(stage.slack.click_whisper(&confirm, "confirm"));
+    };
+    stage.types(EVE, &format!("approve {id} -- looks right"));
+    stage.hears(EVE, "say it so: approve");
+    stage.types(EVE, &format!("approve {id} alone"));
+    stage.hears(EVE, "say why, after two dashes: approve");
+    // Of those who decide nobody does it alone: it is one yes of two.
+    confirms(ANA, &format!("approve {id} alone -- nobody answers"));
+    stage.shows("1 of 2 votes so far");
+    assert_eq!(stage.serving(), "42");
+    confirms(EVE, &format!("approve {id} alone -- nobody else is awake"));
+    stage.shows("rolled back, being watched");
+    assert_eq!(stage.serving(), "41");
+    let thread = stage.thread_ends_with("watching whether it helps");
+    assert!(
+        thread.iter().any(|line| line.contains("breaking the glass: nobody else is awake")),
+        "{thread:#?}"
+    );
 }
 
 #[test]

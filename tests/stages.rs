@@ -123,6 +123,25 @@ fn notes_that_wait_are_counted_until_they_are_said() {
     assert!(series(&world.metrics, "snapback_unsaid_notes").is_empty(), "{}", world.told());
 }
 
+/// What the chat refuses for good waits as long as its case is open and a day longer; then it is let go, and counted.
+#[test]
+fn what_is_refused_for_good_is_let_go_a_day_after_the_end() {
+    let mut world = World::new(settings(row(Verdict::Approve)));
+    world.voice = Reads::Fails;
+    world.fires("checkout", "f1");
+    world.pass(20 * 60);
+    assert_eq!(world.stands("checkout"), "expired", "{}", world.told());
+    let telling = |world: &World| world.dossier("checkout").telling.len();
+    world.pass(23 * 3600);
+    assert!(telling(&world) > 0, "{}", world.told());
+    let counted = |world: &World| series(&world.metrics, "snapback_notes_let_go_total");
+    assert!(counted(&world).values().all(|notes| *notes == 0.0), "{:?}", counted(&world));
+    world.pass(2 * 3600);
+    let first = world.dossier("checkout").telling.iter().any(|case| case.id.as_str().ends_with(".1"));
+    assert!(!first, "{}", world.told());
+    assert!(counted(&world).values().any(|notes| *notes >= 3.0), "{:?}", counted(&world));
+}
+
 /// A store that cannot be read says nothing, and keeps nobody from seeing the rest.
 #[test]
 fn what_the_store_does_not_say_is_left_out() {

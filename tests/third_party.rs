@@ -6,7 +6,7 @@
 mod aws;
 mod codedeploy_bed;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -83,6 +83,46 @@ async fn botocore_and_moto_take_what_snapback_sends() {
     for word in ["CreateDeployment", "StopDeployment", "DescribeServices", "moto:"] {
         assert!(said.contains(word), "{said}");
     }
+}
+
+/// What a person is given to run asks for what Snapback itself would have sent, but for its mark.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_by_hand_asks_for_what_snapback_sends() {
+    let Some(python) = python() else { return };
+    for platform in PLATFORMS {
+        for going_out in [false, true] {
+            let bed = if going_out { Bed::going_out(platform) } else { Bed::new(platform) };
+            bed.group(|group| group.alarms = true);
+            let order = if going_out { bed.way_back(3, 2).await } else { bed.way_back(2, 1).await };
+            let line =
+                bed.provider.by_hand(&order.act, &order.to, "it's \"down\"; $(reboot)").expect("a command");
+            bed.begin(&order).await.expect("taken");
+            let is_act = |one: &&Value| {
+                let target = one["target"].as_str().unwrap_or_default();
+                target.ends_with(".CreateDeployment") || target.ends_with(".StopDeployment")
+            };
+            let mut sent = bed.aws.recorded().iter().find(is_act).expect("the request")["body"].clone();
+            let mut asked = asked_by(&python, &line);
+            if !going_out {
+                assert_eq!(asked["description"], "rolled back by hand: it's \"down\"; $(reboot)", "{line}");
+                asked["description"] = Value::Null;
+                sent["description"] = Value::Null;
+            }
+            assert_eq!(asked, sent, "{platform:?}: {line}");
+        }
+    }
+}
+
+/// What a command asks for, by botocore's model of the operation.
+fn asked_by(python: &PathBuf, line: &str) -> Value {
+    let mut reading = script(python);
+    let mut reading =
+        reading.arg("commands").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut stdin = reading.stdin.take().expect("its input");
+    stdin.write_all(line.as_bytes()).expect("written");
+    drop(stdin);
+    let said = reading.wait_with_output().expect("it ends");
+    serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

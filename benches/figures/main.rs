@@ -1,4 +1,4 @@
-//! The figures of `docs/figures.md`, measured: `scripts/bench [--json] [judging|footprint|acceptance|provider]...`. Owns what is measured and how it is shown.
+//! The figures of `docs/figures.md`, measured: `scripts/bench [--json] [judging|footprint|acceptance|provider|chat]...`. Owns what is measured and how it is shown.
 //! Nothing here fails on a time: a goal that was missed is printed as missed.
 
 #![expect(
@@ -9,10 +9,13 @@
 mod acceptance;
 #[path = "../../tests/aws/mod.rs"]
 mod aws;
+mod chat;
 mod footprint;
 mod judging;
 mod load;
 mod provider;
+#[path = "../../tests/slack/mod.rs"]
+mod slack;
 mod stage;
 
 use serde_json::{Map, Value, json};
@@ -95,14 +98,17 @@ fn measure(as_json: bool, only: &[String]) -> Result<(), Fault> {
         }
         figures.extend(part);
     };
-    let parts: [(&str, Measure); 4] = [
+    let parts: [(&str, Measure); 5] = [
         ("judging", judging::measure),
         ("footprint", footprint::measure),
         ("acceptance", acceptance::measure),
         ("provider", provider::measure),
+        ("chat", chat::measure),
     ];
     if let Some(unknown) = only.iter().find(|one| parts.iter().all(|(name, _)| name != one)) {
-        return Err(format!("there is no part {unknown}: judging, footprint, acceptance or provider").into());
+        return Err(
+            format!("there is no part {unknown}: judging, footprint, acceptance, provider or chat").into()
+        );
     }
     for (_, part) in parts.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|one| one == name)) {
         say(part()?);

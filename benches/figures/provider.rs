@@ -21,7 +21,7 @@ const SAMPLES: usize = 100;
 /// Other alerts a second, for the second figure.
 const BESIDE: u32 = 1000;
 /// A call that does not come within this does not come.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 const RULES: &str = r#"[[rule]]
 name = "take it back"
@@ -40,7 +40,7 @@ pub(crate) fn measure() -> Result<Vec<Figure>, Fault> {
     for nth in 0..2 * SAMPLES {
         furnish(&aws, &application(nth));
     }
-    let stage = Stage::with(RULES, &config(&url))?;
+    let stage = Stage::with(RULES, &config(&url, 2 * SAMPLES, |_| String::new()))?;
     let _serving = stage.serve()?;
     let idle = samples(&stage, &aws, 0..SAMPLES)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -68,12 +68,12 @@ pub(crate) fn measure() -> Result<Vec<Figure>, Fault> {
     ])
 }
 
-fn application(nth: usize) -> String {
+pub(crate) fn application(nth: usize) -> String {
     format!("app-{nth:03}")
 }
 
 /// Release 1 for two hours, release 2 for two minutes.
-fn furnish(aws: &Aws, application: &str) {
+pub(crate) fn furnish(aws: &Aws, application: &str) {
     let now = aws.now();
     let mut state = aws.state();
     state.group(application, "production", Group::server());
@@ -103,12 +103,12 @@ fn samples(stage: &Stage, aws: &Aws, of: std::ops::Range<usize>) -> Result<Vec<f
     Ok(times)
 }
 
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     sorted.get(((last as f64) * share).round() as usize).copied().unwrap_or(0.0)
 }
 
-fn post(stage: &Stage, service: &str) -> Result<(), Fault> {
+pub(crate) fn post(stage: &Stage, service: &str) -> Result<(), Fault> {
     let started = jiff::Timestamp::now().to_string();
     let labels = json!({ "alertname": "Broken", "service": service, "environment": "production" });
     let body = json!({
@@ -133,7 +133,8 @@ fn post(stage: &Stage, service: &str) -> Result<(), Fault> {
     }
 }
 
-fn config(url: &str) -> String {
+/// So many services at CodeDeploy, each with more keys of its own, and those that other alerts are about.
+pub(crate) fn config(url: &str, services: usize, more: impl Fn(usize) -> String) -> String {
     let mut text = format!(
         r#"[guards]
 clock_skew = "1s"
@@ -151,10 +152,10 @@ region = "eu-west-1"
 endpoint_url = "{url}"
 "#
     );
-    for nth in 0..2 * SAMPLES {
-        let name = application(nth);
+    for nth in 0..services {
+        let (name, more) = (application(nth), more(nth));
         text.push_str(&format!(
-            "[[service]]\nname = \"{name}\"\nenvironment = \"production\"\nprovider = \"aws\"\ninherit_good = true\nmigrations = \"none\"\ntarget = {{ application = \"{name}\", deployment_group = \"production\" }}\n"
+            "[[service]]\nname = \"{name}\"\nenvironment = \"production\"\nprovider = \"aws\"\ninherit_good = true\nmigrations = \"none\"\ntarget = {{ application = \"{name}\", deployment_group = \"production\" }}\n{more}"
         ));
     }
     for nth in 0..10 {

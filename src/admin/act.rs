@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::access::{Principal, Role};
+use super::shapes::PreviewShape;
 use super::{Problem, View, one_case, only, stored};
 use crate::case::approval::PersonVote;
 use crate::case::command::{Ask, Authority, Request, Wish};
@@ -53,9 +54,10 @@ async fn of_case(
     let case = CaseId::new(id);
     let what = match verb.as_str() {
         "approve" | "deny" => {
-            let VoteBody { plan, break_glass } = sent.read()?;
+            let VoteBody { plan, break_glass, confirm } = sent.read()?;
             let break_glass = break_glass.map(|reason| sentence(&reason)).transpose()?;
-            let vote = PersonVote { yes: verb == "approve", digest: Digest::new(plan), break_glass };
+            let confirm = confirm.map(|typed| sentence(&typed)).transpose()?;
+            let vote = PersonVote { yes: verb == "approve", digest: Digest::new(plan), break_glass, confirm };
             Wish::Vote { case: case.clone(), vote }
         }
         "cancel" => sent.nothing_more(Wish::Cancel(case.clone()))?,
@@ -80,10 +82,18 @@ pub(super) async fn of_service(
     let who = acting(who, Role::Operator)?;
     let Path(path) = path.map_err(|_| Problem::NoRoute)?;
     let (service, verb) = path.rsplit_once('/').ok_or(Problem::NoRoute)?;
+    let known = |service: &ServiceId| view.status.borrow().services.contains_key(service);
+    let service =
+        ServiceId::parse(service).filter(known).ok_or_else(|| Problem::NoService(service.to_owned()));
     let what = match verb {
         "rollback" => {
-            let RollbackBody { to, reason } = sent.read()?;
-            Wish::Rollback { to: to.map(ReleaseId::new), reason: sentence(&reason)? }
+            let body: RollbackBody = sent.read()?;
+            let preview = body.preview;
+            let what = body.wish()?;
+            if preview {
+                return show(&view, service?, who, what).await;
+            }
+            what
         }
         "rollforward" => {
             let RollforwardBody { reason } = sent.read()?;
@@ -105,10 +115,7 @@ pub(super) async fn of_service(
         }
         _ => return Err(Problem::NoRoute),
     };
-    let known = |service: &ServiceId| view.status.borrow().services.contains_key(service);
-    let service =
-        ServiceId::parse(service).filter(known).ok_or_else(|| Problem::NoService(service.to_owned()))?;
-    ask(&view, service, who, what).await
+    ask(&view, service?, who, what).await
 }
 
 /// `POST /v1/pause`. Everything, people's acts too, takes an admin.
@@ -151,9 +158,20 @@ fn needs(who: &Principal, role: Role) -> Result<(), Problem> {
 }
 
 async fn ask(view: &View, service: ServiceId, who: Principal, what: Wish) -> Result<Response, Problem> {
-    let ask =
-        Ask { by: who.person, at: (view.now)(), groups: who.groups, authority: Authority::Operator, what };
+    let ask = asked_by(view, who, what);
     hand_over(view, Request::Of(service, ask)).await
+}
+
+fn asked_by(view: &View, who: Principal, what: Wish) -> Ask {
+    Ask { by: who.person, at: (view.now)(), groups: who.groups, authority: Authority::Operator, what }
+}
+
+/// Shows what would be asked. Nothing is stored, and the provider is only read.
+async fn show(view: &View, service: ServiceId, who: Principal, what: Wish) -> Result<Response, Problem> {
+    match (view.previews)(service, asked_by(view, who, what)).await {
+        Ok(plan) => Ok(Json(PreviewShape::of(&plan)).into_response()),
+        Err(refused) => told(refused),
+    }
 }
 
 /// Stores a request, and answers by what became of it, or where to look: nothing that went wrong after the storing may sound
@@ -266,6 +284,8 @@ struct VoteBody {
     plan: String,
     /// They decide alone, for this reason.
     break_glass: Option<String>,
+    /// What they typed, where the plan names what is to be typed.
+    confirm: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -297,6 +317,21 @@ impl How {
 struct RollbackBody {
     to: Option<String>,
     reason: String,
+    /// Nothing is done: the plan is shown.
+    #[serde(default)]
+    preview: bool,
+    /// The digest of the plan that they were shown: their yes is to that one.
+    plan: Option<String>,
+    /// What they typed with it, where the plan names what is to be typed.
+    confirm: Option<String>,
+}
+
+impl RollbackBody {
+    fn wish(self) -> Result<Wish, Problem> {
+        let confirm = self.confirm.map(|typed| sentence(&typed)).transpose()?;
+        let shown = self.plan.map(|plan| PersonVote { confirm, ..PersonVote::yes(Digest::new(plan)) });
+        Ok(Wish::Rollback { to: self.to.map(ReleaseId::new), reason: sentence(&self.reason)?, shown })
+    }
 }
 
 #[derive(Deserialize)]

@@ -8,8 +8,8 @@ mod service;
 mod state;
 
 pub use case::{
-    CaseEventShape, CasePlanShape, CaseShape, CaseSignalShape, CasesShape, ClockShape, ReleaseShape,
-    StepShape, SuspectShape, VoteShape,
+    CaseEventShape, CasePlanShape, CaseShape, CaseSignalShape, CasesShape, ClockShape, PreviewShape,
+    ReleaseShape, StepShape, SuspectShape, VoteShape,
 };
 pub use explanation::{
     CandidateShape, DigestsShape, ExplanationShape, GuardShape, PartShape, PassedOverShape, RowShape,

@@ -11,6 +11,7 @@ use super::phase::{Outcome, Phase};
 use super::release::Release;
 use super::signal::{Episode, EpisodeKey, EpisodeStanding};
 use super::story::{Case, CaseClock, CaseSignal, EVENTS_MAX, NoPlan, Suspect};
+use super::thread::Thread;
 use super::transition::{Move, after};
 
 /// Annotations that say in a sentence what an alert is about, best first.
@@ -86,6 +87,7 @@ impl Dossier {
             },
             said: NoteNo(0),
             thread: None,
+            lost: None,
             shown: None,
             paged: Default::default(),
             events: vec![stamped.clone()],
@@ -218,9 +220,14 @@ impl Dossier {
     fn say(&mut self, id: &super::id::CaseId, note: NoteNo, place: &super::id::Place) {
         let Some(case) = self.case_mut(id) else { return };
         case.said = NoteNo(note.0 + 1);
-        // A case that began in the log may get a thread later, and keeps it.
-        if !case.thread.as_ref().is_some_and(super::id::Place::is_thread) {
-            case.thread = Some(place.clone());
+        // A case that began in the log may get a thread later, and keeps it; where its first message is gone, it has another once.
+        let thread = case.thread.as_ref().filter(|thread| thread.is_thread());
+        match thread {
+            None => case.thread = Some(place.clone()),
+            Some(thread) if case.lost.is_none() && leads_elsewhere(thread, place) => {
+                case.lost = case.thread.replace(place.clone());
+            }
+            Some(_) => {}
         }
     }
 
@@ -389,4 +396,9 @@ fn remembered(episode: &Episode) -> CaseSignal {
         lag: episode.started_at.duration_since(onset),
         summary: SUMMARY.iter().find_map(|key| signal.annotations.get(*key)).cloned(),
     }
+}
+
+/// Two threads. A workspace that is renamed has other links to the same one.
+fn leads_elsewhere(thread: &super::id::Place, place: &super::id::Place) -> bool {
+    place.is_thread() && Thread::of(place) != Thread::of(thread)
 }

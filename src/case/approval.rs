@@ -49,6 +49,8 @@ pub struct Vote {
     pub digest: Digest,
     /// Given alone, with this reason, by a member of the break-glass groups.
     pub break_glass: Option<String>,
+    /// What they typed with it, where the plan takes a typed confirmation.
+    pub confirm: Option<String>,
 }
 
 /// What a person says about a plan, before it is known whether they may.
@@ -60,6 +62,15 @@ pub struct PersonVote {
     pub digest: Digest,
     /// They claim to decide alone, with this reason.
     pub break_glass: Option<String>,
+    /// What they typed with it.
+    pub confirm: Option<String>,
+}
+
+impl PersonVote {
+    /// A plain yes to this plan: nothing was typed with it, and no glass is broken.
+    pub fn yes(digest: Digest) -> PersonVote {
+        PersonVote { yes: true, digest, break_glass: None, confirm: None }
+    }
 }
 
 /// Who belongs to which group, read at one moment.
@@ -121,7 +132,8 @@ impl ApprovalPolicy {
         if !roster.is_fresh(asked.now) {
             return Tally::Short("the list of who may approve could not be read within the last 60 s".into());
         }
-        let on_this = |vote: &&Vote| vote.yes && vote.digest == *asked.digest;
+        let typed = |vote: &&Vote| asked.confirm.is_none_or(|word| vote.confirm.as_deref() == Some(word));
+        let on_this = |vote: &&Vote| vote.yes && vote.digest == *asked.digest && typed(vote);
         let alone = |vote: &&Vote| vote.break_glass.is_some() && self.admits_alone(&vote.by, roster);
         let barred = |person: &PersonId| self.not_the_author && asked.author == Some(person);
         let admitted = |vote: &&Vote| self.admits(&vote.by, roster) && !barred(&vote.by);
@@ -164,6 +176,8 @@ pub struct Question<'a> {
     pub author: Option<&'a PersonId>,
     /// The least number of votes that the plan itself asks for: 2 over an irreversible release.
     pub at_least: u32,
+    /// What must be typed with a yes, where the plan takes that.
+    pub confirm: Option<&'a str>,
     /// The present.
     pub now: Timestamp,
 }
@@ -197,7 +211,7 @@ mod tests {
     }
 
     fn yes(by: &str) -> Vote {
-        Vote { by: by.into(), yes: true, at: now(), digest: "d".into(), break_glass: None }
+        Vote { by: by.into(), yes: true, at: now(), digest: "d".into(), break_glass: None, confirm: None }
     }
 
     fn enough(policy: &ApprovalPolicy, votes: &[Vote], roster: &Roster, author: Option<&str>) -> bool {
@@ -213,7 +227,8 @@ mod tests {
     ) -> bool {
         let author = author.map(PersonId::new);
         let digest = Digest::new("d");
-        let asked = Question { digest: &digest, author: author.as_ref(), at_least, now: now() };
+        let asked =
+            Question { digest: &digest, author: author.as_ref(), at_least, confirm: None, now: now() };
         policy.tally(&asked, votes, roster) == Tally::Enough
     }
 
@@ -288,5 +303,29 @@ mod tests {
         assert!(!enough(&[yes("ann"), yes("quinn")]), "without broken glass the quorum holds");
         assert!(enough(&[alone("lea"), yes("ann")]));
         assert!(enough(&[alone("lea"), alone("leo")]));
+    }
+
+    /// Where the plan takes a typed confirmation, a yes without it is none, whoever gives it and however.
+    #[test]
+    fn a_yes_counts_only_with_what_the_plan_has_typed() {
+        let people = roster(&[("sre", &["ann", "bob"]), ("leads", &["lea"])]);
+        let one = policy(&[&["sre"]], 1);
+        let digest = Digest::new("d");
+        let asked = Question {
+            digest: &digest,
+            author: None,
+            at_least: 2,
+            confirm: Some("irreversible"),
+            now: now(),
+        };
+        let enough = |votes: &[Vote]| one.tally(&asked, votes, &people) == Tally::Enough;
+        let typed = |by, word: &str| Vote { confirm: Some(word.to_owned()), ..yes(by) };
+        let alone = |vote: Vote| Vote { break_glass: Some("checkout is down".into()), ..vote };
+        assert!(!enough(&[yes("ann"), yes("bob")]));
+        assert!(!enough(&[typed("ann", "irreversible"), yes("bob")]));
+        assert!(!enough(&[typed("ann", "irreversible"), typed("bob", "yes")]));
+        assert!(!enough(&[typed("ann", "irreversible"), alone(yes("lea"))]));
+        assert!(enough(&[typed("ann", "irreversible"), typed("bob", "irreversible")]));
+        assert!(enough(&[typed("ann", "irreversible"), alone(typed("lea", "irreversible"))]));
     }
 }

@@ -59,7 +59,7 @@ impl Scribe<'_> {
             Wish::Snooze(case) => self.snooze(case, ask),
             Wish::Exonerate(case) => self.exonerate(case, ask),
             Wish::Settle(case, how) => self.settle(case, ask, *how),
-            Wish::Rollback { to, reason } => self.rollback(ask, to.clone(), reason),
+            Wish::Rollback { to, reason, shown } => self.rollback(ask, to.clone(), reason, shown.clone()),
             Wish::Freeze { length, reason } => self.freeze(ask, *length, reason),
             Wish::Unfreeze => self.unfreeze(ask),
             Wish::Rollforward { reason } => self.rollforward(ask, reason),
@@ -76,7 +76,9 @@ impl Scribe<'_> {
         let asked = matches!(open.phase, Phase::AwaitingApproval { until } if self.view.now < until);
         let same = open.plan.as_ref().is_some_and(|plan| plan.digest == vote.digest);
         let refused = match (asked, same) {
-            (true, true) => self.may_vote(ask, vote.break_glass.is_some()),
+            (true, true) => {
+                self.may_vote(ask, vote.break_glass.is_some()).and_then(|()| self.is_confirmed(&vote))
+            }
             (true, false) => Err(Refusal::Conflict("this plan was replaced by another".into())),
             (false, _) => Err(Refusal::Conflict("nothing is asked here now".into())),
         };
@@ -162,6 +164,11 @@ impl Scribe<'_> {
         let groups: Vec<String> = policy.from.iter().flatten().map(ToString::to_string).collect();
         let who = if groups.is_empty() { "nobody".to_owned() } else { groups.join(" or ") };
         Err(Refusal::Forbidden(format!("{} is not in a group that decides here: {who}", ask.by)))
+    }
+
+    /// A yes over an irreversible release is one only with the word that was typed for it; what to type otherwise.
+    fn is_confirmed(&self, vote: &PersonVote) -> Result<(), Refusal> {
+        self.unconfirmed(vote).map_or(Ok(()), conflict)
     }
 
     /// What takes nothing from others needs no group of an operator; whoever has only their groups needs one.
@@ -250,14 +257,20 @@ impl Scribe<'_> {
         })
     }
 
-    fn rollback(&mut self, ask: &Ask, to: Option<ReleaseId>, reason: &str) -> Answer {
+    fn rollback(
+        &mut self,
+        ask: &Ask,
+        to: Option<ReleaseId>,
+        reason: &str,
+        shown: Option<PersonVote>,
+    ) -> Answer {
         self.may_begin(ask)?;
         let by = ask.by.clone();
         if let Some(unknown) = to.as_ref().filter(|to| self.dossier.ledger.page(to).is_none()) {
             return conflict(format!("no release {unknown} is known here"));
         }
         let Some(open) = self.dossier.open.as_deref() else {
-            let case = self.open_back(by, to, reason, Vec::new());
+            let case = self.open_back((by, reason), to, shown, Vec::new());
             return Ok(format!(
                 "case {case} plans it: your wish is your yes, and whoever may approve is asked"
             ));
@@ -272,7 +285,7 @@ impl Scribe<'_> {
         let Some(plan) = plan else {
             let firing = self.firing_of_open_case();
             self.close(Outcome::Superseded, &format!("{by} began a rollback by hand"));
-            let case = self.open_back(by, to, reason, firing);
+            let case = self.open_back((by, reason), to, shown, firing);
             return Ok(format!(
                 "case {case} plans it, in the place of {id}: your wish is your yes, and whoever may approve is asked"
             ));
@@ -282,7 +295,12 @@ impl Scribe<'_> {
             return conflict(format!("case {id} asks about another target: cancel it first"));
         }
         let digest = plan.digest.clone();
-        self.hear_vote(by, PersonVote { yes: true, digest, break_glass: None });
+        let vote = shown.unwrap_or(PersonVote::yes(digest.clone()));
+        if vote.digest != digest {
+            return conflict(format!("case {id} asks about another plan than the one that was shown"));
+        }
+        self.is_confirmed(&vote)?;
+        self.hear_vote(by, vote);
         Ok(format!("case {id} asks that already: taken as a yes"))
     }
 
@@ -300,6 +318,7 @@ impl Scribe<'_> {
             reason: reason.to_owned(),
             to: Some(release.clone()),
             direction: Direction::Forward,
+            shown: None,
         };
         let case = self.open_by_hand(origin, Vec::new());
         Ok(format!("case {case} plans to put {release} out again: your wish is your yes"))
@@ -315,12 +334,12 @@ impl Scribe<'_> {
 
     fn open_back(
         &mut self,
-        by: PersonId,
+        (by, reason): (PersonId, &str),
         to: Option<ReleaseId>,
-        reason: &str,
+        shown: Option<PersonVote>,
         signals: Vec<super::signal::EpisodeKey>,
     ) -> CaseId {
-        let origin = Origin::Person { by, reason: reason.to_owned(), to, direction: Direction::Back };
+        let origin = Origin::Person { by, reason: reason.to_owned(), to, direction: Direction::Back, shown };
         self.open_by_hand(origin, signals)
     }
 
@@ -398,7 +417,8 @@ pub(super) fn votes_short(
     let plan = case.plan.as_ref()?;
     let author = plan.author();
     let at_least = plan.votes_at_least();
-    let asked = Question { digest: &plan.digest, author: author.as_ref(), at_least, now: view.now };
+    let (author, confirm) = (author.as_ref(), plan.confirmation());
+    let asked = Question { digest: &plan.digest, author, at_least, confirm, now: view.now };
     match plan.approval.tally(&asked, &case.votes, roster) {
         Tally::Enough => None,
         Tally::Short(missing) => Some(missing),

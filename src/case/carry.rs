@@ -11,6 +11,7 @@ use super::scribe::Scribe;
 use super::settings::VerifyPolicy;
 use super::standing::StandingEvent;
 use super::step::{Class, OnFailure, Step};
+use super::thread::Patience;
 use super::words;
 
 /// So many searches must find nothing before absence counts (failure model §4).
@@ -208,6 +209,30 @@ impl Scribe<'_> {
         match ending {
             Ending::Paged => self.write(Event::Paged { case, pager, cause }),
             Ending::Refused(why) => self.write(Event::NotPaged { case, pager, cause, why: why.clone() }),
+            _ => {}
+        }
+    }
+
+    /// The chat did not take what the case has to say: the thread goes on elsewhere, once; or the case, which is over, is let
+    /// go.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other endings say that it was taken, or nothing")]
+    pub(super) fn not_taken(&mut self, case: &CaseId, ending: &Ending) {
+        let Some(known) = self.dossier.case(case) else { return };
+        let patience = Patience::with(known);
+        match ending {
+            Ending::Elsewhere { place, face } if patience.may_move => {
+                // What was said last stands there again, as the face of the new first message.
+                let Some(last) = known.said.0.checked_sub(1).map(NoteNo) else { return };
+                self.write(Event::Said { case: case.clone(), note: last, place: place.clone() });
+                if let Some(face) = face {
+                    self.shown(case, face);
+                }
+            }
+            Ending::Unsayable(_) if patience.is_over(self.view.now) => {
+                let told = self.dossier.telling.iter().find(|telling| telling.id == *case).cloned();
+                self.written.departed.extend(told);
+                self.write(Event::Told { case: case.clone() });
+            }
             _ => {}
         }
     }

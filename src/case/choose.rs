@@ -255,14 +255,23 @@ impl Scribe<'_> {
     /// A person's case that has its plan is a question like any other; the requester's wish is their vote on it.
     pub(super) fn pursue_by_hand(&mut self) {
         let Some(case) = self.dossier.open.as_deref() else { return };
-        let Origin::Person { by, .. } = case.origin.clone() else { return };
+        let Origin::Person { by, shown, .. } = case.origin.clone() else { return };
         let Some(plan) = case.plan.clone() else {
             let why = case.no_plan.as_ref().map_or("there is no plan", |none| none.why.as_str()).to_owned();
             return self.fail_by_hand(&why);
         };
+        let vote = shown.unwrap_or_else(|| PersonVote::yes(plan.digest.clone()));
+        // Their yes was to what they were shown, and to nothing else.
+        if vote.digest != plan.digest {
+            let why = format!("the plan is another one than was shown to {by}");
+            return self.write(Event::Asked { why: Some(why), until: plan.expires });
+        }
+        if let Some(unconfirmed) = self.unconfirmed(&vote) {
+            let why = format!("the wish of {by} is no yes yet: {unconfirmed}");
+            return self.write(Event::Asked { why: Some(why), until: plan.expires });
+        }
         let why = (self.barrier(&plan) > 0).then(|| "a migration lies between".to_owned());
         self.write(Event::Asked { why, until: plan.expires });
-        let vote = PersonVote { yes: true, digest: plan.digest.clone(), break_glass: None };
         self.hear_vote(by, vote);
     }
 
@@ -271,18 +280,35 @@ impl Scribe<'_> {
         if self.view.settings.migrations == Migrations::None { 0 } else { plan.votes_at_least() }
     }
 
+    /// What has to be typed with this vote and was not, in words; nothing where nothing is missing. One rule for whatever door a
+    /// yes comes through: a press is quick, and what cannot be undone is not pressed.
+    pub(super) fn unconfirmed(&self, vote: &PersonVote) -> Option<String> {
+        let case = self.dossier.open.as_deref()?;
+        let word = case.plan.as_ref()?.confirmation()?;
+        let missing = vote.yes && vote.confirm.as_deref() != Some(word);
+        let id = &case.id;
+        missing.then(|| {
+            format!(
+                "what it takes back is irreversible, so that a yes is typed: /snapback approve {id} {word}, or \
+                 snapback cases approve {id} --confirm {word}"
+            )
+        })
+    }
+
     /// A vote is heard; whether its giver may is read next.
     pub(super) fn hear_vote(&mut self, by: super::id::PersonId, vote: PersonVote) {
-        let PersonVote { yes, digest, break_glass } = vote;
+        let PersonVote { yes, digest, break_glass, confirm } = vote;
         let heard =
             self.dossier.open.as_deref().into_iter().flat_map(|case| case.heard.iter().chain(&case.votes));
         let again = |known: &Vote| {
-            known.by == by && known.yes == yes && known.digest == digest && known.break_glass == break_glass
+            known.by == by
+                && (known.yes, &known.digest) == (yes, &digest)
+                && (&known.break_glass, &known.confirm) == (&break_glass, &confirm)
         };
         if heard.into_iter().any(again) {
             return;
         }
-        self.write(Event::VoteHeard(Vote { by, yes, at: self.view.now, digest, break_glass }));
+        self.write(Event::VoteHeard(Vote { by, yes, at: self.view.now, digest, break_glass, confirm }));
     }
 
     /// The first step of a plan that enough people want.

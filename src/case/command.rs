@@ -123,6 +123,15 @@ pub enum Ending {
     Shown(Digest),
     /// Page: the pager took it.
     Paged,
+    /// Say, show: the first message of the thread is gone, and another one was posted, below which it goes on.
+    Elsewhere {
+        /// Where.
+        place: Place,
+        /// The face that it shows, where that is known.
+        face: Option<Digest>,
+    },
+    /// Say, show: the chat refuses it for good, and nobody mended that in time; why.
+    Unsayable(String),
 }
 
 /// What a provider says about work under way.
@@ -196,6 +205,8 @@ pub enum Wish {
         to: Option<ReleaseId>,
         /// Why.
         reason: String,
+        /// What they say to the plan that they were shown; none: they were shown none, and mean whatever is planned.
+        shown: Option<PersonVote>,
     },
     /// Nothing automatic for so long.
     Freeze {

@@ -232,6 +232,11 @@ fn now(case: &Case) -> (String, Option<Timestamp>) {
         Phase::Planning { until, .. } => ("The provider is asked how it would go back".into(), Some(*until)),
         Phase::AwaitingApproval { until } => {
             let votes = case.plan.as_deref().map_or(String::new(), |plan| votes_needed(case, plan, *until));
+            let typed = case.plan.as_deref().and_then(Plan::confirmation);
+            if let Some(word) = typed {
+                let yes = format!("/snapback approve {} {word}", case.id);
+                return (format!("It is irreversible: type \"{yes}\" to say yes{votes}, or press \"Cancel\"; open"), Some(*until));
+            }
             (format!("Press \"{}\" to say yes{votes}, or \"Cancel\"; open", yes_label(case).words()), Some(*until))
         }
         Phase::Countdown { clock: CountdownClock::Untold { latest } } => {
@@ -309,8 +314,8 @@ fn closed_because(case: &Case) -> String {
 
 fn votes_needed(case: &Case, plan: &Plan, now: Timestamp) -> String {
     let author = plan.author();
-    let asked =
-        Question { digest: &plan.digest, author: author.as_ref(), at_least: plan.votes_at_least(), now };
+    let (author, at_least) = (author.as_ref(), plan.votes_at_least());
+    let asked = Question { digest: &plan.digest, author, at_least, confirm: plan.confirmation(), now };
     let needed = plan.approval.needed(&asked);
     let yes = case.votes.iter().filter(|vote| vote.yes && vote.digest == plan.digest).count();
     if needed > 1 { format!(" ({yes} of {needed} votes so far)") } else { String::new() }
@@ -435,7 +440,8 @@ fn yes_label(case: &Case) -> Label {
 
 fn yes(case: &CaseId, plan: &Plan, label: Label) -> Button {
     let short: String = plan.digest.as_str().chars().take(8).collect();
-    let says = Saying::Approve { case: case.clone(), plan: Some(plan.digest.clone()) };
+    let plan_digest = Some(plan.digest.clone());
+    let says = Saying::Approve { case: case.clone(), plan: plan_digest, irreversible: false, alone: None };
     let what = format!("{} \u{2192} {}, plan {short}.", plan.from.called(), plan.to.called());
     Button { label, says, confirm: Some(what) }
 }

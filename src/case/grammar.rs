@@ -3,6 +3,7 @@
 use super::event::Settlement;
 use super::id::{CaseId, Digest, Duration, ReleaseId, ServiceId};
 use super::length;
+use super::plan::IRREVERSIBLE;
 use super::saying::{HELP, NotASaying, Saying};
 
 /// A freeze without a length lasts so long.
@@ -50,8 +51,8 @@ impl Words<'_> {
                 let service = self.service(service)?;
                 Ok(Saying::Rollforward { service, serving, reason: self.needed(HELP[5])? })
             }
-            "approve" => self.vote(HELP[6]).map(|(case, plan)| Saying::Approve { case, plan }),
-            "deny" => self.vote(HELP[7]).map(|(case, plan)| Saying::Deny { case, plan }),
+            "approve" => self.approve(),
+            "deny" => self.deny(),
             "cancel" => self.one_case(HELP[8]).map(Saying::Cancel),
             "snooze" => self.one_case(HELP[9]).map(Saying::Snooze),
             "exonerate" => self.one_case(HELP[10]).map(Saying::Exonerate),
@@ -118,11 +119,33 @@ impl Words<'_> {
         Ok(Saying::Rollback { service: self.service(service)?, to, serving, reason: self.needed(HELP[4])? })
     }
 
-    fn vote(&self, form: &'static str) -> Result<(CaseId, Option<Digest>), NotASaying> {
+    /// A yes. Whoever gives it alone says so by a word of its own, so that a reason that is only friendly breaks no glass.
+    fn approve(&self) -> Result<Saying, NotASaying> {
+        let wrong = || NotASaying::Form(HELP[6]);
+        let (id, words) = self.words.split_first().ok_or_else(wrong)?;
+        let (alone, words) = match words {
+            [words @ .., "alone"] => (Some(self.needed(HELP[6])?), words),
+            _ if self.reason.is_some() => return Err(wrong()),
+            words => (None, words),
+        };
+        let (irreversible, plan) = match words {
+            [] => (false, None),
+            [word] if *word == IRREVERSIBLE => (true, None),
+            [plan] => (false, Some(*plan)),
+            [plan, word] if *word == IRREVERSIBLE => (true, Some(*plan)),
+            _ => return Err(wrong()),
+        };
+        if plan.is_some_and(|plan| [IRREVERSIBLE, "alone"].contains(&plan)) {
+            return Err(wrong());
+        }
+        Ok(Saying::Approve { case: case(id)?, plan: plan.map(Digest::new), irreversible, alone })
+    }
+
+    fn deny(&self) -> Result<Saying, NotASaying> {
         match self.words {
-            [id] => Ok((case(id)?, None)),
-            [id, plan] => Ok((case(id)?, Some(Digest::new(*plan)))),
-            _ => Err(NotASaying::Form(form)),
+            [id] => Ok(Saying::Deny { case: case(id)?, plan: None }),
+            [id, plan] => Ok(Saying::Deny { case: case(id)?, plan: Some(Digest::new(*plan)) }),
+            _ => Err(NotASaying::Form(HELP[7])),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Who began a case, and which way it goes. Leaves what follows from it to `pursue` and `ask`.
 
+use super::approval::PersonVote;
 use super::id::{PersonId, ReleaseId};
 
 /// Who began a case.
@@ -17,6 +18,8 @@ pub enum Origin {
         to: Option<ReleaseId>,
         /// Back, or forward again.
         direction: Direction,
+        /// What they say to the plan that they were shown, where they were shown one.
+        shown: Option<PersonVote>,
     },
     /// A drill.
     Drill,

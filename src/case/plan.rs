@@ -50,6 +50,9 @@ impl Proposal {
 /// An act may take so long where its provider says nothing else.
 const ACT_MAX: Duration = Duration::from_mins(30);
 
+/// The word that is typed with a yes over an irreversible release (product §8).
+pub const IRREVERSIBLE: &str = "irreversible";
+
 /// A plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -108,10 +111,19 @@ impl Plan {
         self.from.author.as_ref().filter(|author| author.contains(':')).map(PersonId::new)
     }
 
+    /// Whether it goes back over a release that says that nobody can.
+    pub fn is_irreversible(&self) -> bool {
+        self.undone.iter().any(|undone| undone.marks.rollback == Some(RollbackMark::Irreversible))
+    }
+
     /// The least number of votes that the plan itself asks for: two over an irreversible release.
     pub fn votes_at_least(&self) -> u32 {
-        let irreversible = |undone: &Undone| undone.marks.rollback == Some(RollbackMark::Irreversible);
-        if self.undone.iter().any(irreversible) { 2 } else { 0 }
+        if self.is_irreversible() { 2 } else { 0 }
+    }
+
+    /// What is typed with a yes to this plan, where it takes a typed confirmation: over an irreversible release.
+    pub fn confirmation(&self) -> Option<&'static str> {
+        self.is_irreversible().then_some(IRREVERSIBLE)
     }
 
     /// Our sign for one step: the same for each attempt, different for every case and step.

@@ -10,6 +10,7 @@ use super::command::{Ask, Authority, Request, Wish};
 use super::event::Settlement;
 use super::grammar::{Words, plain};
 use super::id::{CaseId, Digest, Duration, PersonId, ReleaseId, ServiceId, Timestamp};
+use super::plan::IRREVERSIBLE;
 
 /// Reasons are sentences; a button's value holds 2,000 characters in all.
 pub const REASON_MAX: usize = 500;
@@ -53,6 +54,10 @@ pub enum Saying {
         case: CaseId,
         /// The plan that they saw; without one, whatever is asked when it is shown to them.
         plan: Option<Digest>,
+        /// They typed that they know that it is irreversible.
+        irreversible: bool,
+        /// They decide alone, for this reason.
+        alone: Option<String>,
     },
     /// No.
     Deny {
@@ -117,7 +122,7 @@ pub const HELP: [&str; 18] = [
     "deployments <service>",
     "rollback <service> [to <release>] -- <reason>",
     "rollforward <service> -- <reason>",
-    "approve <case>",
+    "approve <case> [irreversible] [alone -- <reason>]",
     "deny <case>",
     "cancel <case>",
     "snooze <case>",
@@ -187,9 +192,7 @@ impl Saying {
 
     /// What is asked for by saying it; nothing where it changes nothing, or is a vote on no plan in particular.
     pub fn request(&self, by: &PersonId, at: Timestamp) -> Option<Request> {
-        let vote = |plan: &Option<Digest>, yes| {
-            plan.clone().map(|digest| PersonVote { yes, digest, break_glass: None })
-        };
+        let yes = |plan: &Option<Digest>| plan.clone().map(PersonVote::yes);
         let (service, what) = match self {
             Saying::Help | Saying::Status(_) | Saying::Why(_) | Saying::Deployments(_) => return None,
             Saying::Pause { reason } => {
@@ -197,18 +200,21 @@ impl Saying {
                 return Some(Request::Pause { by, at, reason, everything: false });
             }
             Saying::Resume => return Some(Request::Resume { by: by.clone(), at, everything: false }),
-            Saying::Approve { case, plan } => {
-                (case.service(), Wish::Vote { case: case.clone(), vote: vote(plan, true)? })
+            Saying::Approve { case, plan, irreversible, alone } => {
+                let confirm = irreversible.then(|| IRREVERSIBLE.to_owned());
+                let vote = PersonVote { break_glass: alone.clone(), confirm, ..yes(plan)? };
+                (case.service(), Wish::Vote { case: case.clone(), vote })
             }
             Saying::Deny { case, plan } => {
-                (case.service(), Wish::Vote { case: case.clone(), vote: vote(plan, false)? })
+                let vote = PersonVote { yes: false, ..yes(plan)? };
+                (case.service(), Wish::Vote { case: case.clone(), vote })
             }
             Saying::Cancel(case) => (case.service(), Wish::Cancel(case.clone())),
             Saying::Snooze(case) => (case.service(), Wish::Snooze(case.clone())),
             Saying::Exonerate(case) => (case.service(), Wish::Exonerate(case.clone())),
             Saying::Settle(case, how) => (case.service(), Wish::Settle(case.clone(), *how)),
             Saying::Rollback { service, to, reason, .. } => {
-                (service.clone(), Wish::Rollback { to: to.clone(), reason: reason.clone() })
+                (service.clone(), Wish::Rollback { to: to.clone(), reason: reason.clone(), shown: None })
             }
             Saying::Rollforward { service, reason, .. } => {
                 (service.clone(), Wish::Rollforward { reason: reason.clone() })
@@ -277,7 +283,11 @@ impl fmt::Display for Saying {
             Saying::Rollforward { service, serving, reason } => {
                 write!(f, "rollforward {service}{} -- {reason}", named("serving", serving))
             }
-            Saying::Approve { case, plan } => write!(f, "approve {case}{}", spaced(plan.as_ref())),
+            Saying::Approve { case, plan, irreversible, alone } => {
+                let word = if *irreversible { " irreversible" } else { "" };
+                let alone = alone.as_ref().map_or(String::new(), |reason| format!(" alone -- {reason}"));
+                write!(f, "approve {case}{}{word}{alone}", spaced(plan.as_ref()))
+            }
             Saying::Deny { case, plan } => write!(f, "deny {case}{}", spaced(plan.as_ref())),
             Saying::Cancel(case) => write!(f, "cancel {case}"),
             Saying::Snooze(case) => write!(f, "snooze {case}"),
@@ -334,6 +344,9 @@ mod tests {
             "rollforward checkout@production serving v41 -- it was not that",
             "approve checkout@production.3",
             "approve checkout@production.3 0123abcd",
+            "approve checkout@production.3 irreversible",
+            "approve checkout@production.3 alone -- nobody else is awake",
+            "approve checkout@production.3 0123abcd irreversible alone -- nobody else is awake",
             "deny checkout@production.3 0123abcd",
             "cancel checkout@production.3",
             "snooze checkout@production.3",
@@ -379,6 +392,11 @@ mod tests {
             "approve",
             "approve checkout",
             "approve checkout@production.3 d e",
+            "approve checkout@production.3 -- looks right",
+            "approve checkout@production.3 alone",
+            "approve checkout@production.3 alone alone -- x",
+            "approve checkout@production.3 irreversible irreversible",
+            "deny checkout@production.3 irreversible alone -- x",
             "settle checkout@production.3",
             "settle checkout@production.3 maybe",
             "freeze checkout soon -- x",

@@ -107,11 +107,13 @@ impl Scribe<'_> {
                 if let Ending::Said { place, face } = ending {
                     self.said(case, *note, place, face.as_ref());
                 }
+                self.not_taken(case, ending);
             }
             Command::Show(case) => {
                 if let Ending::Shown(face) = ending {
                     self.shown(case, face);
                 }
+                self.not_taken(case, ending);
             }
             Command::Page(About::Case(case), pager, cause) => self.paged(case, pager, *cause, ending),
             // The hold is the standing's: the desk heard it.

@@ -66,6 +66,8 @@ pub struct Case {
     pub said: NoteNo,
     /// Its thread, once the root was said.
     pub thread: Option<Place>,
+    /// The thread that it had before, whose first message somebody deleted.
+    pub lost: Option<Place>,
     /// What the first message of the thread shows, by the digest of its face.
     pub shown: Option<Digest>,
     /// What each pager was told last, or is to be told.

@@ -1,7 +1,12 @@
 //! A thread's address: its link, which holds everything that is needed to find it again. Owns how a link is made of a
-//! workspace, a channel and a message's time, and read back.
+//! workspace, a channel and a message's time, and read back; and how long a thread is worth trying that nobody can read.
 
-use super::id::Place;
+use super::event::Event;
+use super::id::{Duration, Place, Timestamp};
+use super::story::Case;
+
+/// A case that is over, and that the chat refuses for good, is let go after so long: whoever could mend it had a day.
+const LET_GO_AFTER: Duration = Duration::from_hours(24);
 
 /// The workspace in which cases are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +46,32 @@ impl Thread {
         }
         let (seconds, fraction) = digits.split_at(whole);
         Some(Thread { channel: channel.to_owned(), ts: format!("{seconds}.{fraction}") })
+    }
+}
+
+/// What is done about a thread that the chat does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Where somebody deleted its first message, it may go on below another one: it does so once.
+    pub may_move: bool,
+    /// Where the chat refuses it for good, the case is let go then; nothing: not while it is open.
+    pub let_go_at: Option<Timestamp>,
+}
+
+impl Patience {
+    /// With this case.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "one event is looked for")]
+    pub fn with(case: &Case) -> Patience {
+        let closed_at = case.events.iter().rev().find_map(|stamped| match stamped.event {
+            Event::Closed { .. } => Some(stamped.at),
+            _ => None,
+        });
+        Patience { may_move: case.lost.is_none(), let_go_at: closed_at.map(|at| at + LET_GO_AFTER) }
+    }
+
+    /// Whether it is over: what the chat refuses for good is told there no more.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.let_go_at.is_some_and(|at| at <= now)
     }
 }
 

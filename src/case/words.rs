@@ -140,7 +140,7 @@ fn say(case: &Case, stamped: &Stamped, spoken: bool) -> Vec<String> {
     let service = case.id.service();
     let one = |line: String| vec![line];
     match &stamped.event {
-        Event::Opened { origin: Origin::Person { by, reason, to, direction }, .. } => {
+        Event::Opened { origin: Origin::Person { by, reason, to, direction, .. }, .. } => {
             let to = to.as_ref().map_or("the last good release".to_owned(), |to| to.to_string());
             let wish = match direction {
                 Direction::Back => format!("{service}: {by} asks for a rollback to {to}"),
@@ -258,7 +258,8 @@ fn verdict_in_words(decision: &Decision) -> String {
     }
 }
 
-fn from_to(plan: &Plan) -> String {
+/// From which release to which, and what the ledger holds of that.
+pub fn from_to(plan: &Plan) -> String {
     format!("{} \u{2192} {} ({})", plan.from.called(), plan.to.called(), plan.to_grade.word())
 }
 

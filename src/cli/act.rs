@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use snapback::admin::shapes::{CaseShape, ServiceShape, StateShape};
+use snapback::admin::shapes::{CasePlanShape, CaseShape, StateShape};
 use snapback::config::length;
 
 use super::Output;
@@ -22,20 +22,6 @@ pub(super) struct ActFlags {
     /// Do it without asking first
     #[arg(long, global = true)]
     yes: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RollbackFlags {
-    #[command(flatten)]
-    act: ActFlags,
-    /// The service, such as checkout@production
-    service: String,
-    /// To this release; without it, the newest that has proven itself
-    #[arg(long, value_name = "RELEASE")]
-    to: Option<String>,
-    /// Why, for the thread and the audit
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
 }
 
 #[derive(Debug, Args)]
@@ -142,17 +128,6 @@ pub(super) enum How {
     GiveUp,
 }
 
-pub(super) fn rollback(flags: &RollbackFlags) -> Result<Finished, Failure> {
-    let door = Door::new(&flags.act)?;
-    let service: ServiceShape = shaped(&door.client.get(&service_path(&flags.service, None), &[])?)?;
-    let from = plain(service.current.as_deref().unwrap_or("what serves now"));
-    let to = plain(flags.to.as_deref().unwrap_or("the newest release that has proven itself"));
-    let mut means = vec![format!("roll {} back: {from} → {to}", plain(&flags.service))];
-    means.extend(service.ready.reasons.iter().map(|why| format!("  in its way: {}", plain(why))));
-    let body = json!({ "to": flags.to, "reason": flags.reason });
-    door.ask(&service_path(&flags.service, Some("rollback")), &means.join("\n"), &body)
-}
-
 pub(super) fn freeze(flags: &FreezeFlags) -> Result<Finished, Failure> {
     let length = length(&flags.length).map_err(|fault| {
         Failure::wrong(format!("--for {:?}: {fault}", flags.length), "write it like 30m or 2h")
@@ -223,22 +198,59 @@ impl Door {
         Ok(Door { client: Client::new(&flags.server)?, output: flags.server.output, yes: flags.yes })
     }
 
-    /// A vote on what a case asks now: the plan is shown, and the vote is on exactly that.
-    pub(super) fn vote(&self, id: &str, verb: &str, break_glass: Option<&str>) -> Result<Finished, Failure> {
-        let case: CaseShape = shaped(&self.client.get(&["v1", "cases", id], &[])?)?;
-        let plan = case.plan.as_ref().and_then(|plan| Some((plan, plan.digest.as_ref()?)));
-        let Some((plan, digest)) = plan else {
-            let says = format!("{}: it has no plan to vote on", plain(id));
-            return Err(Failure::refused(says, "see `snapback cases show`"));
-        };
-        let mut means = vec![format!("{verb} this plan of {}:", plain(&case.service))];
-        means.extend(decision::steps(plan));
-        let mut body = json!({ "plan": digest });
+    /// A yes to what a case asks now: the plan is shown, and the yes is to exactly that.
+    pub(super) fn approve(
+        &self,
+        id: &str,
+        break_glass: Option<&str>,
+        confirm: Option<&str>,
+    ) -> Result<Finished, Failure> {
+        let (mut means, plan) = self.asked("approve", id)?;
+        let mut body = json!({ "plan": plan.digest });
         if let Some(reason) = break_glass {
             means.push(format!("and decide it alone: {}", plain(reason)));
             body["break_glass"] = reason.into();
         }
-        self.ask(&["v1", "cases", id, verb], &means.join("\n"), &body)
+        self.ask_about(&plan, confirm, &["v1", "cases", id, "approve"], &means, body)
+    }
+
+    /// A no to what a case asks now.
+    pub(super) fn deny(&self, id: &str) -> Result<Finished, Failure> {
+        let (means, plan) = self.asked("deny", id)?;
+        self.ask(&["v1", "cases", id, "deny"], &means.join("\n"), &json!({ "plan": plan.digest }))
+    }
+
+    /// What a case asks now, in words.
+    fn asked(&self, verb: &str, id: &str) -> Result<(Vec<String>, CasePlanShape), Failure> {
+        let case: CaseShape = shaped(&self.client.get(&["v1", "cases", id], &[])?)?;
+        let Some(plan) = case.plan.filter(|plan| plan.digest.is_some()) else {
+            let says = format!("{}: it has no plan to vote on", plain(id));
+            return Err(Failure::refused(says, "see `snapback cases show`"));
+        };
+        let mut means = vec![format!("{verb} this plan of {}:", plain(&case.service))];
+        means.extend(decision::steps(&plan));
+        Ok((means, plan))
+    }
+
+    /// A yes to a plan, with what must be typed where the plan takes that: given, or asked for on a terminal.
+    pub(super) fn ask_about(
+        &self,
+        plan: &CasePlanShape,
+        confirm: Option<&str>,
+        path: &[&str],
+        means: &[String],
+        mut body: Value,
+    ) -> Result<Finished, Failure> {
+        let mut means = means.to_vec();
+        if let Some(word) = &plan.confirm {
+            means.push(format!("what it takes back is {}", plain(word)));
+        }
+        agree(&means.join("\n"), self.yes)?;
+        if let Some(word) = &plan.confirm {
+            let typed = confirm.map_or_else(|| typed(&plain(word)), |given| Ok(given.to_owned()))?;
+            body["confirm"] = typed.into();
+        }
+        self.hand_over(path, &body)
     }
 
     /// What needs no more than the case.
@@ -262,11 +274,12 @@ impl Door {
     }
 
     /// Says what is meant, asks, and hands it over.
-    fn ask(&self, path: &[&str], means: &str, body: &Value) -> Result<Finished, Failure> {
-        if !agreed(means, self.yes)? {
-            let next = "answer y on a terminal, or give --yes";
-            return Err(Failure::refused("not done, because nobody agreed to it", next));
-        }
+    pub(super) fn ask(&self, path: &[&str], means: &str, body: &Value) -> Result<Finished, Failure> {
+        agree(means, self.yes)?;
+        self.hand_over(path, body)
+    }
+
+    fn hand_over(&self, path: &[&str], body: &Value) -> Result<Finished, Failure> {
         let answer = self.client.post(path, body)?;
         if answer["status"] == "accepted" {
             let says = plain(answer["says"].as_str().unwrap_or("not decided yet"));
@@ -280,23 +293,43 @@ impl Door {
 }
 
 /// The route of a service. Its name may hold a slash, and the route takes it so.
-fn service_path<'a>(service: &'a str, verb: Option<&'a str>) -> Vec<&'a str> {
+pub(super) fn service_path<'a>(service: &'a str, verb: Option<&'a str>) -> Vec<&'a str> {
     ["v1", "services"].into_iter().chain(service.split('/')).chain(verb).collect()
 }
 
 /// Says what is meant, and asks on the terminal unless somebody agreed already. Where nobody can answer, the answer is no.
-fn agreed(means: &str, already: bool) -> Result<bool, Failure> {
-    let mut err = std::io::stderr();
-    let asks = !already && std::io::stdin().is_terminal();
-    let question = if asks { "do it? [y/N] " } else { "" };
-    let unasked = |error: std::io::Error| {
-        Failure::failed(format!("the question: {error}"), "give --yes, and it is not asked")
-    };
-    write!(err, "{means}\n{question}").and_then(|()| err.flush()).map_err(unasked)?;
-    if !asks {
-        return Ok(already);
+fn agree(means: &str, already: bool) -> Result<(), Failure> {
+    say(&format!("{means}\n"))?;
+    if already
+        || (std::io::stdin().is_terminal() && matches!(answer("do it? [y/N] ")?.as_str(), "y" | "Y" | "yes"))
+    {
+        return Ok(());
     }
+    let next = "answer y on a terminal, or give --yes";
+    Err(Failure::refused("not done, because nobody agreed to it", next))
+}
+
+/// What somebody types on the terminal; a script has to give it.
+fn typed(word: &str) -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        return answer(&format!("type {word} to go on: "));
+    }
+    let next = format!("give --confirm {word}, if you mean it");
+    Err(Failure::refused(format!("not done: it takes back what is {word}, and that is typed"), next))
+}
+
+fn answer(question: &str) -> Result<String, Failure> {
+    say(question)?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(unasked)?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+    Ok(line.trim().to_owned())
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    let mut err = std::io::stderr();
+    write!(err, "{text}").and_then(|()| err.flush()).map_err(unasked)
+}
+
+fn unasked(error: std::io::Error) -> Failure {
+    Failure::failed(format!("the question: {error}"), "give --yes, and it is not asked")
 }

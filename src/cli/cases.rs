@@ -52,6 +52,9 @@ enum What {
         /// Decide alone, where the policy lets your group, for this reason
         #[arg(long, value_name = "REASON")]
         break_glass: Option<String>,
+        /// What must be typed over an irreversible release; without it, it is asked for on a terminal
+        #[arg(long, value_name = "TEXT")]
+        confirm: Option<String>,
     },
     /// Vote no on its plan
     Deny {
@@ -96,8 +99,10 @@ pub(super) fn run(flags: &CasesFlags) -> Result<Finished, Failure> {
         Some(What::List(list_flags)) => list(client, output, list_flags),
         Some(What::Show { id }) => show(client, output, id),
         Some(What::Explain { id }) => explain(client, output, id),
-        Some(What::Approve { id, break_glass }) => door.vote(id, "approve", break_glass.as_deref()),
-        Some(What::Deny { id }) => door.vote(id, "deny", None),
+        Some(What::Approve { id, break_glass, confirm }) => {
+            door.approve(id, break_glass.as_deref(), confirm.as_deref())
+        }
+        Some(What::Deny { id }) => door.deny(id),
         Some(What::Cancel { id }) => door.of_case(id, "cancel", "call it off"),
         Some(What::Snooze { id }) => door.of_case(id, "snooze", "leave it alone for a quarter of an hour"),
         Some(What::Exonerate { id }) => door.of_case(id, "exonerate", "it was not the deployment"),

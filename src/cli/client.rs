@@ -155,7 +155,7 @@ impl Client {
                     "look at `snapback cases` and `snapback services` before you ask again",
                 );
             }
-            Failure::failed(
+            Failure::unreachable(
                 format!("{}: the server cannot be reached: {}", self.base, causes(&error.without_url())),
                 "start it with `snapback serve`, or name its admin address with --url or SNAPBACK_URL",
             )

@@ -19,6 +19,8 @@ pub(super) struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Failed,
+    /// The server was not reached, so that it surely did nothing.
+    Unreachable,
     /// Wrong use, or a faulty configuration.
     Wrong,
     /// Whoever may say no said it: a rule, a guard, a gate, or the person who was asked.
@@ -31,6 +33,21 @@ impl Failure {
     /// It could not be done: the thing and the cause, then the next step.
     pub(super) fn failed(says: impl Into<String>, next: impl Into<String>) -> Failure {
         Failure { end: End::Failed, says: says.into(), next: Some(next.into()) }
+    }
+
+    /// The server was not reached, and was asked for nothing that it could have done.
+    pub(super) fn unreachable(says: impl Into<String>, next: impl Into<String>) -> Failure {
+        Failure { end: End::Unreachable, says: says.into(), next: Some(next.into()) }
+    }
+
+    /// Whether the server was not reached.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.end == End::Unreachable
+    }
+
+    /// What it says, without the next step.
+    pub(super) fn says(&self) -> &str {
+        &self.says
     }
 
     /// The command was used wrongly.
@@ -59,7 +76,7 @@ impl Failure {
             }
         }
         match self.end {
-            End::Failed => ExitCode::from(1),
+            End::Failed | End::Unreachable => ExitCode::from(1),
             End::Wrong => ExitCode::from(2),
             End::Refused => ExitCode::from(3),
             End::Silent => ExitCode::SUCCESS,

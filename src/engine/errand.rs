@@ -9,6 +9,7 @@ use crate::case::permit::Permit;
 use crate::case::phase::Phase;
 use crate::case::plan::Choice;
 use crate::case::step::Order;
+use crate::case::thread::Patience;
 use crate::case::turn::Whisper;
 use crate::case::words::{self, Note};
 
@@ -28,9 +29,9 @@ pub enum Errand {
     /// Follow it.
     Watch(Order, Handle),
     /// Say a note in this thread, or open one that shows this face.
-    Say(Note, Option<Place>, Box<Face>),
+    Say(Note, Option<Place>, Box<Face>, Patience),
     /// Let the first message of this thread show this face.
-    Show(Place, Box<Face>),
+    Show(Place, Box<Face>, Patience),
     /// Tell a pager this.
     Page(Box<Summons>),
 }
@@ -46,7 +47,7 @@ impl Errand {
             Errand::Find(order) => Command::Find(order.case.clone(), order.step),
             Errand::Watch(order, _) => Command::Watch(order.case.clone(), order.step),
             Errand::Say(note, ..) => Command::Say(note.case.clone(), note.number),
-            Errand::Show(_, face) => Command::Show(face.case.clone()),
+            Errand::Show(_, face, _) => Command::Show(face.case.clone()),
             Errand::Page(summons) => {
                 Command::Page(summons.about.clone(), summons.pager.clone(), summons.cause)
             }
@@ -113,11 +114,13 @@ pub(super) fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
         Command::Say(case, note) => {
             let case = dossier.case(case)?;
             let thread = case.thread.clone().filter(Place::is_thread);
-            words::note(case, *note).map(|note| Errand::Say(note, thread, Box::new(Face::of(case))))
+            let note = words::note(case, *note)?;
+            Some(Errand::Say(note, thread, Box::new(Face::of(case)), Patience::with(case)))
         }
         Command::Show(case) => {
             let case = dossier.case(case)?;
-            case.thread.clone().map(|thread| Errand::Show(thread, Box::new(Face::of(case))))
+            let thread = case.thread.clone()?;
+            Some(Errand::Show(thread, Box::new(Face::of(case)), Patience::with(case)))
         }
         Command::Page(About::Case(case), pager, cause) => {
             dossier.case(case).map(|case| Errand::Page(Box::new(Summons::of_case(case, pager, *cause))))

@@ -11,6 +11,8 @@ const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 /// The longest wait before a note is said again: the chat is one call every five seconds away from hearing it.
 const SPEAK_LONGEST: Duration = Duration::from_secs(5);
+/// The longest wait where the chat refuses for good: a channel that is opened again is told within a minute.
+const REFUSED_LONGEST: Duration = Duration::from_secs(60);
 /// How often work under way is looked at, from often to seldom: most ends soon or takes long.
 const WATCH_FIRST: Duration = Duration::from_millis(200);
 /// The longest wait between two looks at work under way.
@@ -32,6 +34,11 @@ impl Pace {
     /// For what people wait to read: after an outage of the chat it is said soon.
     pub fn of_speaking() -> Pace {
         Pace { next: FIRST, longest: SPEAK_LONGEST }
+    }
+
+    /// For what the chat refuses for good: until somebody mends it, nobody is helped by asking often.
+    pub fn of_refused() -> Pace {
+        Pace { next: SPEAK_LONGEST, longest: REFUSED_LONGEST }
     }
 
     /// For looking at work that is under way.

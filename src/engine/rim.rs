@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::case::command::{Command, Ending, Progress};
 use crate::case::face::Face;
-use crate::case::id::{Handle, Place, ServiceId, Timestamp};
+use crate::case::id::{CaseId, Handle, Place, ServiceId, Timestamp};
 use crate::case::pager::Summons;
 use crate::case::permit::Permit;
 use crate::case::plan::Choice;
 use crate::case::step::Order;
+use crate::case::thread::Patience;
 use crate::case::turn::Whisper;
 use crate::case::words::Note;
 use crate::clock::{Clock, pause_until, sleep};
@@ -22,7 +23,7 @@ use crate::execute::{Provider, Sighting, Target};
 use crate::outbound::Trouble;
 use crate::report::Voice;
 use crate::report::rollcall::Rollcall;
-use crate::report::slack::{Slack, Sought};
+use crate::report::slack::{Edited, Posted, Slack, Sought};
 
 /// A provider's history is read so far back: longer than any service's `max_back` age by default, and bounded.
 const HISTORY: crate::case::id::Duration = crate::case::id::Duration::from_hours(30 * 24);
@@ -36,6 +37,9 @@ const SHOWS: u8 = 8;
 
 /// A pager is tried so often, within about two minutes; then with what there is to tell at that moment.
 const PAGES: u8 = 8;
+
+/// What Slack refuses for good is asked for so often, an hour, before the case is looked at anew: it may be over by now.
+const REFUSALS: u8 = 60;
 
 /// An answer to one person is tried so often: it may be used five times, within half an hour (signals §10.4).
 const WHISPERS: u8 = 3;
@@ -70,8 +74,10 @@ pub(super) async fn carry_out(errand: Errand, rim: Arc<Rim>) -> Arrival {
         Errand::Begin(permit) => ended(command, begin(&rim, permit).await),
         Errand::Find(order) => ended(command, find(&rim, &order).await),
         Errand::Watch(order, handle) => ended(command, watch(&rim, &order, &handle).await),
-        Errand::Say(note, thread, face) => ended(command, say(&rim, &note, thread.as_ref(), &face).await),
-        Errand::Show(thread, face) => ended(command, show(&rim, &thread, &face).await),
+        Errand::Say(note, thread, face, patience) => {
+            ended(command, say(&rim, &note, thread.as_ref(), &face, patience).await)
+        }
+        Errand::Show(thread, face, patience) => ended(command, show(&rim, &thread, &face, patience).await),
         Errand::Page(summons) => ended(command, page(&rim, &summons).await),
     }
 }
@@ -193,12 +199,14 @@ async fn with_evidence(provider: &Provider, order: &Order, handle: &Handle, why:
 }
 
 /// Says a note: in the log at once, and in Slack until it is there. After an answer that was lost, or a process that ended
-/// in the middle, it is sought before it is said again.
-async fn say(rim: &Rim, note: &Note, thread: Option<&Place>, face: &Face) -> Ending {
+/// in the middle, it is sought before it is said again. What Slack refuses for good is asked again slowly, because somebody may
+/// mend it; where nobody did in time, it is let go.
+async fn say(rim: &Rim, note: &Note, thread: Option<&Place>, face: &Face, patience: Patience) -> Ending {
     let log = rim.voice.log.say(note).await;
     let Some(slack) = &rim.voice.slack else { return Ending::Said { place: log, face: None } };
     let channel = slack.channel(&note.case.service());
-    let mut pace = Pace::of_speaking();
+    let (mut pace, mut refused) = (Pace::of_speaking(), Pace::of_refused());
+    let mut refusals = 0;
     let mut to_seek = if slack.may_have_said(note) { SEEKS } else { 0 };
     loop {
         rim.lanes.turn(channel, Load::Words, &rim.clock).await;
@@ -206,28 +214,92 @@ async fn say(rim: &Rim, note: &Note, thread: Option<&Place>, face: &Face) -> End
         let answered = if seeks {
             sought(slack, note, thread).await
         } else {
-            slack.post(note, thread, face).await.map(Some)
+            match (slack.post(note, thread, face).await, thread) {
+                (Ok(Posted::There(place)), _) => Ok(Some(place)),
+                (Ok(Posted::Strayed(stray)), Some(lost)) if patience.may_move => {
+                    slack.withdraw(&stray).await;
+                    return reopen(rim, lost, face, patience).await;
+                }
+                (Ok(Posted::Strayed(_)), lost) => Ok(lost.cloned()),
+                (Ok(Posted::ThreadGone(_)), Some(lost)) if patience.may_move => {
+                    return reopen(rim, lost, face, patience).await;
+                }
+                (Ok(Posted::ThreadGone(code)), _) => Err(Trouble::Refused(format!("Slack says {code}"))),
+                (Err(trouble), _) => Err(trouble),
+            }
         };
-        match answered {
+        let trouble = match answered {
             // What was found may show an older face: it is edited next.
             Ok(Some(place)) => {
                 let face = (thread.is_none() && !seeks).then(|| face.digest());
                 return Ending::Said { place, face };
             }
-            Ok(None) => to_seek -= 1,
-            Err(trouble) => {
-                tracing::warn!(case.id = %note.case, note = note.number.0, error = %trouble, "a note is not in Slack yet");
-                if let Trouble::Busy { after: Some(after), .. } = &trouble {
-                    rim.lanes.hold(channel, *after, rim.clock.now());
-                    continue;
+            Ok(None) => {
+                to_seek -= 1;
+                sleep(pace.wait(None)).await;
+                continue;
+            }
+            Err(trouble) => trouble,
+        };
+        tracing::warn!(case.id = %note.case, note = note.number.0, error = %trouble, "a note is not in Slack yet");
+        match &trouble {
+            Trouble::Busy { after: Some(after), .. } => rim.lanes.hold(channel, *after, rim.clock.now()),
+            Trouble::Refused(why) => {
+                if let Some(ending) = let_go(rim, &note.case, patience, why) {
+                    return ending;
                 }
+                sleep(refused.wait(None)).await;
+                refusals += 1;
+                if refusals == REFUSALS {
+                    return Ending::Unclear(why.clone());
+                }
+            }
+            Trouble::Unclear(_) | Trouble::Busy { after: None, .. } | Trouble::Moved(_) => {
                 if matches!(trouble, Trouble::Unclear(_)) && to_seek == 0 {
                     to_seek = SEEKS;
                 }
+                sleep(pace.wait(None)).await;
             }
         }
-        sleep(pace.wait(None)).await;
     }
+}
+
+/// The end of a case that Slack refuses for good, where nobody mended that in time.
+fn let_go(rim: &Rim, case: &CaseId, patience: Patience, why: &str) -> Option<Ending> {
+    patience.is_over(rim.clock.now()).then(|| {
+        tracing::error!(case.id = %case, why, "Slack refuses this case for good: what it still had to tell is let go, and is in the log and the API alone");
+        Ending::Unsayable(why.to_owned())
+    })
+}
+
+/// Opens the thread again, below another first message.
+async fn reopen(rim: &Rim, lost: &Place, face: &Face, patience: Patience) -> Ending {
+    let Some(slack) = &rim.voice.slack else { return Ending::Unclear("Slack is not configured".into()) };
+    let channel = slack.channel(&face.case.service());
+    let (mut pace, mut refused) = (Pace::of_speaking(), Pace::of_refused());
+    for _ in 0..SHOWS {
+        rim.lanes.turn(channel, Load::Words, &rim.clock).await;
+        let trouble = match slack.reopen(lost, face).await {
+            Ok((place, Sought::Absent)) => {
+                tracing::warn!(case.id = %face.case, %place, "the first message of a thread was deleted: it goes on below another one");
+                return Ending::Elsewhere { place, face: Some(face.digest()) };
+            }
+            Ok((place, Sought::Found(_))) => return Ending::Elsewhere { place, face: None },
+            Err(trouble) => trouble,
+        };
+        tracing::warn!(case.id = %face.case, error = %trouble, "a thread is not opened again yet");
+        match trouble {
+            Trouble::Busy { after: Some(after), .. } => rim.lanes.hold(channel, after, rim.clock.now()),
+            Trouble::Refused(why) => {
+                if let Some(ending) = let_go(rim, &face.case, patience, &why) {
+                    return ending;
+                }
+                sleep(refused.wait(None)).await;
+            }
+            Trouble::Busy { .. } | Trouble::Moved(_) | Trouble::Unclear(_) => sleep(pace.wait(None)).await,
+        }
+    }
+    Ending::Unclear("the thread could not be opened again".into())
 }
 
 async fn sought(slack: &Slack, note: &Note, thread: Option<&Place>) -> Result<Option<Place>, Trouble> {
@@ -244,27 +316,30 @@ async fn sought(slack: &Slack, note: &Note, thread: Option<&Place>) -> Result<Op
 }
 
 /// Lets the first message of a thread show how its case stands. Without Slack there is nothing to edit.
-async fn show(rim: &Rim, thread: &Place, face: &Face) -> Ending {
+async fn show(rim: &Rim, thread: &Place, face: &Face, patience: Patience) -> Ending {
     let Some(slack) = &rim.voice.slack else { return Ending::Shown(face.digest()) };
     let channel = slack.channel(&face.case.service());
-    let mut pace = Pace::of_speaking();
+    let (mut pace, mut refused) = (Pace::of_speaking(), Pace::of_refused());
     // What can be pressed must be seen in time: it waits for nothing.
     let load = if face.buttons.is_empty() { Load::Looks } else { Load::Words };
     for _ in 0..SHOWS {
         rim.lanes.turn(channel, load, &rim.clock).await;
-        match slack.show(thread, face).await {
-            Ok(()) => return Ending::Shown(face.digest()),
-            Err(trouble) => {
-                tracing::warn!(case.id = %face.case, error = %trouble, "the first message of a thread is not up to date");
-                match trouble {
-                    Trouble::Busy { after: Some(after), .. } => {
-                        rim.lanes.hold(channel, after, rim.clock.now())
-                    }
-                    Trouble::Busy { .. } | Trouble::Refused(_) | Trouble::Moved(_) | Trouble::Unclear(_) => {
-                        sleep(pace.wait(None)).await;
-                    }
+        let trouble = match slack.show(thread, face).await {
+            Ok(Edited::Gone) if patience.may_move => return reopen(rim, thread, face, patience).await,
+            // Nobody sees it; the replies go on.
+            Ok(Edited::Gone | Edited::Shows) => return Ending::Shown(face.digest()),
+            Err(trouble) => trouble,
+        };
+        tracing::warn!(case.id = %face.case, error = %trouble, "the first message of a thread is not up to date");
+        match trouble {
+            Trouble::Busy { after: Some(after), .. } => rim.lanes.hold(channel, after, rim.clock.now()),
+            Trouble::Refused(why) => {
+                if let Some(ending) = let_go(rim, &face.case, patience, &why) {
+                    return ending;
                 }
+                sleep(refused.wait(None)).await;
             }
+            Trouble::Busy { .. } | Trouble::Moved(_) | Trouble::Unclear(_) => sleep(pace.wait(None)).await,
         }
     }
     // Asked again as the case is then, which is perhaps another face.

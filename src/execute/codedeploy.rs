@@ -12,6 +12,7 @@ mod account;
 mod appspec;
 mod artifact;
 mod begin;
+mod by_hand;
 mod description;
 mod diagnosis;
 mod group;

@@ -6,6 +6,7 @@
 //! a crash at any moment. A restart's mark is the name of its record there. Both acts are of class B: a late copy
 //! leads to the same release. Of one root, one thing is done or read at a time, so that no search overtakes a switch.
 
+mod by_hand;
 mod check;
 mod history;
 mod link;
@@ -18,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(super) use self::by_hand::{by_hand, by_hand_unplanned};
 use self::link::Current;
 use self::log::Line;
 use self::restart::{Restart, Restarts, Standing};

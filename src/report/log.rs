@@ -1,16 +1,20 @@
 //! The log as voice: a case's thread as structured log, and as readable lines for whoever sits at a terminal. What
 //! others wrote into an alert can neither start a line, nor colour one, nor move the cursor here (threat T77).
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::case::id::{NoteNo, Place};
+use crate::case::id::{CaseId, NoteNo, Place};
 use crate::case::obeyed::is_obeyed;
 use crate::case::words::Note;
 
 /// The longest line; a longer one would hide what stands around it.
 const LINE_MAX: usize = 500;
+
+/// So many notes are remembered: more than wait elsewhere at once.
+const SAID_MAX: usize = 1000;
 
 /// The most lines of one note: a screen.
 const LINES_MAX: usize = 40;
@@ -27,6 +31,8 @@ pub enum Colour {
 /// The voice. It cannot fail: it is what is left when others do.
 pub struct Log {
     lines: Option<Lines>,
+    /// The notes that were said last: one that is still to be said elsewhere comes here again, and is not repeated.
+    said: Mutex<VecDeque<(CaseId, NoteNo)>>,
 }
 
 struct Lines {
@@ -43,16 +49,19 @@ impl std::fmt::Debug for Log {
 impl Log {
     /// Structured log alone.
     pub fn structured() -> Log {
-        Log { lines: None }
+        Log { lines: None, said: Mutex::default() }
     }
 
     /// Structured log, and readable lines to this output.
     pub fn with_lines(out: impl Write + Send + 'static, colour: Colour) -> Log {
-        Log { lines: Some(Lines { out: Arc::new(Mutex::new(out)), colour }) }
+        Log { lines: Some(Lines { out: Arc::new(Mutex::new(out)), colour }), said: Mutex::default() }
     }
 
-    /// Says a note.
+    /// Says a note, once.
     pub async fn say(&self, note: &Note) -> Place {
+        if !self.is_new(note) {
+            return Place::log();
+        }
         let said = harmless_lines(note);
         let (case, service) = (harmless(note.case.as_str()), harmless(note.case.service().as_str()));
         tracing::info!(case.id = case, service, note = note.number.0, "{}", said.join(" | "));
@@ -65,6 +74,16 @@ impl Log {
             }
         }
         Place::log()
+    }
+
+    fn is_new(&self, note: &Note) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = said.iter().any(|(case, number)| *case == note.case && *number == note.number);
+        if !known {
+            said.truncate(SAID_MAX - 1);
+            said.push_front((note.case.clone(), note.number));
+        }
+        !known
     }
 }
 

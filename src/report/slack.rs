@@ -4,6 +4,7 @@
 
 pub mod blocks;
 mod client;
+mod people;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +15,7 @@ use slack_morphism::prelude::*;
 use tokio::sync::watch;
 
 use crate::case::face::{Button, Face};
-use crate::case::id::{AnswerUrl, CaseId, NoteNo, PersonId, Place, ServiceId, Timestamp};
+use crate::case::id::{AnswerUrl, CaseId, PersonId, Place, ServiceId, Timestamp};
 use crate::case::thread::{Thread, Workspace};
 use crate::case::turn::{Manner, Whisper};
 use crate::case::words::Note;
@@ -24,6 +25,8 @@ use client::{Client, Failed, Range};
 
 /// What we write beside each message, to find it again.
 const MARK: &str = "snapback_note";
+/// The number of a first message that took the place of one that is gone.
+const AGAIN: &str = "again";
 /// A search reads so many pages of 200 messages: more was not posted since a call that was just lost.
 const PAGES_MAX: usize = 5;
 /// Clocks differ: a search begins so long before what it looks for.
@@ -49,8 +52,37 @@ pub struct Slack {
     workspace: watch::Sender<Option<Workspace>>,
     /// Ids of channels that are configured by name.
     ids: Mutex<BTreeMap<String, String>>,
+    /// A thread is opened again by one at a time: whoever comes second finds it.
+    reopening: tokio::sync::Mutex<()>,
     /// Whatever was said before may have been said by a process before this one.
     since: Timestamp,
+}
+
+/// What became of a note that was posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Posted {
+    /// It stands in this thread.
+    There(Place),
+    /// The first message of its thread is gone, and the reply stands in the channel by itself.
+    Strayed(Thread),
+    /// The first message of its thread is gone, and no reply is taken; what Slack says.
+    ThreadGone(String),
+}
+
+/// What became of a first message that was edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edited {
+    /// It shows what it should.
+    Shows,
+    /// It is gone.
+    Gone,
+}
+
+/// Where a message that was posted stands, as far as the answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stands {
+    InThread,
+    Alone,
 }
 
 /// What a search for a message found.
@@ -67,7 +99,14 @@ impl Slack {
     pub fn new(settings: Settings, since: Timestamp) -> Slack {
         let token = settings.bot_token.clone().unwrap_or_else(|| SecretString::from(String::new()));
         let client = Client::new(&settings.api_url, &token);
-        Slack { client, settings, workspace: watch::channel(None).0, ids: Mutex::default(), since }
+        Slack {
+            client,
+            settings,
+            workspace: watch::channel(None).0,
+            ids: Mutex::default(),
+            reopening: tokio::sync::Mutex::default(),
+            since,
+        }
     }
 
     /// The workspace, once Slack said which.
@@ -104,7 +143,7 @@ impl Slack {
     ///
     /// # Errors
     /// [`Trouble::Unclear`] when it may be there all the same: it is sought before it is posted again.
-    pub async fn post(&self, note: &Note, thread: Option<&Place>, face: &Face) -> Result<Place, Trouble> {
+    pub async fn post(&self, note: &Note, thread: Option<&Place>, face: &Face) -> Result<Posted, Trouble> {
         let workspace = self.introduce().await?;
         let root = thread.and_then(Thread::of);
         let content = if root.is_some() { blocks::note(note) } else { blocks::face(face) };
@@ -112,9 +151,51 @@ impl Slack {
             Some(root) => root.channel.clone(),
             None => self.channel(&note.case.service()).to_owned(),
         };
-        let posted =
-            self.post_marked(&channel, root.as_ref(), content, mark(&note.case, note.number)).await?;
-        Ok(root.unwrap_or(posted).link(&workspace))
+        let mark = mark(&note.case, &note.number.0.to_string());
+        match self.post_marked(&channel, root.as_ref(), content, mark).await {
+            Ok((posted, stands)) => match root {
+                Some(root) if stands == Stands::Alone && self.strayed(&root, &posted).await => {
+                    Ok(Posted::Strayed(posted))
+                }
+                root => Ok(Posted::There(root.unwrap_or(posted).link(&workspace))),
+            },
+            Err(Failed::Said(code)) if root.is_some() && is_about_the_root(&code) => {
+                Ok(Posted::ThreadGone(code))
+            }
+            Err(failed) => Err(failed.into()),
+        }
+    }
+
+    /// Whether a reply of which Slack's answer names no thread is in none. Where that cannot be read, it is taken for well posted.
+    async fn strayed(&self, root: &Thread, reply: &Thread) -> bool {
+        let range = Range { channel: &root.channel, thread: Some(&root.ts), oldest: &reply.ts };
+        match self.client.posted(range, None).await {
+            Ok((messages, _)) => messages.iter().all(|message| message.ts != reply.ts),
+            Err(Failed::Said(code)) => is_about_the_root(&code),
+            Err(Failed::Trouble(_)) => false,
+        }
+    }
+
+    /// Opens the thread of a case again, below another first message: the old one is gone. One that was opened so already, by a
+    /// call whose answer was lost, is taken; what it shows is then not known.
+    ///
+    /// # Errors
+    /// When it could not be sought, or not be posted.
+    pub async fn reopen(&self, lost: &Place, face: &Face) -> Result<(Place, Sought), Trouble> {
+        let workspace = self.introduce().await?;
+        let _alone = self.reopening.lock().await;
+        let named = self.channel(&face.case.service()).to_owned();
+        let channel = Thread::of(lost).map_or(named, |lost| lost.channel);
+        let began = face.clock.first().map_or(self.since, |(_, at)| *at);
+        let sought =
+            self.marked(&channel, None, began, |metadata| is_marked(metadata, &face.case, AGAIN)).await?;
+        if let Some(ts) = sought.into_iter().next() {
+            let found = Thread { channel, ts };
+            return Ok((found.link(&workspace), Sought::Found(found)));
+        }
+        let (posted, _) =
+            self.post_marked(&channel, None, blocks::face(face), mark(&face.case, AGAIN)).await?;
+        Ok((posted.link(&workspace), Sought::Absent))
     }
 
     async fn post_marked(
@@ -123,7 +204,7 @@ impl Slack {
         root: Option<&Thread>,
         content: SlackMessageContent,
         mark: SlackMessageMetadata,
-    ) -> Result<Thread, Trouble> {
+    ) -> Result<(Thread, Stands), Failed> {
         let request = |content: SlackMessageContent| {
             SlackApiChatPostMessageRequest::new(channel.into(), content.with_metadata(mark.clone()))
                 .opt_thread_ts(root.map(|root| root.ts.clone().into()))
@@ -138,8 +219,18 @@ impl Slack {
             answered => answered?,
         };
         let thread = Thread { channel: answer.channel.to_string(), ts: answer.ts.to_string() };
+        let stands = if answer.message.origin.thread_ts.is_some() { Stands::InThread } else { Stands::Alone };
         lock(&self.ids).insert(channel.to_owned(), thread.channel.clone());
-        Ok(thread)
+        Ok((thread, stands))
+    }
+
+    /// Takes a message of ours back. One that stays does no harm beyond being read without its thread.
+    pub async fn withdraw(&self, message: &Thread) {
+        let request =
+            SlackApiChatDeleteRequest::new(message.channel.clone().into(), message.ts.clone().into());
+        if let Err(failed) = self.client.delete(&request).await {
+            tracing::warn!(error = %Trouble::from(failed), "a reply stands outside of its thread");
+        }
     }
 
     /// Looks for a note that was perhaps posted. One that is there twice is deleted but for the first.
@@ -152,18 +243,34 @@ impl Slack {
             Some(root) => root.channel.clone(),
             None => self.channel_id(self.channel(&note.case.service())).await?,
         };
-        let oldest = (note.at - SEARCH_SLACK).as_second().to_string();
-        let range =
-            Range { channel: &channel, thread: root.as_ref().map(|root| root.ts.as_str()), oldest: &oldest };
+        let thread = root.as_ref().map(|root| root.ts.as_str());
+        let number = note.number.0.to_string();
+        let is_it = |metadata: &serde_json::Value| is_marked(metadata, &note.case, &number);
+        let mut found = self.marked(&channel, thread, note.at, is_it).await?.into_iter();
+        let Some(ts) = found.next() else { return Ok(Sought::Absent) };
+        for twin in found {
+            let request = SlackApiChatDeleteRequest::new(channel.clone().into(), twin.into());
+            self.client.delete(&request).await?;
+        }
+        Ok(Sought::Found(root.unwrap_or(Thread { channel, ts })))
+    }
+
+    /// The times of our messages there that carry a mark, the oldest first.
+    async fn marked(
+        &self,
+        channel: &str,
+        thread: Option<&str>,
+        since: Timestamp,
+        is_it: impl Fn(&serde_json::Value) -> bool,
+    ) -> Result<Vec<String>, Failed> {
+        let oldest = (since - SEARCH_SLACK).as_second().to_string();
+        let range = Range { channel, thread, oldest: &oldest };
         let mut found = Vec::new();
         let mut cursor = None;
         for _ in 0..PAGES_MAX {
             let (messages, next) = self.client.posted(range, cursor.as_deref()).await?;
             found.extend(
-                messages
-                    .into_iter()
-                    .filter(|message| is_marked(&message.metadata, note))
-                    .map(|found| found.ts),
+                messages.into_iter().filter(|message| is_it(&message.metadata)).map(|found| found.ts),
             );
             cursor = next;
             if cursor.is_none() {
@@ -171,13 +278,7 @@ impl Slack {
             }
         }
         found.sort();
-        let mut found = found.into_iter();
-        let Some(ts) = found.next() else { return Ok(Sought::Absent) };
-        for twin in found {
-            let request = SlackApiChatDeleteRequest::new(channel.clone().into(), twin.into());
-            self.client.delete(&request).await?;
-        }
-        Ok(Sought::Found(root.unwrap_or(Thread { channel, ts })))
+        Ok(found)
     }
 
     /// The link of a message that was found.
@@ -192,8 +293,8 @@ impl Slack {
     ///
     /// # Errors
     /// When it was not edited.
-    pub async fn show(&self, thread: &Place, face: &Face) -> Result<(), Trouble> {
-        let Some(Thread { channel, ts }) = Thread::of(thread) else { return Ok(()) };
+    pub async fn show(&self, thread: &Place, face: &Face) -> Result<Edited, Trouble> {
+        let Some(Thread { channel, ts }) = Thread::of(thread) else { return Ok(Edited::Shows) };
         let request =
             |content| SlackApiChatUpdateRequest::new(channel.clone().into(), content, ts.clone().into());
         let content = blocks::face(face);
@@ -208,10 +309,10 @@ impl Slack {
             Err(Failed::Said(code))
                 if matches!(code.as_str(), "message_not_found" | "cant_update_message") =>
             {
-                tracing::warn!(case.id = %face.case, code, "the first message of a thread is gone; its replies go on");
-                Ok(())
+                tracing::warn!(case.id = %face.case, code, "the first message of a thread is gone");
+                Ok(Edited::Gone)
             }
-            edited => Ok(edited?),
+            edited => Ok(edited.map(|()| Edited::Shows)?),
         }
     }
 
@@ -285,33 +386,6 @@ impl Slack {
             "no channel {channel} is to be seen: invite the app there, and name it by id"
         )))
     }
-
-    /// Who belongs to this user group: active people, by id.
-    ///
-    /// # Errors
-    /// When Slack does not say.
-    pub async fn members(&self, usergroup: &str) -> Result<Vec<String>, Trouble> {
-        let parameters = vec![("usergroup", Some(usergroup))];
-        let listed: Members =
-            self.client.get("read a Slack user group", "usergroups.users.list", &parameters).await?;
-        Ok(listed.users)
-    }
-
-    /// Whether this is a full member of our workspace: no guest, no bot, nobody from elsewhere, nobody who left.
-    ///
-    /// # Errors
-    /// When Slack does not say.
-    pub async fn is_full_member(&self, user: &str) -> Result<bool, Trouble> {
-        let workspace = self.introduce().await?;
-        let parameters = vec![("user", Some(user))];
-        match self.client.get::<UserInfo>("read who somebody is in Slack", "users.info", &parameters).await {
-            Ok(UserInfo { user }) => Ok(user.is_full_member(&workspace.team)),
-            Err(Failed::Said(code)) if matches!(code.as_str(), "user_not_found" | "user_not_visible") => {
-                Ok(false)
-            }
-            Err(failed) => Err(failed.into()),
-        }
-    }
 }
 
 /// What a typed command is answered at once, for the eyes of whoever typed it.
@@ -334,11 +408,6 @@ struct Answer {
 }
 
 #[derive(Deserialize)]
-struct Members {
-    users: Vec<String>,
-}
-
-#[derive(Deserialize)]
 struct Channels {
     channels: Vec<Channel>,
     response_metadata: Option<SlackResponseMetadata>,
@@ -350,56 +419,21 @@ struct Channel {
     name: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct UserInfo {
-    user: User,
-}
-
-/// As `users.info` tells (docs.slack.dev, "user object").
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct User {
-    team_id: Option<String>,
-    deleted: bool,
-    is_bot: bool,
-    is_restricted: bool,
-    is_ultra_restricted: bool,
-    is_stranger: bool,
-    is_workflow_bot: bool,
-    enterprise_user: Option<EnterpriseUser>,
-}
-
-#[derive(Deserialize)]
-struct EnterpriseUser {
-    #[serde(default)]
-    teams: Vec<String>,
-}
-
-impl User {
-    fn is_full_member(&self, team: &str) -> bool {
-        let of_team = self.team_id.as_deref() == Some(team)
-            || self.enterprise_user.as_ref().is_some_and(|user| user.teams.iter().any(|one| one == team));
-        let less = self.deleted
-            || self.is_bot
-            || self.is_workflow_bot
-            || self.is_restricted
-            || self.is_ultra_restricted
-            || self.is_stranger;
-        of_team && !less
-    }
-}
-
-fn mark(case: &CaseId, note: NoteNo) -> SlackMessageMetadata {
+fn mark(case: &CaseId, note: &str) -> SlackMessageMetadata {
     let payload =
-        HashMap::from([("case".to_owned(), case.to_string()), ("note".to_owned(), note.0.to_string())]);
+        HashMap::from([("case".to_owned(), case.to_string()), ("note".to_owned(), note.to_owned())]);
     SlackMessageMetadata::new(MARK.to_owned()).with_event_payload(payload)
 }
 
-fn is_marked(metadata: &serde_json::Value, note: &Note) -> bool {
+fn is_marked(metadata: &serde_json::Value, case: &CaseId, note: &str) -> bool {
     metadata["event_type"] == MARK
-        && metadata["event_payload"]["case"] == note.case.as_str()
-        && metadata["event_payload"]["note"].as_str() == Some(note.number.0.to_string().as_str())
+        && metadata["event_payload"]["case"] == case.as_str()
+        && metadata["event_payload"]["note"] == note
+}
+
+/// Facts differ on what becomes of a reply to a message that is not there any more (signals §10.5).
+fn is_about_the_root(code: &str) -> bool {
+    matches!(code, "thread_not_found" | "message_not_found")
 }
 
 fn is_about_blocks(code: &str) -> bool {

@@ -147,11 +147,23 @@ fn of_case(said: &Saying, case: &Case) -> Result<(Vec<String>, Saying), String> 
         Ok::<_, String>((format!("Say {word} to this plan:"), Some(plan.digest.clone()), plan))
     };
     let says = match said {
-        Saying::Approve { case, .. } => {
+        Saying::Approve { case, irreversible, alone, .. } => {
             let (line, digest, plan) = vote("yes")?;
+            if let Some(word) = plan.confirmation().filter(|_| !irreversible) {
+                return Err(format!(
+                    "What it takes back is irreversible. If you mean it, type it: approve {} {word}",
+                    case
+                ));
+            }
+            lines
+                .extend(irreversible.then(|| "You know that what it takes back is irreversible.".to_owned()));
+            lines.extend(
+                alone.as_ref().map(|why| format!("You decide alone, and break the glass, because: {why}")),
+            );
             lines.push(line);
             lines.extend(plan_steps(plan));
-            Saying::Approve { case: case.clone(), plan: digest }
+            let (irreversible, alone) = (*irreversible, alone.clone());
+            Saying::Approve { case: case.clone(), plan: digest, irreversible, alone }
         }
         Saying::Deny { case, .. } => {
             let (line, digest, plan) = vote("no")?;

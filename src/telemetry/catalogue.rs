@@ -80,6 +80,8 @@ catalogue! {
         "How long the oldest of them waits; 0 when none does";
     UNSAID_NOTES = Gauge "snapback_unsaid_notes" in "notes":
         "Notes that cases have to tell people, and have not told yet";
+    NOTES_LET_GO = Counter "snapback_notes_let_go_total" in "notes":
+        "Notes that the chat refused for good and that were given up a day after their case was over";
     ERRANDS = Gauge "snapback_errands" in "errands":
         "Errands that are under way, by command";
     STORE_WRITABLE = Gauge "snapback_store_writable" in "0 or 1":

@@ -300,6 +300,8 @@ impl Answered {
             | Ending::Progress(_)
             | Ending::Said { .. }
             | Ending::Shown(_)
+            | Ending::Elsewhere { .. }
+            | Ending::Unsayable(_)
             | Ending::Paged => None,
         }
     }

@@ -5,6 +5,7 @@
 //! names of the configuration.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub struct Metrics {
     closed: Counts<Outcome>,
     begun: Counts<Provider>,
     ended: Counts<ActEnd>,
+    let_go: AtomicU64,
     errands: Counts<Errand>,
     stages: Vec<(Stage, Histogram)>,
     /// Shared with the desk: nothing is copied.
@@ -97,6 +99,7 @@ impl Metrics {
             closed: Counts::default(),
             begun: Counts::default(),
             ended: Counts::default(),
+            let_go: AtomicU64::new(0),
             errands: Counts::default(),
             stages: Stage::ALL.iter().map(times).collect(),
             dossiers: Mutex::new(known.collect()),
@@ -114,6 +117,8 @@ impl Metrics {
             }
             let before = self.dossiers().insert(change.dossier.service.clone(), Arc::clone(&change.dossier));
             self.stages_of(before.as_deref(), change);
+            let let_go: usize = change.departed.iter().map(words::unsaid).sum();
+            self.let_go.fetch_add(let_go as u64, Ordering::Relaxed);
         }
     }
 
@@ -182,6 +187,8 @@ impl Metrics {
         sheet.counted(&names::CASES_CLOSED, &self.closed);
         sheet.counted(&names::ACTS_BEGUN, &self.begun);
         sheet.counted(&names::ACTS_ENDED, &self.ended);
+        let let_go = self.let_go.load(Ordering::Relaxed);
+        sheet.counters(&names::NOTES_LET_GO, std::iter::once((Vec::new(), let_go)));
         sheet.histograms(&names::STAGES, &self.stages);
     }
 

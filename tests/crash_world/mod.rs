@@ -317,7 +317,7 @@ impl World {
             return;
         }
         let Some(plan) = &case.plan else { return };
-        let vote = PersonVote { yes: true, digest: plan.digest.clone(), break_glass: None };
+        let vote = PersonVote::yes(plan.digest.clone());
         let what = Wish::Vote { case: case.id.clone(), vote };
         let ask = Ask {
             by: PersonId::new("ann"),
@@ -400,7 +400,7 @@ impl World {
             Errand::Begin(permit) => self.begin(permit.order()),
             Errand::Find(order) => self.find(&order),
             Errand::Watch(..) => Ending::Progress(Progress::Serving(ReleaseId::new(self.serving))),
-            Errand::Say(note, thread, face) => {
+            Errand::Say(note, thread, face, _) => {
                 if note.number.0 == 0 {
                     self.roots += 1;
                 }
@@ -411,7 +411,7 @@ impl World {
                 let place = "https://acme.slack.com/archives/C1/p1772442845003900".into();
                 Ending::Said { place, face: thread.is_none().then(|| face.digest()) }
             }
-            Errand::Show(_, face) => {
+            Errand::Show(_, face, _) => {
                 self.shown = face.headline.clone();
                 Ending::Shown(face.digest())
             }

@@ -28,6 +28,7 @@ use snapback::case::signal::{Lag, Signal, SignalState};
 use snapback::case::standing::{Standing, StandingEvent};
 use snapback::case::step::{Act, Class, Order};
 use snapback::case::story::Case;
+use snapback::case::thread::Patience;
 use snapback::case::turn::{Disposition, Gated, Turn};
 use snapback::engine::desk::{Arrival, Content, Desk, DeskSettings, SourceScope};
 use snapback::engine::errand::Errand;
@@ -192,7 +193,7 @@ impl World {
     pub(crate) fn yes(&self, service: &str) -> Wish {
         let case = self.case(service).expect("an open case");
         let digest = case.plan.as_ref().expect("a plan").digest.clone();
-        Wish::Vote { case: case.id.clone(), vote: PersonVote { yes: true, digest, break_glass: None } }
+        Wish::Vote { case: case.id.clone(), vote: PersonVote::yes(digest) }
     }
 
     /// The dossier of this service.
@@ -312,12 +313,23 @@ impl World {
             }
             Errand::Find(order) => self.provider_of(&order.service).find(order)?,
             Errand::Watch(order, _) => self.provider_of(&order.service).watch(order, now)?,
+            Errand::Say(_, _, _, patience) if patience.is_over(now) && self.voice == Reads::Fails => {
+                Ending::Unsayable("is_archived".into())
+            }
+            Errand::Say(note, _, _, patience) if self.voice == Reads::Fails => {
+                let case = self.dossier(note.case.service().name()).case(&note.case);
+                // The case is looked at anew, where it is another one by now.
+                let other = case.is_none_or(|case| Patience::with(case) != *patience);
+                return other.then(|| {
+                    Arrival::Ended(errand.command(), Box::new(Ending::Unclear("is_archived".into())))
+                });
+            }
             Errand::Say(..) if self.voice != Reads::Answers => return None,
             Errand::Say(note, ..) => {
                 self.story.push(format!("   \"{}\"", note.lines.join(" / ")));
                 Ending::Said { place: Place::log(), face: None }
             }
-            Errand::Show(_, face) => Ending::Shown(face.digest()),
+            Errand::Show(_, face, _) => Ending::Shown(face.digest()),
             Errand::Page(summons) => {
                 self.story
                     .push(format!("   {} is told {:?}: {}", summons.pager, summons.cause, summons.headline));

@@ -80,6 +80,7 @@ pub(crate) fn events() -> Vec<Event> {
         at: now(),
         digest: "d".into(),
         break_glass: Some("nobody else is awake".into()),
+        confirm: None,
     };
     let mut events = vec![
         Event::EpisodeOpened(Box::new(signal())),
@@ -330,7 +331,14 @@ pub(crate) fn case(phase: Phase) -> Case {
         lag: Duration::from_mins(5),
         summary: Some("5xx".into()),
     };
-    let vote = Vote { by: "token:ann".into(), yes: false, at: now(), digest: "d".into(), break_glass: None };
+    let vote = Vote {
+        by: "token:ann".into(),
+        yes: false,
+        at: now(),
+        digest: "d".into(),
+        break_glass: None,
+        confirm: None,
+    };
     let key = EpisodeKey { source: "prometheus".into(), fingerprint: "f".into() };
     Case {
         id: CaseId::of(&service(), 1),
@@ -348,6 +356,7 @@ pub(crate) fn case(phase: Phase) -> Case {
         heard: vec![vote],
         automatic: true,
         attempts: 1,
+        lost: None,
         shown: None,
         paged: BTreeMap::new(),
         snoozed_until: Some(now()),
@@ -462,14 +471,14 @@ pub(crate) fn dispositions() -> Vec<Disposition> {
 pub(crate) fn requests() -> Vec<Request> {
     let case = || CaseId::of(&service(), 1);
     let reason = || "it is worse".to_owned();
-    let vote = PersonVote { yes: true, digest: Digest::new("d"), break_glass: Some(reason()) };
+    let vote = PersonVote { break_glass: Some(reason()), ..PersonVote::yes(Digest::new("d")) };
     let wishes = [
         Wish::Vote { case: case(), vote },
         Wish::Cancel(case()),
         Wish::Snooze(case()),
         Wish::Exonerate(case()),
         Wish::Settle(case(), Settlement::TookEffect),
-        Wish::Rollback { to: Some("v1".into()), reason: reason() },
+        Wish::Rollback { to: Some("v1".into()), reason: reason(), shown: None },
         Wish::Freeze { length: Duration::from_hours(2), reason: reason() },
         Wish::Unfreeze,
         Wish::Mark { release: "v1".into(), good: true, reason: reason() },

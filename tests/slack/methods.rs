@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use snapback::case::id::Timestamp;
 
 use super::blocks::{self, Wrong};
+use super::hooks;
 use super::reading;
 use super::state::{
     BOT, BOT_USER, Channel, DOMAIN, Message, Person, Reach, RootGone, State, TEAM, Version, Whisper,
@@ -84,6 +85,7 @@ pub(super) fn perform(state: &mut State, method: &str, asked: &Arguments, now: T
         })),
         "chat.postMessage" => with_scope(state, &["chat:write"]).and_then(|()| post(state, asked, now)),
         "chat.update" => with_scope(state, &["chat:write"]).and_then(|()| update(state, asked, now)),
+        "chat.delete" => with_scope(state, &["chat:write"]).and_then(|()| delete(state, asked)),
         "chat.postEphemeral" => with_scope(state, &["chat:write"]).and_then(|()| whisper(state, asked, now)),
         "chat.getPermalink" => reading::permalink(state, asked),
         "conversations.history" => reading::history(state, asked),
@@ -283,6 +285,19 @@ fn update(state: &mut State, asked: &Arguments, now: Timestamp) -> Answer {
     write_down_change(state, "chat.update", &message, now);
     let json = state.json(&message);
     Ok(json!({ "channel": channel, "ts": ts, "text": message.text, "message": json }))
+}
+
+/// A message of the bot's own.
+fn delete(state: &mut State, asked: &Arguments) -> Answer {
+    let (channel, _) = by_id(state, asked.text("channel"))?;
+    let channel = channel.to_owned();
+    let ts = asked.text("ts").filter(|ts| is_ts(ts)).ok_or(Error("message_not_found"))?.to_owned();
+    let message = state.message(&channel, &ts).ok_or(Error("message_not_found"))?;
+    if message.user != BOT_USER || message.deleted {
+        return Err(Error("cant_delete_message"));
+    }
+    hooks::delete(state, &channel, &ts);
+    Ok(json!({ "channel": channel, "ts": ts }))
 }
 
 /// Text without blocks takes the blocks away; blocks without text leave the old text.

@@ -2,13 +2,16 @@
 
   codedeploy.py pretend URL            drives the pretend service as a client, and checks every answer against the model
   codedeploy.py requests FILE [moto]   checks recorded requests against the model, and makes them to moto where it can
+  codedeploy.py commands               reads commands of the AWS CLI, one a line, and prints what each asks for, by the model
   codedeploy.py moto                   serves a moto with a group and a deployment until standard input ends; prints its URL
 """
 
 import json
+import shlex
 import sys
 
 import botocore.session
+from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
@@ -179,6 +182,37 @@ def requests(path, with_moto):
         to_moto(recorded)
 
 
+def commands(lines):
+    """What commands of the AWS CLI ask for: options are members of the operation, in the CLI's spelling."""
+    service = SESSION.get_service_model("codedeploy")
+    for line in lines:
+        aws, name, operation, *options = shlex.split(line)
+        assert (aws, name) == ("aws", "deploy"), line
+        named = {xform_name(one, "-"): one for one in service.operation_names}
+        shape = service.operation_model(named[operation]).input_shape
+        members = {xform_name(one, "-"): (one, member) for one, member in shape.members.items()}
+        asked = {}
+        while options:
+            option = options.pop(0).removeprefix("--")
+            if option in ("region", "endpoint-url"):
+                options.pop(0)
+                continue
+            says = not option.startswith("no-")
+            member, kind = members[option.removeprefix("no-")]
+            if kind.type_name == "boolean":
+                asked[member] = says
+            elif kind.type_name == "string":
+                asked[member] = options.pop(0)
+            elif options[0].startswith("{"):
+                asked[member] = json.loads(options.pop(0))
+            else:
+                pairs = (pair.split("=") for pair in options.pop(0).split(","))
+                asked[member] = {key: value == "true" for key, value in pairs}
+        report = ParamValidator().validate(asked, shape)
+        assert not report.has_errors(), f"{line}: {report.generate_report()}"
+        print(json.dumps(asked))
+
+
 def a_moto():
     from moto.server import ThreadedMotoServer
 
@@ -247,6 +281,8 @@ if __name__ == "__main__":
         pretend(sys.argv[2])
     elif what == "requests":
         requests(sys.argv[2], "moto" in sys.argv[3:])
+    elif what == "commands":
+        commands(sys.stdin.read().splitlines())
     elif what == "moto":
         moto()
     else:

@@ -9,7 +9,7 @@ use crate::case::plan::Plan;
 use crate::case::release::Release;
 use crate::case::step::{Doer, Step};
 use crate::case::story::Case;
-use crate::case::words::event_text;
+use crate::case::words::{event_text, from_to};
 
 /// `GET /v1/cases`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,6 +121,27 @@ pub struct CasePlanShape {
     pub approval: String,
     /// When it stops being valid.
     pub expires_at: Option<Timestamp>,
+    /// What must be typed with a yes to it: over an irreversible release.
+    #[serde(default)]
+    pub confirm: Option<String>,
+}
+
+/// What a request would lead to: nothing of it is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PreviewShape {
+    /// `preview`.
+    pub status: String,
+    /// From which release to which.
+    pub says: String,
+    /// The plan that would be asked about; a request that names its digest is a yes to it and to no other.
+    pub plan: CasePlanShape,
+}
+
+impl PreviewShape {
+    /// Of this plan.
+    pub fn of(plan: &Plan) -> PreviewShape {
+        PreviewShape { status: "preview".into(), says: from_to(plan), plan: CasePlanShape::of(plan) }
+    }
 }
 
 /// One part of a plan.
@@ -295,6 +316,7 @@ impl CasePlanShape {
             undone: plan.undone.iter().map(|undone| undone.release.to_string()).collect(),
             approval: plan.approval.name.to_string(),
             expires_at: None,
+            confirm: plan.confirmation().map(str::to_owned),
         }
     }
 }

@@ -80,20 +80,15 @@ impl Doing {
         };
         Act { kind: kind.into(), arguments, class, says }
     }
-}
 
-impl Work {
-    /// Reads an order; refuses what was not made by `propose`.
-    pub(super) fn of(order: &Order) -> Result<Work, Trouble> {
-        let arguments = &order.act.arguments;
-        let argument = |name: &str| {
-            let missing = || Trouble::Refused(format!("the act {} lacks its {name}", order.act.kind));
-            arguments.get(name).cloned().ok_or_else(missing)
-        };
+    /// Reads an act; refuses what was not made by `propose`.
+    pub(super) fn of(act: &Act) -> Result<Doing, Trouble> {
+        let arguments = &act.arguments;
+        let argument = |name: &str| argument(act, name);
         let flag = |name: &str| -> Result<bool, Trouble> {
             argument(name)?.parse().map_err(|_| Trouble::Refused(format!("{name} is neither true nor false")))
         };
-        let act = match order.act.kind.as_str() {
+        Ok(match act.kind.as_str() {
             "stop" => Doing::Stop { deployment: argument("deployment")?, back: flag("auto_rollback")? },
             "create" => Doing::Create(Create {
                 revision: serde_json::from_str(&argument("revision")?)
@@ -105,13 +100,27 @@ impl Work {
                 after: arguments.get("after").cloned(),
             }),
             other => return Err(Trouble::Refused(format!("CodeDeploy knows no act {other}"))),
-        };
-        let site = Site {
-            application: argument("application")?,
-            group: argument("deployment_group")?,
-            rollback_config: None,
-        };
-        Ok(Work { site, to: order.to.clone(), act })
+        })
+    }
+}
+
+fn argument(act: &Act, name: &str) -> Result<String, Trouble> {
+    let missing = || Trouble::Refused(format!("the act {} lacks its {name}", act.kind));
+    act.arguments.get(name).cloned().ok_or_else(missing)
+}
+
+impl Site {
+    /// Where an act is done.
+    pub(super) fn of(act: &Act) -> Result<Site, Trouble> {
+        let (application, group) = (argument(act, "application")?, argument(act, "deployment_group")?);
+        Ok(Site { application, group, rollback_config: None })
+    }
+}
+
+impl Work {
+    /// Reads an order; refuses what was not made by `propose`.
+    pub(super) fn of(order: &Order) -> Result<Work, Trouble> {
+        Ok(Work { site: Site::of(&order.act)?, to: order.to.clone(), act: Doing::of(&order.act)? })
     }
 
     /// The receipt for it, once this deployment does it.

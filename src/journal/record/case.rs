@@ -120,6 +120,8 @@ struct CaseV1 {
     said: NoteNo,
     thread: Option<Place>,
     #[serde(default)]
+    lost: Option<Place>,
+    #[serde(default)]
     shown: Option<Digest>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     paged: BTreeMap<PagerName, Paging>,

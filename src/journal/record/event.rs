@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::case::approval::Vote;
+use crate::case::approval::{PersonVote, Vote};
 use crate::case::decide::Decision;
 use crate::case::deployment::{Deployment, Owner};
 use crate::case::event::{Direction, Event, Origin, Settlement, Stamped};
@@ -248,6 +248,8 @@ enum OriginV1 {
         to: Option<ReleaseId>,
         #[serde(default)]
         direction: Direction,
+        #[serde(default)]
+        shown: Option<PersonVote>,
     },
     Drill,
 }

@@ -133,6 +133,8 @@ struct VoteV1 {
     at: Timestamp,
     digest: Digest,
     break_glass: Option<String>,
+    #[serde(default)]
+    confirm: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

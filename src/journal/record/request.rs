@@ -68,17 +68,37 @@ enum AuthorityV1 {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Wish", rename_all = "snake_case")]
 enum WishV1 {
-    Vote { case: CaseId, vote: PersonVote },
+    Vote {
+        case: CaseId,
+        vote: PersonVote,
+    },
     Cancel(CaseId),
     Snooze(CaseId),
     Exonerate(CaseId),
     Settle(CaseId, Settlement),
-    Rollback { to: Option<ReleaseId>, reason: String },
-    Freeze { length: Duration, reason: String },
+    Rollback {
+        to: Option<ReleaseId>,
+        reason: String,
+        #[serde(default)]
+        shown: Option<PersonVote>,
+    },
+    Freeze {
+        length: Duration,
+        reason: String,
+    },
     Unfreeze,
-    Rollforward { reason: String },
-    Mark { release: ReleaseId, good: bool, reason: String },
-    Unlock { release: ReleaseId, reason: String },
+    Rollforward {
+        reason: String,
+    },
+    Mark {
+        release: ReleaseId,
+        good: bool,
+        reason: String,
+    },
+    Unlock {
+        release: ReleaseId,
+        reason: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,4 +107,6 @@ struct PersonVoteV1 {
     yes: bool,
     digest: Digest,
     break_glass: Option<String>,
+    #[serde(default)]
+    confirm: Option<String>,
 }

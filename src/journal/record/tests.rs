@@ -9,7 +9,8 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use super::{Row, read, write};
-use crate::case::event::{Event, Stamped};
+use crate::case::approval::PersonVote;
+use crate::case::event::{Direction, Event, Origin, Stamped};
 use crate::case::id::PagerName;
 use crate::case::pager::{Cause, Paging};
 
@@ -78,6 +79,21 @@ fn the_reason_of_an_unlock_is_kept() {
     let event = Event::Unlocked { release: "v2".into(), by: Some("ann".into()), reason };
     let stamped = samples::stamped(event);
     assert_eq!(read::<Stamped>(&write(&stamped).expect("written")).expect("read"), stamped);
+}
+
+/// And what was typed with a yes, and what was shown before it.
+#[test]
+fn what_was_typed_and_shown_is_kept() {
+    let vote = PersonVote { confirm: Some("irreversible".into()), ..PersonVote::yes("d".into()) };
+    let origin = Origin::Person {
+        by: "ann".into(),
+        reason: "it is worse".into(),
+        to: None,
+        direction: Direction::Back,
+        shown: Some(vote),
+    };
+    let case = crate::case::story::Case { origin, ..samples::case(samples::phases().remove(0).1) };
+    hold("cases_confirmed.jsonl", &[case]);
 }
 
 /// The samples hold every variant that there is, so that no kind of row is without an example.
