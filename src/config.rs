@@ -8,6 +8,7 @@
 
 mod compile;
 mod conditions;
+mod credential;
 mod fault;
 mod guards;
 mod later;
@@ -31,6 +32,7 @@ mod tls;
 mod watch;
 
 pub use crate::case::length::{LengthFault, parse as length};
+pub use credential::Credential;
 pub use fault::{Fault, Severity, SourceText};
 pub use listener::{Listener, ListenerUnknown, listener};
 pub use pages::{PageKind, PageSettings};
@@ -42,7 +44,7 @@ pub use secret::{Secret, SecretOrigin};
 pub use server::{LimitSettings, Network, Role, ServerSettings, StoreSettings, TokenSettings};
 pub use services::ServiceEntry;
 pub use slack::SlackSettings;
-pub use sources::{Credential, SourceSettings};
+pub use sources::{SourceKind, SourceSettings};
 pub use tls::TlsSettings;
 pub use watch::{Watch, WatchError};
 
@@ -347,7 +349,8 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let names = services::Names { mode, providers: &providers, approvals: &approvals, verify: &verify };
     let services = services::services(&drafts, &names);
     let ids: Vec<ServiceId> = drafts.iter().map(|draft| draft.id.clone()).collect();
-    let sources = sources::sources(root, mode, &ids);
+    let mut seen = credential::SeenSecrets::new();
+    let sources = sources::sources(root, mode, &ids, &mut seen);
     let tiers = drafts.iter().filter_map(services::Draft::tier).collect();
     let pages = pages::pages(root, &tiers);
     later::feeds(root);

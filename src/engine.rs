@@ -267,6 +267,7 @@ impl Engine {
                 Disposition::Taken(_)
                 | Disposition::Repeated(_)
                 | Disposition::Idle(_)
+                | Disposition::Aside(_)
                 | Disposition::Dead(_)
                 | Disposition::Done(_)
                 | Disposition::Forbidden(_)
@@ -331,6 +332,7 @@ impl From<inbox::Content> for Content {
     fn from(content: inbox::Content) -> Content {
         match content {
             inbox::Content::Signals(signals) => Content::Signals(signals),
+            inbox::Content::Aside(what) => Content::Aside(what),
             inbox::Content::Dead(why) => Content::Dead(why),
             inbox::Content::Asked(request) => Content::Asked(request),
         }

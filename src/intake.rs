@@ -1,15 +1,19 @@
 //! Intake: proves, parses, receives, answers; never decides. A 2xx means that the delivery is stored and synced to
 //! disk. What a source may speak about, and which service an alert is of, is the engine's to find.
 
+mod alert;
 mod alertmanager;
 mod connection;
+mod grafana;
 mod heads;
 mod json;
 mod limits;
 mod listener;
 mod moment;
+mod pagerduty;
 mod problem;
 mod proof;
+mod sender;
 mod slack;
 mod tls;
 
@@ -26,8 +30,11 @@ use axum::routing::{MethodRouter, get, post};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tokio::sync::{Semaphore, watch};
+
+use alert::Told;
+use sender::Protocol;
 
 use crate::case::id::{DeliveryId, Duration, SourceName, Timestamp};
 use crate::journal::inbox::{Content, ContentKey, Delivery, Inbox, NotStored, Received};
@@ -36,7 +43,8 @@ use crate::telemetry::{Tally, label};
 pub use limits::{Limits, NotASubnet, Subnet};
 pub use listener::{Wire, serve, serve_over};
 pub use problem::Problem;
-pub use proof::{Credential, Proof, Proven, Secret};
+pub use proof::{Credential, Proof, Proven, Scheme, Secret};
+pub use sender::SourceKind;
 pub use slack::{Answers, Chat, Whispers};
 pub use tls::{Identity, Tls};
 
@@ -65,13 +73,6 @@ pub struct SourceSettings {
     pub lag: Duration,
     /// What became of its deliveries; made once, and the same through reloads.
     pub tally: Arc<Tally>,
-}
-
-/// What a source speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceKind {
-    /// Alertmanager's webhook.
-    Alertmanager,
 }
 
 /// Whether deliveries can be stored now; the reason if not.
@@ -180,31 +181,35 @@ async fn take(
     request: Request,
 ) -> Result<(Response, label::Received), Problem> {
     let (head, body) = request.into_parts();
-    let length = of.kind.admit(&head.headers)?;
-    let proof = of.credential.check(&head.headers).map_err(|problem| intake.refuse(source, problem))?;
-    let _room = Arc::clone(&intake.room).try_acquire_many_owned(length).map_err(|_| Problem::Overloaded)?;
-    let body = proof.over(collect(body, length as usize).await?);
+    let protocol = of.kind.protocol();
+    let length = protocol.admit(&head.headers)?;
     let received_at = (intake.clock)();
+    let unproven = |problem| intake.refuse(source, problem);
+    let shown = of.credential.look(&head.headers, received_at).map_err(unproven)?;
+    let _room = Arc::clone(&intake.room).try_acquire_many_owned(length).map_err(|_| Problem::Overloaded)?;
+    let body = shown.over(collect(body, length as usize).await?).map_err(unproven)?;
     let content = content(source, of, received_at, &body);
     let unreadable = content.dead().map(str::to_owned);
     let body = body.into_inner();
     let key = ContentKey::of(source, &body);
     let delivery = Delivery { received_at, source: source.clone(), key, body, content };
-    match intake.inbox.receive(delivery).await {
-        Ok(Received::New(id)) => {
-            if let Some(why) = &unreadable {
-                intake.note_unreadable(source, why);
-            }
-            let became =
-                if unreadable.is_some() { label::Received::DeadLetter } else { label::Received::Stored };
-            Ok((stored(Some(id), unreadable), became))
-        }
-        Ok(Received::Seen) => Ok((stored(None, unreadable), label::Received::Seen)),
-        Err(NotStored::Overloaded) => Err(Problem::Overloaded),
+    let id = match intake.inbox.receive(delivery).await {
+        Ok(Received::New(id)) => Some(id),
+        Ok(Received::Seen) => None,
+        Err(NotStored::Overloaded) => return Err(Problem::Overloaded),
         // The journal logs why, once and where it happens.
-        Err(NotStored::Storage(_)) => Err(Problem::NotStored),
-        Err(NotStored::Closing) => Err(Problem::Closing),
-    }
+        Err(NotStored::Storage(_)) => return Err(Problem::NotStored),
+        Err(NotStored::Closing) => return Err(Problem::Closing),
+    };
+    let became = match (id, &unreadable) {
+        (None, _) => label::Received::Seen,
+        (Some(_), Some(why)) => {
+            intake.note_unreadable(source, why);
+            label::Received::DeadLetter
+        }
+        (Some(_), None) => label::Received::Stored,
+    };
+    Ok((stored(&protocol, id, unreadable), became))
 }
 
 fn content(
@@ -213,41 +218,8 @@ fn content(
     received_at: Timestamp,
     body: &Proven<Bytes>,
 ) -> Content {
-    match of.kind {
-        SourceKind::Alertmanager => match alertmanager::read(body, source, of.lag, received_at) {
-            Ok(signals) => Content::Signals(signals),
-            Err(why) => Content::Dead(why.to_string()),
-        },
-    }
-}
-
-impl SourceKind {
-    /// Checks what a request's head says of its body; returns the body's length.
-    fn admit(self, headers: &HeaderMap) -> Result<u32, Problem> {
-        let (media_type, most) = match self {
-            SourceKind::Alertmanager => ("application/json", alertmanager::BODY_MAX),
-        };
-        admit(headers, media_type, most)
-    }
-}
-
-/// Checks what a request's head says of its body; returns the body's length.
-fn admit(headers: &HeaderMap, media_type: &str, most: usize) -> Result<u32, Problem> {
-    let length = headers.get(CONTENT_LENGTH).ok_or(Problem::LengthRequired)?;
-    let length: u32 = length.to_str().ok().and_then(|text| text.parse().ok()).ok_or(Problem::BodyTooLarge)?;
-    if length as usize > most {
-        return Err(Problem::BodyTooLarge);
-    }
-    let told = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !told.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type) {
-        return Err(Problem::ContentType);
-    }
-    match headers.get(CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(Problem::ContentEncoding)
-        }
-        _ => Ok(length),
-    }
+    let told = Told { source, lag: of.lag, received_at };
+    of.kind.read(body, told).unwrap_or_else(|why| Content::Dead(why.to_string()))
 }
 
 /// A body of a known length. One that came in one piece is not copied.
@@ -267,12 +239,13 @@ async fn collect(mut body: Body, length: usize) -> Result<Bytes, Problem> {
 }
 
 /// The answer to a delivery that is on disk.
-fn stored(id: Option<DeliveryId>, unreadable: Option<String>) -> Response {
+fn stored(protocol: &Protocol, id: Option<DeliveryId>, unreadable: Option<String>) -> Response {
     let mut answer = serde_json::json!({ "delivery": id.map(|id| id.0) });
+    let status = if unreadable.is_some() { protocol.unreadable } else { protocol.stored };
     if let Some(why) = unreadable {
         answer["unreadable"] = why.into();
     }
-    json(StatusCode::OK, answer.to_string())
+    json(status, answer.to_string())
 }
 
 /// `GET /healthz`: the process serves.

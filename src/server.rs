@@ -27,6 +27,7 @@ use crate::report::Voice;
 use crate::telemetry::metrics::Metrics;
 
 use handout::Handout;
+pub use handout::spoken;
 pub use previews::{ByHand, by_hand};
 
 /// New settings that wait to be taken; more come only after these were.

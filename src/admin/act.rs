@@ -218,6 +218,7 @@ fn told(became: Disposition) -> Result<Response, Problem> {
         Disposition::Conflict(why)
         | Disposition::Unmapped(why)
         | Disposition::Dead(why)
+        | Disposition::Aside(why)
         | Disposition::TooMany(why) => Err(Problem::Conflict(why)),
         Disposition::Taken(service)
         | Disposition::Repeated(service)

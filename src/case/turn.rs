@@ -75,6 +75,8 @@ pub enum Disposition {
     Unmapped(String),
     /// Its source may not speak about this service.
     OutOfScope(ServiceId),
+    /// Authentic, and about nothing that is judged, such as a ping; what it is.
+    Aside(String),
     /// Authentic, and unreadable; why. A dead letter.
     Dead(String),
     /// Beyond a limit; which.

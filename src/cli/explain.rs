@@ -26,6 +26,7 @@ use snapback::clock::Clock;
 use snapback::config::{Settings, SourceSettings, load, render};
 use snapback::intake;
 use snapback::journal::inbox::Content;
+use snapback::server::spoken;
 
 use super::check::style;
 use super::decision;
@@ -128,7 +129,7 @@ fn file(path: &Path) -> Result<Vec<u8>, Failure> {
 fn signals(source: &SourceSettings, payload: &Path, at: Timestamp) -> Result<Vec<Signal>, Failure> {
     // Nothing is proven here: whoever has the file explains it to themselves.
     let reading = intake::SourceSettings {
-        kind: intake::SourceKind::Alertmanager,
+        kind: spoken(&source.kind),
         credential: intake::Credential::Bearer(Vec::new()),
         lag: source.lag,
         tally: Arc::default(),
@@ -137,6 +138,10 @@ fn signals(source: &SourceSettings, payload: &Path, at: Timestamp) -> Result<Vec
         Content::Signals(signals) => Ok(signals),
         // No sender's payload is a person's request.
         Content::Asked(_) => Ok(Vec::new()),
+        Content::Aside(what) => Err(Failure::failed(
+            format!("{}: {what}", payload.display()),
+            "give a payload that says that something is wrong, or is not any more",
+        )),
         Content::Dead(why) => Err(Failure::failed(
             format!("{}: {why}", payload.display()),
             format!("give it as {} sends it: the server would keep this as a dead letter", source.name),

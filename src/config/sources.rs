@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::credential::{Credential, SeenSecrets, Way, credential};
 use super::fault::quoted;
 use super::read::{At, Page, Table};
-use super::secret::{Secret, secrets};
 use super::server::public_url;
 use super::spell;
 use crate::case::id::{Duration, ServiceId, SourceName, covers};
@@ -13,11 +13,13 @@ use crate::case::settings::Mode;
 /// How late an alarm tells, where nobody says better.
 const LAG: Duration = Duration::from_mins(5);
 
-/// A source of signals; of kind `alertmanager`, the only one built.
+/// A source of signals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceSettings {
     /// Its name, and the last part of its route.
     pub name: SourceName,
+    /// What it speaks.
+    pub kind: SourceKind,
     /// What proves a delivery. `None` only where that is a fault.
     pub credential: Option<Credential>,
     /// Patterns of the services that it may speak about and cause to be changed.
@@ -28,70 +30,99 @@ pub struct SourceSettings {
     pub lag: Duration,
 }
 
-/// What proves a delivery: any of its secrets, of which several are for rotation.
+/// What a source speaks.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Credential {
-    /// `Authorization: Bearer …`.
-    Bearer(Vec<Secret>),
-    /// `Authorization: Basic …`.
-    Basic {
-        /// The user, no secret; holds no colon.
-        user: String,
-        /// The passwords.
-        passwords: Vec<Secret>,
-    },
+pub enum SourceKind {
+    /// Alertmanager's webhook.
+    Alertmanager,
+    /// Grafana's contact point "Webhook".
+    Grafana,
+    /// PagerDuty's V3 webhooks.
+    PagerDuty,
 }
 
 /// The kinds of sources that the contract names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Alertmanager,
+    Grafana,
     PagerDuty,
     Sns,
-    /// Named by the contract; nothing says yet what keys it has.
-    Unwritten(&'static str),
+    /// Named by the contract; nothing reads it yet.
+    Unbuilt(&'static str),
 }
 
 const KINDS: [(&str, Kind); 8] = [
     ("alertmanager", Kind::Alertmanager),
+    ("grafana", Kind::Grafana),
     ("pagerduty", Kind::PagerDuty),
     ("sns", Kind::Sns),
-    ("eventbridge", Kind::Unwritten("eventbridge")),
-    ("datadog", Kind::Unwritten("datadog")),
-    ("newrelic", Kind::Unwritten("newrelic")),
-    ("grafana", Kind::Unwritten("grafana")),
-    ("generic", Kind::Unwritten("generic")),
+    ("eventbridge", Kind::Unbuilt("eventbridge")),
+    ("datadog", Kind::Unbuilt("datadog")),
+    ("newrelic", Kind::Unbuilt("newrelic")),
+    ("generic", Kind::Unbuilt("generic")),
 ];
 
 /// Reads `[sources.NAME]`. `services` are the configured ones, `mode` the outer mode.
-pub(super) fn sources(root: &Table<'_>, mode: Mode, services: &[ServiceId]) -> Vec<SourceSettings> {
+pub(super) fn sources(
+    root: &Table<'_>,
+    mode: Mode,
+    services: &[ServiceId],
+    seen: &mut SeenSecrets,
+) -> Vec<SourceSettings> {
     let mut sources: Vec<SourceSettings> = Vec::new();
-    // The secrets so far, with whose they are: a secret says who speaks, so no two sources may share one.
-    let mut seen: Vec<(Secret, String)> = Vec::new();
     for (name, table) in root.named_tables("sources") {
         source_name(table.page(), &name);
         let kind = table.word("kind", &KINDS).map(|kind| kind.value);
         if !table.has("kind") {
             table.missing("kind", "write kind = \"alertmanager\"");
         }
-        let credential = credential(&table, &mut seen, name.value);
-        let scope = scope(&table, mode, services);
-        let map = map(&table, services);
-        let lag = table.length("lag").map_or(LAG, |lag| lag.value);
-        match kind {
-            Some(Kind::Alertmanager) => alertmanager(&table),
-            Some(other) => unbuilt(&table, other, &mut seen, name.value),
-            None => table.leave_unchecked(),
-        }
+        let whose = format!("source {}", quoted(name.value));
+        let (kind, credential) = spoken(&table, kind, seen, &whose);
         sources.push(SourceSettings {
             name: SourceName::new(name.value),
+            kind,
             credential,
-            services: scope,
-            map,
-            lag,
+            services: scope(&table, mode, services),
+            map: map(&table, services),
+            lag: table.length("lag").map_or(LAG, |lag| lag.value),
         });
     }
     sources
+}
+
+/// What the source speaks, and what it must show: the keys that differ from kind to kind.
+fn spoken(
+    table: &Table<'_>,
+    kind: Option<Kind>,
+    seen: &mut SeenSecrets,
+    whose: &str,
+) -> (SourceKind, Option<Credential>) {
+    let mut shown = |ways: &[Way]| credential(table, ways, seen, whose);
+    match kind {
+        Some(Kind::Alertmanager) => {
+            let credential = shown(&[Way::Bearer, Way::Basic]);
+            alertmanager(table);
+            (SourceKind::Alertmanager, credential)
+        }
+        Some(Kind::Grafana) => (SourceKind::Grafana, shown(&[Way::Secrets, Way::Bearer, Way::Basic])),
+        Some(Kind::PagerDuty) => (SourceKind::PagerDuty, shown(&[Way::Secrets, Way::Bearer])),
+        Some(Kind::Sns) => {
+            table.texts("topics");
+            table.flag("confirm_subscriptions");
+            unbuilt(table, "sns");
+            (SourceKind::Alertmanager, None)
+        }
+        Some(Kind::Unbuilt(name)) => {
+            table.leave_unchecked();
+            unbuilt(table, name);
+            (SourceKind::Alertmanager, None)
+        }
+        None => {
+            table.leave_unchecked();
+            (SourceKind::Alertmanager, None)
+        }
+    }
 }
 
 /// A name is part of a route, of log lines and of metrics; two names are ours.
@@ -113,62 +144,9 @@ fn source_name(page: Page<'_>, name: &At<&str>) {
     }
 }
 
-/// `bearer_token` (one or a list) or `basic`.
-fn credential(table: &Table<'_>, seen: &mut Vec<(Secret, String)>, source: &str) -> Option<Credential> {
-    let page = table.page();
-    let mut taken = |found: Vec<At<Secret>>| -> Vec<Secret> {
-        found.iter().for_each(|secret| note_secret(page, secret, seen, source));
-        found.into_iter().map(|secret| secret.value).collect()
-    };
-    let tokens = taken(secrets(table, "bearer_token"));
-    let Some(basic) = table.table("basic") else {
-        return (!tokens.is_empty()).then_some(Credential::Bearer(tokens));
-    };
-    if table.has("bearer_token") {
-        page.fault(table.key_span("basic"), "`basic` beside `bearer_token`", "keep one of them");
-    }
-    let passwords = taken(secrets(&basic, "password"));
-    let user = basic.text("user");
-    for key in ["user", "password"] {
-        if !basic.has(key) {
-            basic.missing(key, "write basic = { user = \"NAME\", password = { env = \"NAME\" } }");
-        }
-    }
-    let user = user?;
-    if user.value.contains(':') {
-        page.fault(
-            user.span,
-            "a user with a colon",
-            "take the colon out: it ends the user in basic credentials",
-        );
-        return None;
-    }
-    (!passwords.is_empty()).then(|| Credential::Basic { user: user.value.to_owned(), passwords })
-}
-
-fn note_secret(page: Page<'_>, secret: &At<Secret>, seen: &mut Vec<(Secret, String)>, source: &str) {
-    if let Some((_, whose)) =
-        seen.iter().find(|(other, whose)| whose != source && other.is_same(&secret.value))
-    {
-        page.fault(
-            secret.span.clone(),
-            format!("this secret is that of source {} too", quoted(whose)),
-            "give each source its own: a secret says who speaks, and so what may be changed",
-        );
-    }
-    seen.push((secret.value.clone(), source.to_owned()));
-}
-
 /// What a source of kind `alertmanager` has beside the keys of all sources.
 fn alertmanager(table: &Table<'_>) {
     let page = table.page();
-    if !table.has("bearer_token") && !table.has("basic") {
-        page.fault(
-            table.span(),
-            "a source without a credential: anybody could speak for it",
-            "add bearer_token = { env = \"NAME\" }, or basic = { user = \"NAME\", password = { env = \"NAME\" } }",
-        );
-    }
     if let Some(url) = table.text("prometheus_url") {
         public_url(page, &url);
         page.not_built(
@@ -184,26 +162,7 @@ fn alertmanager(table: &Table<'_>) {
     }
 }
 
-/// Reads a source of a kind that is not built in its documented shape, and says so.
-fn unbuilt(table: &Table<'_>, kind: Kind, seen: &mut Vec<(Secret, String)>, source: &str) {
-    let name = match kind {
-        Kind::PagerDuty => {
-            for secret in secrets(table, "secrets") {
-                note_secret(table.page(), &secret, seen, source);
-            }
-            "pagerduty"
-        }
-        Kind::Sns => {
-            table.texts("topics");
-            table.flag("confirm_subscriptions");
-            "sns"
-        }
-        Kind::Unwritten(name) => {
-            table.leave_unchecked();
-            name
-        }
-        Kind::Alertmanager => "alertmanager",
-    };
+fn unbuilt(table: &Table<'_>, name: &str) {
     table.page().not_built(
         table.key_span("kind"),
         &format!("sources of kind {name}"),

@@ -36,6 +36,8 @@ pub enum Arrival {
 pub enum Content {
     /// Signals, in the sender's order.
     Signals(Vec<Signal>),
+    /// Nothing that is judged, such as a ping; what it is.
+    Aside(String),
     /// Nothing that can be read; why.
     Dead(String),
     /// A request of a person.

@@ -232,6 +232,7 @@ impl Desk {
 
     fn deliver(&mut self, id: DeliveryId, source: &SourceName, content: Content, draft: &mut Draft) {
         let dispositions = match content {
+            Content::Aside(what) => vec![Disposition::Aside(what)],
             Content::Dead(why) => vec![Disposition::Dead(why)],
             Content::Signals(signals) => self.sort_out(source, signals, draft),
             Content::Asked(request) => vec![self.asked(*request, draft)],

@@ -99,6 +99,7 @@ pub(super) fn answer(
         Disposition::Taken(_)
         | Disposition::Repeated(_)
         | Disposition::Idle(_)
+        | Disposition::Aside(_)
         | Disposition::OutOfScope(_) => Vec::new(),
     }
 }

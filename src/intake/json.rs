@@ -120,6 +120,11 @@ pub(super) struct Pairs<'a> {
 impl Pairs<'_> {
     /// So many pairs of one map are kept. Prometheus sets no limit; Mimir allows a series 30 labels by default.
     pub(super) const MAX: usize = 64;
+
+    /// The kept pairs as plain texts.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.kept.iter().map(|(name, value)| (&*name.0, &*value.0))
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {

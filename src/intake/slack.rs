@@ -19,7 +19,8 @@ use tokio::time::timeout;
 
 use super::problem::Problem;
 use super::proof::{Proven, Secret, slack_head, slack_signature};
-use super::{Intake, admit, collect, json};
+use super::sender::Protocol;
+use super::{Intake, collect, json};
 use crate::case::command::Request;
 use crate::case::id::{AnswerUrl, Duration, PersonId, Place, ServiceId, SourceName, Timestamp};
 use crate::case::saying::{NotASaying, Saying};
@@ -27,8 +28,13 @@ use crate::case::thread::{Thread, Workspace};
 use crate::case::turn::{Manner, Whisper};
 use crate::journal::inbox::{Delivery, NotStored, Received};
 
-/// The largest body (failure model §6).
-const BODY_MAX: usize = 256 << 10;
+/// The largest body: failure model §6.
+const PROTOCOL: Protocol = Protocol {
+    media: &["application/x-www-form-urlencoded"],
+    body_max: 256 << 10,
+    stored: StatusCode::OK,
+    unreadable: StatusCode::OK,
+};
 /// Slack waits three seconds for the answer to a command.
 const ANSWER_WITHIN: StdDuration = StdDuration::from_millis(2500);
 /// What was typed and asked back waits so long for its confirmation.
@@ -202,7 +208,7 @@ async fn proven(intake: &Intake, request: HttpRequest) -> Result<(Arc<Chat>, Pro
 }
 
 async fn read_form(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let length = admit(headers, "application/x-www-form-urlencoded", BODY_MAX)?;
+    let length = PROTOCOL.admit(headers)?;
     let _room = Arc::clone(&intake.room).try_acquire_many_owned(length).map_err(|_| Problem::Overloaded)?;
     collect(body, length as usize).await
 }

@@ -45,6 +45,8 @@ pub struct Delivery {
 pub enum Content {
     /// Signals.
     Signals(Vec<Signal>),
+    /// Authentic and readable, and about nothing that we judge, such as a ping; what it is.
+    Aside(String),
     /// Authentic and unreadable; why. A dead letter.
     Dead(String),
     /// A request of a person.
@@ -90,7 +92,7 @@ impl Content {
     /// Why it cannot be read, where it cannot.
     pub fn dead(&self) -> Option<&str> {
         match self {
-            Content::Signals(_) | Content::Asked(_) => None,
+            Content::Signals(_) | Content::Asked(_) | Content::Aside(_) => None,
             Content::Dead(why) => Some(why),
         }
     }

@@ -19,7 +19,7 @@ use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
 use crate::execute::directory::{self, Directory};
 use crate::execute::{Provider, Site, Target};
 use crate::intake::{
-    Credential, Identity, IntakeSettings, Limits, Secret, SourceKind, SourceSettings, Subnet,
+    Credential, Identity, IntakeSettings, Limits, Scheme, Secret, SourceKind, SourceSettings, Subnet,
 };
 use crate::journal::StoreSettings;
 use crate::report::Voice;
@@ -254,8 +254,8 @@ impl Handout {
     pub(super) fn intake(&self) -> IntakeSettings {
         let sources = self.settings.sources.iter().filter_map(|source| {
             let settings = SourceSettings {
-                kind: SourceKind::Alertmanager,
-                credential: credential(source.credential.as_ref()?),
+                kind: spoken(&source.kind),
+                credential: credential(&source.kind, source.credential.as_ref()?)?,
                 lag: source.lag,
                 tally: self.tallies.get(&source.name).cloned().unwrap_or_default(),
             };
@@ -358,13 +358,35 @@ fn subnet(network: &config::Network) -> Option<Subnet> {
     format!("{}/{}", network.address, network.prefix).parse().ok()
 }
 
-fn credential(credential: &config::Credential) -> Credential {
-    match credential {
+/// What a source speaks, in intake's words.
+pub fn spoken(kind: &config::SourceKind) -> SourceKind {
+    match kind {
+        config::SourceKind::Alertmanager => SourceKind::Alertmanager,
+        config::SourceKind::Grafana => SourceKind::Grafana,
+        config::SourceKind::PagerDuty => SourceKind::PagerDuty,
+    }
+}
+
+/// What a source must show. `None`: its kind has no such way, and the configuration allows none.
+fn credential(kind: &config::SourceKind, credential: &config::Credential) -> Option<Credential> {
+    Some(match credential {
         config::Credential::Bearer(tokens) => Credential::Bearer(tokens.iter().map(secret).collect()),
         config::Credential::Basic { user, passwords } => {
             Credential::Basic { user: user.clone(), passwords: passwords.iter().map(secret).collect() }
         }
-    }
+        config::Credential::Signed { secrets, signature_header, timestamp_header } => {
+            let named = |name: &Option<String>| name.as_ref().and_then(|name| name.parse().ok());
+            let scheme = match kind {
+                config::SourceKind::PagerDuty => Scheme::PagerDuty,
+                config::SourceKind::Grafana => {
+                    let signature = named(signature_header).unwrap_or(Scheme::GRAFANA);
+                    Scheme::Grafana { signature, timestamp: named(timestamp_header) }
+                }
+                config::SourceKind::Alertmanager => return None,
+            };
+            Credential::Signed { scheme, secrets: secrets.iter().map(secret).collect() }
+        }
+    })
 }
 
 fn secret(secret: &config::Secret) -> Secret {

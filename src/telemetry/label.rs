@@ -94,6 +94,8 @@ pub enum Disposed {
     Unmapped,
     /// Its source may not speak about the service.
     OutOfScope,
+    /// Nothing that is judged, such as a ping.
+    Aside,
     /// Nobody can read it.
     Dead,
     /// Beyond a limit.
@@ -112,6 +114,7 @@ closed!(Disposed, "disposition", {
     Idle => "idle",
     Unmapped => "unmapped",
     OutOfScope => "out_of_scope",
+    Aside => "aside",
     Dead => "dead",
     TooMany => "too_many",
     Done => "done",
@@ -127,6 +130,7 @@ impl From<&Disposition> for Disposed {
             Disposition::Idle(_) => Disposed::Idle,
             Disposition::Unmapped(_) => Disposed::Unmapped,
             Disposition::OutOfScope(_) => Disposed::OutOfScope,
+            Disposition::Aside(_) => Disposed::Aside,
             Disposition::Dead(_) => Disposed::Dead,
             Disposition::TooMany(_) => Disposed::TooMany,
             Disposition::Done(_) => Disposed::Done,

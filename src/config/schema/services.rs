@@ -11,7 +11,7 @@ use super::shapes::{Length, Mode, OneOrMany, Secret};
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Source {
-    /// Its kind; `alertmanager` is built.
+    /// Its kind; `alertmanager`, `grafana` and `pagerduty` are built.
     kind: SourceKind,
     /// One token, or several for rotation.
     bearer_token: Option<OneOrMany<Secret>>,
@@ -27,8 +27,12 @@ pub(super) struct Source {
     prometheus_url: Option<String>,
     /// An alert that always fires. Not built yet.
     heartbeat: Option<Heartbeat>,
-    /// PagerDuty's signing secrets. Not built yet.
+    /// What signs the bodies of `pagerduty` and `grafana`: any of them.
     secrets: Option<OneOrMany<Secret>>,
+    /// `grafana`: the header of the signature. Default X-Grafana-Alerting-Signature.
+    signature_header: Option<String>,
+    /// `grafana`: the header of the time that is signed; without it what comes again is known by its bytes alone.
+    timestamp_header: Option<String>,
     /// SNS topics. Not built yet.
     topics: Option<Vec<String>>,
     /// Whether SNS subscriptions are confirmed. Not built yet.

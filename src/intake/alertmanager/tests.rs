@@ -1,6 +1,8 @@
 //! What a message says, field by field.
 
+use super::super::alert::{REASON_MAX, VALUE_MAX};
 use super::*;
+use crate::case::id::{Duration, SourceName, Timestamp};
 
 const NOW: &str = "2026-03-02T09:30:00Z";
 
@@ -9,8 +11,12 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn read_text(body: &str) -> Result<Vec<Signal>, Unreadable> {
-    let body = Proven::before(Bytes::from(body.to_owned()));
-    read(&body, &SourceName::new("prometheus"), Duration::from_mins(5), at(NOW))
+    read_bytes(&Proven::before(Bytes::from(body.to_owned())))
+}
+
+fn read_bytes(body: &Proven<Bytes>) -> Result<Vec<Signal>, Unreadable> {
+    let source = SourceName::new("prometheus");
+    read(body, Told { source: &source, lag: Duration::from_mins(5), received_at: at(NOW) })
 }
 
 /// The one signal of an alert with these fields.
@@ -204,7 +210,7 @@ fn what_is_half_understood_is_a_dead_letter() {
         assert!(told.len() <= REASON_MAX, "{told}");
     }
     let body = Proven::before(Bytes::from_static(b"{\"alerts\":[\xff]}"));
-    let told = read(&body, &SourceName::new("a"), Duration::ZERO, at(NOW)).expect_err("not UTF-8");
+    let told = read_bytes(&body).expect_err("not UTF-8");
     assert_eq!(told.to_string(), "the body is not UTF-8");
 }
 

@@ -116,6 +116,7 @@ enum DispositionV1 {
     Idle(ServiceId),
     Unmapped(String),
     OutOfScope(ServiceId),
+    Aside(String),
     Dead(String),
     TooMany(String),
     Done(String),
