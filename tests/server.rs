@@ -4,3 +4,5 @@
 mod intake;
 #[path = "server/pretend.rs"]
 mod pretend;
+#[path = "server/senders.rs"]
+mod senders;

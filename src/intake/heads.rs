@@ -69,13 +69,18 @@ pub(super) fn examine(head: &[u8]) -> Result<u64, Problem> {
 }
 
 /// Headers that may stand once: those that say where a body ends, what it is, and who sends it.
-const ONCE: [&[u8]; 6] = [
+const ONCE: [&[u8]; 11] = [
     b"host",
     b"content-length",
     b"transfer-encoding",
     b"content-type",
     b"content-encoding",
     b"authorization",
+    b"x-pagerduty-signature",
+    b"x-hub-signature-256",
+    b"x-grafana-alerting-signature",
+    b"x-slack-signature",
+    b"x-slack-request-timestamp",
 ];
 
 /// Which of [`ONCE`] were met.

@@ -40,6 +40,9 @@ const OF_THE_INCIDENT: [&str; 11] = [
     "incident.incident_type.changed",
 ];
 
+/// What the keys of our own pages begin with (`report/pager.rs`): whom we woke must not be what we roll back for.
+const OUR_PAGES: &str = "snapback/";
+
 /// Reads what one event says.
 ///
 /// # Errors
@@ -54,6 +57,9 @@ pub(super) fn read(body: &Proven<Bytes>, told: Told<'_>) -> Result<Content, Unre
         return Ok(Content::Aside(format!("PagerDuty's event {}", cut(&event.event_type, 100))));
     }
     let incident: Incident = serde_json::from_str(event.data.get()).map_err(Unreadable::new)?;
+    if incident.incident_key.as_ref().is_some_and(|key| key.starts_with(OUR_PAGES)) {
+        return Ok(Content::Aside(format!("incident {} is a page of Snapback's own", incident.id)));
+    }
     if let Some(merged) = incident.resolve_reason.as_ref().filter(|reason| reason.kind.contains("merge")) {
         let into = merged.incident.as_ref().map_or("another", |incident| &incident.id);
         // Merging ends the incident and not the trouble: the other incident goes on with it.

@@ -22,6 +22,8 @@ pub(crate) const TOKEN: &str = "a-token-of-the-test";
 pub(crate) struct Program {
     pub(crate) folder: tempfile::TempDir,
     running: Option<Running>,
+    /// The variables that it is given beside the usual ones.
+    variables: Vec<(String, String)>,
     /// The token that the admin API is read with, where one is needed.
     pub(crate) reads_with: Option<String>,
     /// Everything that it logged, over all its lives.
@@ -44,7 +46,13 @@ impl Program {
 
     /// Starts it in a folder that has its configuration.
     pub(crate) fn over(folder: tempfile::TempDir) -> Program {
-        let mut program = Program { folder, running: None, reads_with: None, log: Arc::default() };
+        Program::over_with(folder, &[])
+    }
+
+    /// The same, with these variables.
+    pub(crate) fn over_with(folder: tempfile::TempDir, variables: &[(String, String)]) -> Program {
+        let variables = variables.to_vec();
+        let mut program = Program { folder, running: None, variables, reads_with: None, log: Arc::default() };
         program.start_again();
         program
     }
@@ -76,6 +84,18 @@ impl Program {
         posted(&self.running().listen, "/v1/alerts/prometheus", token, "application/json", body).0
     }
 
+    /// Posts a body with these headers to a path of the public listener; gives the status.
+    pub(crate) fn send(&self, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
+        let listen = &self.running().listen;
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {listen}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = exchange(listen, &request).unwrap_or_default();
+        answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    }
+
     /// Where senders reach it.
     pub(crate) fn listen(&self) -> &str {
         &self.running().listen
@@ -98,6 +118,7 @@ impl Program {
             .env("HTTP_PROXY", "http://127.0.0.1:1")
             .env("HTTPS_PROXY", "http://127.0.0.1:1")
             .env_remove("NO_PROXY")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
