@@ -14,6 +14,9 @@ use crate::pretend::{Answer, World, now, stores};
 const SECRET: &str = "lDQHScfUeXUKaQRNF+8XIiDKZ7XX3itBAYzwU0TARw8lJqRnkKl2iB1anSb0Z+IK";
 const OLD_SECRET: &str = "an-old-one";
 
+/// Headers with values of their own.
+type Headers<'a> = Vec<(&'a str, String)>;
+
 async fn world() -> World {
     let loaded = |text: &str| Secret::Loaded(SecretString::from(text));
     let source = |kind, credential| SourceSettings {
@@ -116,7 +119,7 @@ async fn what_is_nearly_pagerdutys_request_is_refused_and_stores_nothing() {
     let json = ("Content-Type", "application/json");
     let name = "X-PagerDuty-Signature";
     let changed = [&body[..body.len() - 1], b" "].concat();
-    let refused: &[(&str, Vec<(&str, String)>, &[u8], u16)] = &[
+    let refused: Vec<(&str, Headers<'_>, &[u8], u16)> = vec![
         ("no signature", vec![], &body, 401),
         ("an empty one", vec![(name, String::new())], &body, 401),
         ("another version", vec![(name, format!("v2={right}"))], &body, 401),
@@ -131,7 +134,7 @@ async fn what_is_nearly_pagerdutys_request_is_refused_and_stores_nothing() {
         ("too many", vec![(name, format!("{}v1={right}", "v1=00,".repeat(8)))], &body, 401),
         ("a bearer token", vec![("Authorization", format!("Bearer {SECRET}"))], &body, 401),
     ];
-    for (what, headers, body, status) in refused {
+    for (what, headers, body, status) in &refused {
         let headers: Vec<(&str, &str)> =
             [json].into_iter().chain(headers.iter().map(|(name, value)| (*name, &**value))).collect();
         let told = world.send(request("pagerduty", &headers, body)).await;
