@@ -4,6 +4,7 @@
 mod aws;
 mod binary;
 mod codedeploy_bed;
+mod pager;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use aws::codedeploy::Ends;
 use aws::{Aws, Wire};
 use binary::{Program, TOKEN, copy, head, on_codedeploy, wait_until};
 use codedeploy_bed::{APPLICATION, GROUP, PLATFORMS, Platform, furnish, labels, put_out, with_group};
+use pager::{KEY, Pretend};
 use serde_json::Value;
 use snapback::case::id::{Duration, Timestamp};
 
@@ -34,6 +36,11 @@ impl Story {
 
     /// Release 2 serves since so many seconds.
     fn begin_after(platform: Platform, seconds: i64, change: impl FnOnce(&Aws)) -> Story {
+        Story::begin_beside(platform, seconds, "", change)
+    }
+
+    /// With more in the configuration.
+    fn begin_beside(platform: Platform, seconds: i64, more: &str, change: impl FnOnce(&Aws)) -> Story {
         let aws = Aws::real();
         let url = aws.listen();
         furnish(&aws, platform);
@@ -44,7 +51,7 @@ impl Story {
         put_out(&aws, platform, 1, 7200);
         put_out(&aws, platform, 2, seconds);
         change(&aws);
-        let mut program = Program::start(&config(&url), RULES);
+        let mut program = Program::start(&format!("{}{more}", config(&url)), RULES);
         program.reads_with = Some(TOKEN.to_owned());
         let story = Story { platform, aws, program, fired_at: None };
         let service = "/v1/services/checkout@production";
@@ -240,7 +247,18 @@ fn a_failed_way_back_is_told_with_the_scripts_own_log_and_ends_there() {
 /// failed.
 #[test]
 fn what_may_not_be_watched_needs_a_person() {
-    let mut story = Story::begin_with(Platform::InPlace, |aws| {
+    let pager = Pretend::open();
+    let secret = |text: &str| {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("a secret");
+        file
+    };
+    let (key, alice) = (secret(KEY), secret("token-of-alice"));
+    let pages = PAGES
+        .replace("EVENTS", &pager.events_url())
+        .replace("KEY", &key.path().display().to_string())
+        .replace("ALICE", &alice.path().display().to_string());
+    let mut story = Story::begin_beside(Platform::InPlace, 120, &pages, |aws| {
         aws.fault("GetDeployment", Wire::Refuses("AccessDeniedException"));
     });
     story.fires();
@@ -253,6 +271,16 @@ fn what_may_not_be_watched_needs_a_person() {
         "the missing right is named: {cases:#}"
     );
     assert_eq!(story.effects().len(), 1);
+
+    // Whoever is on call is woken, and sleeps again once somebody has looked.
+    let key = "snapback/checkout@production.1";
+    let woken = pager.wakes(key, "needs_human");
+    assert_eq!(woken["payload"]["severity"], "critical", "{woken:#}");
+    assert!(woken.to_string().contains("Settle it: "), "what to do is said: {woken:#}");
+    let settle = ["cases", "settle", "checkout@production.1", "took-effect", "--yes"];
+    let (code, said) = story.program.run(Some("token-of-alice"), &settle);
+    assert_eq!(code, Some(0), "{said}");
+    pager.rests(key);
 }
 
 /// T51: a store that was put back from a copy does not know our mark at CodeDeploy: nothing is done until somebody resumes.
@@ -330,4 +358,19 @@ const RULES: &str = r#"[[rule]]
 name = "take it back"
 action = "rollback"
 countdown = "2s"
+"#;
+
+/// Whom the stories wake, and who may settle what nobody can tell.
+const PAGES: &str = r#"
+[pages.pagerduty]
+routing_key = { file = "KEY" }
+url = "EVENTS"
+
+[tokens.alice]
+token = { file = "ALICE" }
+role = "operator"
+groups = ["sre"]
+
+[approvals.default]
+from = ["sre"]
 "#;

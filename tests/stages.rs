@@ -26,7 +26,12 @@ fn scene() -> Scene {
         services: Vec::new(),
         undecided: 0,
         writable: true,
-        store: Some(StoreState { oldest_undecided: Duration::from_secs(7), hold: true, pause: None }),
+        store: Some(StoreState {
+            oldest_undecided: Duration::from_secs(7),
+            hold: true,
+            pause: None,
+            unsent_pages: 0,
+        }),
         config_error: false,
         config_taken_at: at(0),
         audit_height: 0,

@@ -16,7 +16,7 @@ use crate::case::settings::ServiceSettings;
 use crate::case::standing::Standing;
 use crate::journal::reader::{ReadError, Reader};
 use crate::telemetry::label::Stops;
-use crate::telemetry::metrics::{Scene, ServiceState, StoreState};
+use crate::telemetry::metrics::{Scene, ServiceState, StoreState, unsent};
 
 /// Answers with the text for Prometheus. Reads two rows of the store and no service: those are in memory. A store that cannot be
 /// read leaves out what it alone knows; whoever watches learns the rest all the same.
@@ -55,6 +55,7 @@ fn state(standing: &Standing, oldest: Option<Timestamp>, now: Timestamp) -> Stor
     StoreState {
         oldest_undecided: oldest.map(waits).unwrap_or_default(),
         hold: standing.hold.is_some(),
+        unsent_pages: unsent(&standing.paged),
         pause: standing.pause.as_ref().map(|pause| stops(pause.everything)),
     }
 }

@@ -9,12 +9,15 @@ use crate::engine::desk::Arrival;
 use crate::engine::errand::owner;
 use crate::engine::rim::Rim;
 use crate::execute::Provider;
-use crate::telemetry::label::{self, Answered};
+use crate::telemetry::label::{self, Answered, PageEnd};
 use crate::telemetry::metrics::Metrics;
 
-/// Takes note of an arrival: of the end of an act's one request.
+/// Takes note of an arrival: of the end of an act's one request, or of a page.
 pub(super) fn arrived(arrival: &Arrival, rim: &Rim, metrics: &Metrics) {
     let Arrival::Ended(command, ending) = arrival else { return };
+    if let Some(how) = PageEnd::of(command, ending) {
+        metrics.page_ended(how);
+    }
     if let Some(how) = Answered::of(command, ending) {
         let of = owner(command).map_or(label::Provider::Gone, |service| kind(rim, &service));
         metrics.act_ended(of, how);

@@ -82,6 +82,10 @@ catalogue! {
         "Notes that cases have to tell people, and have not told yet";
     NOTES_LET_GO = Counter "snapback_notes_let_go_total" in "notes":
         "Notes that the chat refused for good and that were given up a day after their case was over";
+    PAGES = Counter "snapback_pages_total" in "pages":
+        "Pages to whoever is on call, by how each ended; one that is taken back counts too";
+    UNSENT_PAGES = Gauge "snapback_unsent_pages" in "pages":
+        "Pages that a pager has not taken yet";
     ERRANDS = Gauge "snapback_errands" in "errands":
         "Errands that are under way, by command";
     STORE_WRITABLE = Gauge "snapback_store_writable" in "0 or 1":

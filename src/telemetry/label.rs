@@ -285,6 +285,36 @@ closed!(Answered, "ending", {
     Unclear => "unclear",
 });
 
+/// How a page to one pager ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageEnd {
+    /// The pager took it.
+    Taken,
+    /// It said no, and is not asked again.
+    Refused,
+    /// Nobody can tell: it is sent again under the same key.
+    Unclear,
+}
+
+closed!(PageEnd, "ending", {
+    Taken => "taken",
+    Refused => "refused",
+    Unclear => "unclear",
+});
+
+impl PageEnd {
+    /// How a command ended, if it was one that tells a pager.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a page ends in no other way that says more")]
+    pub fn of(command: &Command, ending: &Ending) -> Option<PageEnd> {
+        let Command::Page(..) = command else { return None };
+        Some(match ending {
+            Ending::Paged => PageEnd::Taken,
+            Ending::Refused(_) => PageEnd::Refused,
+            _ => PageEnd::Unclear,
+        })
+    }
+}
+
 impl Answered {
     /// How a command ended, if it was the one that begins an act.
     pub fn of(command: &Command, ending: &Ending) -> Option<Answered> {

@@ -13,14 +13,17 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use super::catalogue as names;
 use super::counts::{Counts, Tally};
-use super::label::{ActEnd, Answered, Began, Disposed, Errand, Labels, Open, Provider, Stage, Stops};
+use super::label::{
+    ActEnd, Answered, Began, Disposed, Errand, Labels, Open, PageEnd, Provider, Stage, Stops,
+};
 use super::series::{Pairs, Sheet, float};
 use super::stage;
 use crate::case::command::Command;
 use crate::case::decide::Verdict;
 use crate::case::dossier::Dossier;
 use crate::case::event::Event;
-use crate::case::id::{ServiceId, SourceName, Timestamp};
+use crate::case::id::{PagerName, ServiceId, SourceName, Timestamp};
+use crate::case::pager::Paging;
 use crate::case::phase::Outcome;
 use crate::case::story::Case;
 use crate::case::turn::{Change, Turn};
@@ -36,6 +39,7 @@ pub struct Metrics {
     closed: Counts<Outcome>,
     begun: Counts<Provider>,
     ended: Counts<ActEnd>,
+    paged: Counts<PageEnd>,
     let_go: AtomicU64,
     errands: Counts<Errand>,
     stages: Vec<(Stage, Histogram)>,
@@ -73,6 +77,8 @@ pub struct StoreState {
     pub hold: bool,
     /// What a pause stops, if somebody paused.
     pub pause: Option<Stops>,
+    /// What pagers have not taken yet about the hold.
+    pub unsent_pages: u64,
 }
 
 /// How a configured service stands.
@@ -99,6 +105,7 @@ impl Metrics {
             closed: Counts::default(),
             begun: Counts::default(),
             ended: Counts::default(),
+            paged: Counts::default(),
             let_go: AtomicU64::new(0),
             errands: Counts::default(),
             stages: Stage::ALL.iter().map(times).collect(),
@@ -150,6 +157,11 @@ impl Metrics {
         self.ended.count(ActEnd(provider, how));
     }
 
+    /// A page to one pager ended.
+    pub fn page_ended(&self, how: PageEnd) {
+        self.paged.count(how);
+    }
+
     /// These errands are under way now.
     pub fn under_way<'a>(&self, commands: impl Iterator<Item = &'a Command> + Clone) {
         for errand in Errand::ALL {
@@ -172,7 +184,7 @@ impl Metrics {
     pub fn scrape(&self, scene: &Scene) -> String {
         let mut sheet = Sheet::default();
         self.tell_what_was_counted(&mut sheet, scene);
-        self.tell_cases(&mut sheet);
+        self.tell_cases(&mut sheet, scene);
         tell_services(&mut sheet, scene);
         self.tell_the_process(&mut sheet, scene);
         sheet.text()
@@ -188,11 +200,12 @@ impl Metrics {
         sheet.counted(&names::ACTS_BEGUN, &self.begun);
         sheet.counted(&names::ACTS_ENDED, &self.ended);
         let let_go = self.let_go.load(Ordering::Relaxed);
+        sheet.counted(&names::PAGES, &self.paged);
         sheet.counters(&names::NOTES_LET_GO, std::iter::once((Vec::new(), let_go)));
         sheet.histograms(&names::STAGES, &self.stages);
     }
 
-    fn tell_cases(&self, sheet: &mut Sheet) {
+    fn tell_cases(&self, sheet: &mut Sheet, scene: &Scene) {
         let services = self.services();
         let phases: Vec<Open> =
             services.values().filter_map(|dossier| Open::of(&dossier.open.as_deref()?.phase)).collect();
@@ -200,6 +213,9 @@ impl Metrics {
         sheet.standing(&names::OPEN_CASES, of_phase);
         let unsaid: usize = services.values().flat_map(|dossier| cases(dossier)).map(words::unsaid).sum();
         sheet.gauge(&names::UNSAID_NOTES, float(unsaid as u64));
+        let of_cases = services.values().flat_map(|dossier| cases(dossier)).map(|case| unsent(&case.paged));
+        let of_the_hold = scene.store.map_or(0, |store| store.unsent_pages);
+        sheet.gauge(&names::UNSENT_PAGES, float(of_cases.sum::<u64>() + of_the_hold));
         sheet.standing(&names::ERRANDS, |errand: Errand| self.errands.get(errand));
     }
 
@@ -255,6 +271,11 @@ fn named(key: &'static str, name: &str) -> Pairs {
 
 fn truth(is_so: bool) -> f64 {
     f64::from(u8::from(is_so))
+}
+
+/// How many pagers have something to be told of these.
+pub fn unsent(paged: &BTreeMap<PagerName, Paging>) -> u64 {
+    paged.values().filter(|paging| !paging.told).count() as u64
 }
 
 fn cases(dossier: &Dossier) -> impl Iterator<Item = &Case> {
