@@ -1,4 +1,4 @@
-//! The figures of `docs/figures.md`, measured: `scripts/bench [--json] [judging|footprint|acceptance|provider|chat]...`. Owns what is measured and how it is shown.
+//! The figures of `docs/figures.md`, measured: `scripts/bench [--json] [judging|footprint|acceptance|provider|chat|senders]...`. Owns what is measured and how it is shown.
 //! Nothing here fails on a time: a goal that was missed is printed as missed.
 
 #![expect(
@@ -14,6 +14,7 @@ mod footprint;
 mod judging;
 mod load;
 mod provider;
+mod senders;
 #[path = "../../tests/slack/mod.rs"]
 mod slack;
 mod stage;
@@ -98,17 +99,19 @@ fn measure(as_json: bool, only: &[String]) -> Result<(), Fault> {
         }
         figures.extend(part);
     };
-    let parts: [(&str, Measure); 5] = [
+    let parts: [(&str, Measure); 6] = [
         ("judging", judging::measure),
         ("footprint", footprint::measure),
         ("acceptance", acceptance::measure),
         ("provider", provider::measure),
         ("chat", chat::measure),
+        ("senders", senders::measure),
     ];
     if let Some(unknown) = only.iter().find(|one| parts.iter().all(|(name, _)| name != one)) {
-        return Err(
-            format!("there is no part {unknown}: judging, footprint, acceptance, provider or chat").into()
-        );
+        return Err(format!(
+            "there is no part {unknown}: judging, footprint, acceptance, provider, chat or senders"
+        )
+        .into());
     }
     for (_, part) in parts.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|one| one == name)) {
         say(part()?);

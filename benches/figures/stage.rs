@@ -112,11 +112,20 @@ pub(crate) struct Serving {
 impl Serving {
     /// The memory that it holds, in MB, as the kernel counts it.
     pub(crate) fn resident_mb(&self) -> Result<f64, Fault> {
+        self.memory_mb("VmRSS:")
+    }
+
+    /// The most that it ever held, in MB.
+    pub(crate) fn most_resident_mb(&self) -> Result<f64, Fault> {
+        self.memory_mb("VmHWM:")
+    }
+
+    fn memory_mb(&self, which: &str) -> Result<f64, Fault> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .ok_or("no VmRSS: only Linux tells it")?;
+            .find_map(|line| line.strip_prefix(which))
+            .ok_or_else(|| format!("no {which} only Linux tells it"))?;
         let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kilobytes / 1024.0)
     }
