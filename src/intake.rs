@@ -3,7 +3,9 @@
 
 mod alert;
 mod alertmanager;
+mod cloudwatch;
 mod connection;
+mod eventbridge;
 mod grafana;
 mod heads;
 mod json;
@@ -15,6 +17,7 @@ mod problem;
 mod proof;
 mod sender;
 mod slack;
+mod sns;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -43,7 +46,7 @@ use crate::telemetry::{Tally, label};
 pub use limits::{Limits, NotASubnet, Subnet};
 pub use listener::{Wire, serve, serve_over};
 pub use problem::Problem;
-pub use proof::{Credential, Proof, Proven, Scheme, Secret};
+pub use proof::{Certificates, Confirm, Credential, Proof, Proven, Scheme, Secret, Sns, Versions};
 pub use sender::SourceKind;
 pub use slack::{Answers, Chat, Whispers};
 pub use tls::{Identity, Tls};
@@ -187,14 +190,19 @@ async fn take(
     let unproven = |problem| intake.refuse(source, problem);
     let shown = of.credential.look(&head.headers, received_at).map_err(unproven)?;
     let _room = Arc::clone(&intake.room).try_acquire_many_owned(length).map_err(|_| Problem::Overloaded)?;
-    let body = shown.over(collect(body, length as usize).await?).map_err(unproven)?;
+    let body = shown.over(collect(body, length as usize).await?).await.map_err(unproven)?;
     let content = content(source, of, received_at, &body);
     let unreadable = content.dead().map(str::to_owned);
     let body = body.into_inner();
     let key = ContentKey::of(source, &body);
+    // Shared, not copied.
+    let kept = body.clone();
     let delivery = Delivery { received_at, source: source.clone(), key, body, content };
     let id = match intake.inbox.receive(delivery).await {
-        Ok(Received::New(id)) => Some(id),
+        Ok(Received::New(id)) => {
+            of.credential.stored(&kept);
+            Some(id)
+        }
         Ok(Received::Seen) => None,
         Err(NotStored::Overloaded) => return Err(Problem::Overloaded),
         // The journal logs why, once and where it happens.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use binary::{Program, furnish, lay_releases};
+use snapback::config::load_with;
 
 /// What the pages take for granted; where a page says `127.0.0.1:8080`, the program that was started is meant.
 const BEFORE: &str = r#"
@@ -74,8 +75,11 @@ fn every_command_of_the_senders_pages_is_taken() {
         let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("below").display();
         let page = std::fs::read_to_string(&path).expect("a page");
         let (configs, commands) = (blocks(&page, "toml"), blocks(&page, "sh"));
+        // What is tried where the true configuration needs somebody else's service, and what has to be there for it.
+        let (trials, before) = (blocks(&page, "toml try"), blocks(&page, "sh before"));
         assert!(!configs.is_empty() && !commands.is_empty(), "{name}: a configuration and a command");
         let config = configs.join("\n");
+        let tried = if trials.is_empty() { config.clone() } else { trials.join("\n") };
         let secrets: Vec<(String, String)> = variables(&config)
             .into_iter()
             .map(|name| (name.clone(), format!("the-secret-of-{name}")))
@@ -83,19 +87,32 @@ fn every_command_of_the_senders_pages_is_taken() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("srv");
         lay_releases(&root);
-        let before = BEFORE.replace("SRV", &root.display().to_string());
-        furnish(folder.path(), &format!("{before}\n{config}"), RULES);
-        let program = Program::over_with(folder, &secrets);
-        for command in commands {
-            let command = command.replace(ADDRESS, &format!("http://{}", program.listen()));
-            let ended = Command::new("bash")
-                .args(["-euo", "pipefail", "-c", &command])
+        let common = BEFORE.replace("SRV", &root.display().to_string());
+        furnish(folder.path(), &format!("{common}\n{config}"), RULES);
+        let loaded =
+            load_with(&folder.path().join("snapback.toml"), &|name| Some(format!("the-secret-of-{name}")));
+        assert_eq!(loaded.faults, [], "{name}: the configuration");
+        furnish(folder.path(), &format!("{common}\n{tried}"), RULES);
+        let place = folder.path().to_owned();
+        let runs = |command: &str| {
+            Command::new("bash")
+                .args(["-euo", "pipefail", "-c", command])
                 .current_dir(env!("CARGO_MANIFEST_DIR"))
                 .envs(secrets.iter().map(|(name, value)| (name, value)))
+                .env("FOLDER", &place)
                 .env_remove("http_proxy")
                 .env("NO_PROXY", "127.0.0.1")
                 .output()
-                .expect("bash");
+                .expect("bash")
+        };
+        for command in before {
+            let ended = runs(&command);
+            assert!(ended.status.success(), "{name}: {command}: {}", String::from_utf8_lossy(&ended.stderr));
+        }
+        let program = Program::over_with(folder, &secrets);
+        for command in commands {
+            let command = command.replace(ADDRESS, &format!("http://{}", program.listen()));
+            let ended = runs(&command);
             let said = String::from_utf8_lossy(&ended.stdout);
             let complaint = String::from_utf8_lossy(&ended.stderr);
             assert!(

@@ -6,3 +6,6 @@ mod intake;
 mod pretend;
 #[path = "server/senders.rs"]
 mod senders;
+mod signing;
+#[path = "server/sns.rs"]
+mod sns;

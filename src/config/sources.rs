@@ -6,6 +6,7 @@ use super::credential::{Credential, SeenSecrets, Way, credential};
 use super::fault::quoted;
 use super::read::{At, Page, Table};
 use super::server::public_url;
+use super::sns::{SnsSettings, sns};
 use super::spell;
 use crate::case::id::{Duration, ServiceId, SourceName, covers};
 use crate::case::settings::Mode;
@@ -20,7 +21,7 @@ pub struct SourceSettings {
     pub name: SourceName,
     /// What it speaks.
     pub kind: SourceKind,
-    /// What proves a delivery. `None` only where that is a fault.
+    /// What proves a delivery. `None` where that is a fault, and for SNS, which has none.
     pub credential: Option<Credential>,
     /// Patterns of the services that it may speak about and cause to be changed.
     pub services: Vec<String>,
@@ -39,6 +40,10 @@ pub enum SourceKind {
     Grafana,
     /// PagerDuty's V3 webhooks.
     PagerDuty,
+    /// Amazon SNS, with CloudWatch's alarms in it.
+    Sns(SnsSettings),
+    /// EventBridge's API destinations.
+    EventBridge,
 }
 
 /// The kinds of sources that the contract names.
@@ -48,6 +53,7 @@ enum Kind {
     Grafana,
     PagerDuty,
     Sns,
+    EventBridge,
     /// Named by the contract; nothing reads it yet.
     Unbuilt(&'static str),
 }
@@ -57,7 +63,7 @@ const KINDS: [(&str, Kind); 8] = [
     ("grafana", Kind::Grafana),
     ("pagerduty", Kind::PagerDuty),
     ("sns", Kind::Sns),
-    ("eventbridge", Kind::Unbuilt("eventbridge")),
+    ("eventbridge", Kind::EventBridge),
     ("datadog", Kind::Unbuilt("datadog")),
     ("newrelic", Kind::Unbuilt("newrelic")),
     ("generic", Kind::Unbuilt("generic")),
@@ -107,12 +113,9 @@ fn spoken(
         }
         Some(Kind::Grafana) => (SourceKind::Grafana, shown(&[Way::Secrets, Way::Bearer, Way::Basic])),
         Some(Kind::PagerDuty) => (SourceKind::PagerDuty, shown(&[Way::Secrets, Way::Bearer])),
-        Some(Kind::Sns) => {
-            table.texts("topics");
-            table.flag("confirm_subscriptions");
-            unbuilt(table, "sns");
-            (SourceKind::Alertmanager, None)
-        }
+        // Its messages are signed by AWS, and no secret is shared with it.
+        Some(Kind::Sns) => (SourceKind::Sns(sns(table)), None),
+        Some(Kind::EventBridge) => (SourceKind::EventBridge, shown(&[Way::Bearer, Way::Basic])),
         Some(Kind::Unbuilt(name)) => {
             table.leave_unchecked();
             unbuilt(table, name);

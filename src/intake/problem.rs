@@ -36,6 +36,14 @@ pub enum Problem {
     BasicRefused,
     /// No signature, not the right one, or one of another time.
     SignatureRefused,
+    /// A message of SNS's that came raw, so that nothing proves it.
+    RawDelivery,
+    /// No message of SNS's, so that nothing can prove it.
+    Unprovable,
+    /// A message of SNS's whose topic, certificate or signature is not right.
+    SnsRefused,
+    /// The certificate that would prove a message of SNS's cannot be had now.
+    CertificateAway,
     /// The source's secret is not loaded, so nobody can be told from anybody.
     SecretMissing,
     /// More work is waiting than can be borne.
@@ -114,6 +122,24 @@ impl Problem {
             Problem::SignatureRefused => {
                 (StatusCode::UNAUTHORIZED, "unauthorized", "the sender's signature over the body is needed")
             }
+            Problem::RawDelivery => (
+                StatusCode::FORBIDDEN,
+                "raw-delivery",
+                "raw message delivery carries no signature: switch it off in the subscription",
+            ),
+            Problem::Unprovable => {
+                (StatusCode::BAD_REQUEST, "unprovable", "the body is no signed message of Amazon SNS")
+            }
+            Problem::SnsRefused => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "the topic, the certificate or the signature of this message is not right",
+            ),
+            Problem::CertificateAway => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "certificate-away",
+                "the certificate that proves this message cannot be had now",
+            ),
             Problem::SecretMissing => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "secret-missing",
@@ -188,9 +214,13 @@ impl Problem {
             Problem::ContentType | Problem::ContentEncoding | Problem::LengthRequired => Some(Refusal::Head),
             Problem::BodyTooLarge => Some(Refusal::BodyTooLarge),
             Problem::BodyCut => Some(Refusal::BodyCut),
-            Problem::BearerRefused | Problem::BasicRefused | Problem::SignatureRefused => {
-                Some(Refusal::Unauthorized)
-            }
+            Problem::BearerRefused
+            | Problem::BasicRefused
+            | Problem::SignatureRefused
+            | Problem::RawDelivery
+            | Problem::Unprovable
+            | Problem::SnsRefused => Some(Refusal::Unauthorized),
+            Problem::CertificateAway => Some(Refusal::CertificateAway),
             Problem::SecretMissing => Some(Refusal::SecretMissing),
             Problem::Overloaded => Some(Refusal::Overloaded),
             Problem::NotStored => Some(Refusal::NotStored),

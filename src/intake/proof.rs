@@ -1,7 +1,11 @@
 //! Proof: who sent these bytes. Only what is proven can be parsed, which [`Proven`] holds in its type. Leaves to
 //! the engine what a source may speak about.
 
+mod confirm;
 mod signature;
+mod sns;
+
+use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -14,8 +18,10 @@ use secrecy::{ExposeSecret, SecretString};
 use super::problem::Problem;
 use crate::case::id::Timestamp;
 
+pub use confirm::Confirm;
 pub use signature::Scheme;
 pub(super) use signature::{slack_head, slack_signature};
+pub use sns::{Certificates, Sns, Versions};
 
 /// What a source must show.
 #[derive(Clone, Debug)]
@@ -35,6 +41,13 @@ pub enum Credential {
         scheme: Scheme,
         /// Several, for rotation.
         secrets: Vec<Secret>,
+    },
+    /// SNS's signature over an envelope of one of these topics.
+    Sns {
+        /// What is checked.
+        proof: Arc<Sns>,
+        /// How its questions are answered.
+        confirm: Arc<Confirm>,
     },
 }
 
@@ -96,6 +109,8 @@ pub(super) enum Shown<'a> {
     Proof(Proof),
     /// Signatures, to be compared once the body is there.
     Signed(signature::Shown<'a>),
+    /// The body tells everything: it is SNS's, at this time.
+    Sns(&'a Sns, Timestamp),
 }
 
 impl Credential {
@@ -116,8 +131,31 @@ impl Credential {
                 let shown = shown.and_then(|shown| STANDARD.decode(shown).ok());
                 prove(shown, &[user.as_bytes(), b":"], passwords, Problem::BasicRefused).map(Shown::Proof)
             }
+            Credential::Sns { proof, .. } => proof.look(headers).map(|()| Shown::Sns(proof, now)),
             Credential::Signed { scheme, secrets } => scheme.look(headers, secrets, now).map(Shown::Signed),
         }
+    }
+}
+
+impl Credential {
+    /// What follows once a delivery is proven and stored.
+    pub(super) fn stored(&self, body: &[u8]) {
+        if let Credential::Sns { confirm, .. } = self {
+            confirm.stored(body);
+        }
+    }
+
+    /// Checks a whole request, as the listener does.
+    ///
+    /// # Errors
+    /// As the listener answers.
+    pub async fn prove(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+        now: Timestamp,
+    ) -> Result<Proven<Bytes>, Problem> {
+        self.look(headers, now)?.over(body).await
     }
 }
 
@@ -125,11 +163,12 @@ impl Shown<'_> {
     /// The body, proven.
     ///
     /// # Errors
-    /// [`Problem::SignatureRefused`], or [`Problem::SecretMissing`] when it might be right.
-    pub(super) fn over(self, body: Bytes) -> Result<Proven<Bytes>, Problem> {
+    /// [`Problem::SignatureRefused`], or [`Problem::SecretMissing`] when it might be right; what [`Sns`] says.
+    pub(super) async fn over(self, body: Bytes) -> Result<Proven<Bytes>, Problem> {
         match self {
             Shown::Proof(proof) => Ok(proof.over(body)),
             Shown::Signed(shown) => shown.check(&body).map(|proof| proof.over(body)),
+            Shown::Sns(sns, now) => sns.check(&body, now).await.map(|proof| proof.over(body)),
         }
     }
 }

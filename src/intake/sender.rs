@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use super::alert::{Told, Unreadable};
 use super::problem::Problem;
 use super::proof::Proven;
-use super::{alertmanager, grafana, pagerduty};
+use super::{alertmanager, eventbridge, grafana, pagerduty, sns};
 use crate::journal::inbox::Content;
 
 /// What a source speaks.
@@ -20,11 +20,15 @@ pub enum SourceKind {
     Grafana,
     /// PagerDuty's V3 webhooks.
     PagerDuty,
+    /// Amazon SNS, with CloudWatch's alarms in it.
+    Sns,
+    /// EventBridge's API destinations, with CloudWatch's alarms in them.
+    EventBridge,
 }
 
 /// How a sender's requests look, and how it reads our answers.
 pub(super) struct Protocol {
-    /// The media types that it uses; an empty one is a request without `Content-Type`.
+    /// The media types that it uses; an empty one is a request without `Content-Type`. None at all: its user says which.
     pub(super) media: &'static [&'static str],
     /// Its bodies are at most this long.
     pub(super) body_max: usize,
@@ -42,6 +46,8 @@ impl SourceKind {
             SourceKind::Alertmanager => alertmanager::PROTOCOL,
             SourceKind::Grafana => grafana::PROTOCOL,
             SourceKind::PagerDuty => pagerduty::PROTOCOL,
+            SourceKind::Sns => sns::PROTOCOL,
+            SourceKind::EventBridge => eventbridge::PROTOCOL,
         }
     }
 
@@ -51,6 +57,8 @@ impl SourceKind {
             SourceKind::Alertmanager => alertmanager::read(body, told).map(Content::Signals),
             SourceKind::Grafana => grafana::read(body, told),
             SourceKind::PagerDuty => pagerduty::read(body, told),
+            SourceKind::Sns => sns::read(body, told),
+            SourceKind::EventBridge => eventbridge::read(body, told),
         }
     }
 }
@@ -66,7 +74,7 @@ impl Protocol {
         }
         let told = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let told = told.split(';').next().unwrap_or_default().trim();
-        if !self.media.iter().any(|media| told.eq_ignore_ascii_case(media)) {
+        if !self.media.is_empty() && !self.media.iter().any(|media| told.eq_ignore_ascii_case(media)) {
             return Err(Problem::ContentType);
         }
         match headers.get(CONTENT_ENCODING) {

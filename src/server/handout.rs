@@ -19,7 +19,8 @@ use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
 use crate::execute::directory::{self, Directory};
 use crate::execute::{Provider, Site, Target};
 use crate::intake::{
-    Credential, Identity, IntakeSettings, Limits, Scheme, Secret, SourceKind, SourceSettings, Subnet,
+    Certificates, Confirm, Credential, Identity, IntakeSettings, Limits, Scheme, Secret, Sns, SourceKind,
+    SourceSettings, Subnet, Versions,
 };
 use crate::journal::StoreSettings;
 use crate::report::Voice;
@@ -255,7 +256,7 @@ impl Handout {
         let sources = self.settings.sources.iter().filter_map(|source| {
             let settings = SourceSettings {
                 kind: spoken(&source.kind),
-                credential: credential(&source.kind, source.credential.as_ref()?)?,
+                credential: credential(source)?,
                 lag: source.lag,
                 tally: self.tallies.get(&source.name).cloned().unwrap_or_default(),
             };
@@ -364,29 +365,48 @@ pub fn spoken(kind: &config::SourceKind) -> SourceKind {
         config::SourceKind::Alertmanager => SourceKind::Alertmanager,
         config::SourceKind::Grafana => SourceKind::Grafana,
         config::SourceKind::PagerDuty => SourceKind::PagerDuty,
+        config::SourceKind::Sns(_) => SourceKind::Sns,
+        config::SourceKind::EventBridge => SourceKind::EventBridge,
     }
 }
 
-/// What a source must show. `None`: its kind has no such way, and the configuration allows none.
-fn credential(kind: &config::SourceKind, credential: &config::Credential) -> Option<Credential> {
-    Some(match credential {
+/// What a source must show. `None`: the configuration names nothing, which is a fault.
+fn credential(source: &config::SourceSettings) -> Option<Credential> {
+    if let config::SourceKind::Sns(settings) = &source.kind {
+        return Some(sns(settings));
+    }
+    Some(match source.credential.as_ref()? {
         config::Credential::Bearer(tokens) => Credential::Bearer(tokens.iter().map(secret).collect()),
         config::Credential::Basic { user, passwords } => {
             Credential::Basic { user: user.clone(), passwords: passwords.iter().map(secret).collect() }
         }
         config::Credential::Signed { secrets, signature_header, timestamp_header } => {
             let named = |name: &Option<String>| name.as_ref().and_then(|name| name.parse().ok());
-            let scheme = match kind {
+            let scheme = match &source.kind {
                 config::SourceKind::PagerDuty => Scheme::PagerDuty,
                 config::SourceKind::Grafana => {
                     let signature = named(signature_header).unwrap_or(Scheme::GRAFANA);
                     Scheme::Grafana { signature, timestamp: named(timestamp_header) }
                 }
-                config::SourceKind::Alertmanager => return None,
+                config::SourceKind::Alertmanager
+                | config::SourceKind::Sns(_)
+                | config::SourceKind::EventBridge => return None,
             };
             Credential::Signed { scheme, secrets: secrets.iter().map(secret).collect() }
         }
     })
+}
+
+fn sns(settings: &config::SnsSettings) -> Credential {
+    let certificates = match &settings.certificates {
+        Some(files) => Certificates::laid_down(files.iter().map(|(name, pem)| (&**name, &**pem))),
+        None => Certificates::fetched(),
+    };
+    let versions = if settings.second_only { Versions::Second } else { Versions::Both };
+    Credential::Sns {
+        proof: Arc::new(Sns::new(settings.topics.clone(), versions, certificates)),
+        confirm: Arc::new(Confirm::new(settings.confirms, settings.endpoint_url.clone())),
+    }
 }
 
 fn secret(secret: &config::Secret) -> Secret {

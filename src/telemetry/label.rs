@@ -56,6 +56,8 @@ pub enum Refusal {
     Unauthorized,
     /// The source's secret is not loaded.
     SecretMissing,
+    /// The certificate that proves it cannot be had.
+    CertificateAway,
     /// Its head says something that this sender never says: type, encoding, or no length.
     Head,
     /// Larger than this sender's may be.
@@ -73,6 +75,7 @@ pub enum Refusal {
 closed!(Refusal, "reason", {
     Unauthorized => "unauthorized",
     SecretMissing => "secret_missing",
+    CertificateAway => "certificate_away",
     Head => "head",
     BodyTooLarge => "body_too_large",
     BodyCut => "body_cut",

@@ -61,6 +61,16 @@ impl World {
         writer: Writer,
         ready: fn() -> Result<(), String>,
     ) -> World {
+        World::at(now(), settings, writer, ready).await
+    }
+
+    /// The same, at another moment.
+    pub(crate) async fn at(
+        moment: Timestamp,
+        settings: IntakeSettings,
+        writer: Writer,
+        ready: fn() -> Result<(), String>,
+    ) -> World {
         let limits = Arc::new(settings.limits.clone());
         let (settings, read) = watch::channel(Arc::new(settings));
         let (inbox, mut arrivals) = Inbox::new();
@@ -78,7 +88,7 @@ impl World {
                 }
             }
         });
-        let clock: Clock = Arc::new(now);
+        let clock: Clock = Arc::new(move || moment);
         let router = Intake::new(read, inbox, Arc::new(ready), clock).router();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");

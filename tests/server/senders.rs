@@ -54,7 +54,7 @@ fn signature(secret: &str, parts: &[&[u8]]) -> String {
 }
 
 /// The bytes of a request to this source.
-fn request(source: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(source: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
     let head = format!(
@@ -69,7 +69,7 @@ async fn pagerduty(world: &World, body: &[u8]) -> Answer {
     world.send(request("pagerduty", &headers, body)).await
 }
 
-fn samples(sender: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn samples(sender: &str) -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(sender);
     let mut files: Vec<PathBuf> =
         folder.read_dir().expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
@@ -79,7 +79,7 @@ fn samples(sender: &str) -> Vec<(String, Vec<u8>)> {
     files.iter().map(|path| (name(path), std::fs::read(path).expect("a sample"))).collect()
 }
 
-fn snapshot(sender: &str, name: &str, world: &mut World) {
+pub(crate) fn snapshot(sender: &str, name: &str, world: &mut World) {
     let mut received = world.received();
     assert_eq!(received.len(), 1, "{sender} {name}");
     insta::assert_debug_snapshot!(format!("{sender}__{name}"), received.remove(0).content);

@@ -11,7 +11,7 @@ use super::shapes::{Length, Mode, OneOrMany, Secret};
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Source {
-    /// Its kind; `alertmanager`, `grafana` and `pagerduty` are built.
+    /// Its kind; `alertmanager`, `grafana`, `pagerduty`, `sns` and `eventbridge` are built.
     kind: SourceKind,
     /// One token, or several for rotation.
     bearer_token: Option<OneOrMany<Secret>>,
@@ -33,10 +33,17 @@ pub(super) struct Source {
     signature_header: Option<String>,
     /// `grafana`: the header of the time that is signed; without it what comes again is known by its bytes alone.
     timestamp_header: Option<String>,
-    /// SNS topics. Not built yet.
+    /// `sns`: the topics that are heard, by their exact ARNs.
     topics: Option<Vec<String>>,
-    /// Whether SNS subscriptions are confirmed. Not built yet.
+    /// `sns`: whether subscriptions to these topics are confirmed. Default false.
     confirm_subscriptions: Option<bool>,
+    /// `sns`: 2 refuses signatures of version 1, which are SHA-1. Default 1.
+    #[schemars(range(min = 1, max = 2))]
+    signature_version: Option<u8>,
+    /// `sns`: a folder of AWS's certificates, each called as its address ends; then none is fetched.
+    certificates: Option<String>,
+    /// `sns`: a pretend SNS on this machine that is asked to confirm, in the place of AWS.
+    endpoint_url: Option<String>,
 }
 
 #[derive(JsonSchema)]
