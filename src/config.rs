@@ -13,6 +13,7 @@ mod fault;
 mod guards;
 mod later;
 mod listener;
+mod mapping;
 mod pages;
 mod people;
 mod providers;

@@ -29,6 +29,40 @@ timestamp_header = "X-Grafana-Alerting-Timestamp"
 services = ["checkout@production"]
 lag = "1s"
 
+[sources.datadog]
+kind = "datadog"
+bearer_token = { file = "of-datadog" }
+services = ["checkout@production"]
+lag = "1s"
+
+[sources.newrelic]
+kind = "newrelic"
+bearer_token = { file = "of-newrelic" }
+services = ["checkout@production"]
+map = { checkout-production = "checkout@production" }
+lag = "1s"
+
+[sources.events]
+kind = "eventbridge"
+bearer_token = { file = "of-events" }
+services = ["checkout@production"]
+map = { ServerCpuTooHigh = "checkout@production" }
+lag = "1s"
+
+[sources.opsgenie]
+kind = "generic"
+bearer_token = { file = "of-opsgenie" }
+services = ["checkout@production"]
+map = { Server = "checkout@production" }
+lag = "1s"
+
+[sources.opsgenie.signal]
+state = 'body.action == "Create" ? "firing" : body.action in ["Close", "Delete"] ? "cleared" : "aside"'
+name = "body.alert.message"
+episode = "body.alert.alertId"
+started_at = "body.alert.createdAt"
+labels = { entity = "body.alert.entity" }
+
 [groups.sre]
 slack_users = []
 
@@ -59,6 +93,10 @@ fn begin() -> Program {
     furnish(folder.path(), &format!("{}{settings}", head("live")), RULES);
     for (file, secret) in [("pagerduty", SECRET), ("old", "an-old-one"), ("grafana", "of-grafana")] {
         std::fs::write(folder.path().join(file), secret).expect("a secret");
+    }
+    for source in ["datadog", "newrelic", "events", "opsgenie"] {
+        let token = format!("of-{source}");
+        std::fs::write(folder.path().join(&token), &token).expect("a token");
     }
     lay_releases(&root);
     let program = Program::over(folder);
@@ -211,5 +249,73 @@ fn python_proves_what_we_sign() {
         };
         let Some(right) = ask(SECRET) else { return };
         assert_eq!((right, ask("another")), (json!(true), Some(json!(false))), "{scheme}");
+    }
+}
+
+/// The systems whose users write the bodies, and EventBridge: each fires, is asked about, and clears.
+#[test]
+fn what_every_template_tells_is_asked_about_until_it_clears() {
+    let with = |path: &str, changes: &[(&str, Value)]| -> String {
+        let mut body = sample(path);
+        for (pointer, value) in changes {
+            *body.pointer_mut(pointer).unwrap_or_else(|| panic!("{path} has {pointer}")) = value.clone();
+        }
+        body.to_string()
+    };
+    let millis = || json!(now().as_millisecond());
+    let text = || json!(now().as_millisecond().to_string());
+    let stamp = || json!(now().strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string());
+    type Said = Box<dyn Fn(bool) -> String>;
+    let systems: [(&str, Said); 4] = [
+        ("datadog", {
+            Box::new(move |fires| {
+                let transition = json!(if fires { "Triggered" } else { "Recovered" });
+                with("datadog/recommended-triggered.json", &[("/transition", transition), ("/date", text())])
+            })
+        }),
+        ("newrelic", {
+            Box::new(move |fires| {
+                let state = json!(if fires { "ACTIVATED" } else { "CLOSED" });
+                let entity = json!(["checkout-production"]);
+                let changes = [
+                    ("/state", state),
+                    ("/impactedEntities", entity),
+                    ("/createdAt", millis()),
+                    ("/updatedAt", millis()),
+                ];
+                with("newrelic/real-activated.json", &changes)
+            })
+        }),
+        ("opsgenie", {
+            Box::new(move |fires| {
+                let action = json!(if fires { "Create" } else { "Close" });
+                with("opsgenie/real-create.json", &[("/action", action), ("/alert/createdAt", millis())])
+            })
+        }),
+        ("events", {
+            Box::new(move |fires| {
+                let state = json!(if fires { "ALARM" } else { "OK" });
+                let changes = [
+                    ("/detail/state/value", state),
+                    ("/detail/state/timestamp", stamp()),
+                    ("/detail/state/reasonData", json!("{}")),
+                ];
+                with("cloudwatch/eventbridge-metric-alarm.json", &changes)
+            })
+        }),
+    ];
+    for (source, said) in systems {
+        let program = begin();
+        let send = |fires: bool| {
+            let headers =
+                [("Content-Type", "application/json"), ("Authorization", &*format!("Bearer of-{source}"))];
+            program.send(&format!("/v1/alerts/{source}"), &headers, &said(fires))
+        };
+        assert_eq!(send(true), 200, "{source}");
+        let cases = program.wait("the question", "/v1/cases", |cases| phase(cases) == "awaiting_approval");
+        assert_eq!(cases["cases"][0]["signals"][0]["source"], source, "{cases:#}");
+        assert_eq!(cases["cases"][0]["to"]["release"], "41", "{cases:#}");
+        assert_eq!(send(false), 200, "{source}");
+        program.wait_for_outcome("cleared");
     }
 }

@@ -9,3 +9,5 @@ mod senders;
 mod signing;
 #[path = "server/sns.rs"]
 mod sns;
+#[path = "server/templates.rs"]
+mod templates;

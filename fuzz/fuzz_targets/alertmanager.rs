@@ -1,4 +1,6 @@
 #![no_main]
 //! Bodies of `alertmanager`.
 
-libfuzzer_sys::fuzz_target!(|body: &[u8]| snapback_fuzz::body(snapback::intake::SourceKind::Alertmanager, body));
+use snapback::intake::SourceKind;
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| snapback_fuzz::body(SourceKind::Alertmanager, body));

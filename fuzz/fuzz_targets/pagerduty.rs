@@ -1,4 +1,6 @@
 #![no_main]
 //! Bodies of `pagerduty`.
 
-libfuzzer_sys::fuzz_target!(|body: &[u8]| snapback_fuzz::body(snapback::intake::SourceKind::PagerDuty, body));
+use snapback::intake::SourceKind;
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| snapback_fuzz::body(SourceKind::PagerDuty, body));

@@ -6,62 +6,35 @@
 //! signal lacks, a suspect without a version) is no empty text here but an error, and an error is a *no*: two missing
 //! regions are not equal. `has(signal.labels.region)` asks whether it is known.
 
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "what is not looked for in a foreign syntax tree is refused or passed as a whole"
-)]
-
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use cel::common::ast::{CallExpr, EntryExpr, Expr, SelectExpr, SourceInfo};
 use cel::common::traits::{Container, Indexer};
 use cel::common::types::{CelDouble, CelString, DYN_TYPE, Type};
 use cel::common::value::{CowVal, Val};
-use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
+use cel::{Context, ExecutionError, Program, Value};
 
 use super::brief::{Brief, BriefSignal, CandidateFacts};
+use super::formula::{Fields, compile, scene, short};
 use super::signal::Labels;
 
-/// The longest expression, in bytes: evaluation cannot be cut off, so its length is what bounds it.
-pub const EXPRESSION_MAX: usize = 512;
-/// The longest error text that is kept: it may quote labels.
-const ERROR_MAX: usize = 200;
+pub use super::formula::{EXPRESSION_MAX, ExpressionFault};
 
 const SIGNAL_FIELDS: &[&str] = &["name", "source", "severity", "service", "labels"];
 const SUSPECT_FIELDS: &[&str] =
     &["release", "version", "commit", "author", "change", "kind", "service", "labels"];
-
-/// The functions that an expression may call: cheap ones, whose cost is bounded by the length of what they look at.
-const FUNCTIONS: &[&str] =
-    &["size", "contains", "startsWith", "endsWith", "string", "int", "uint", "double", "bool"];
-/// Written as operators; the parser spells them as functions.
-const OPERATORS: &[&str] = &[
-    "_?_:_", "_&&_", "_||_", "!_", "-_", "_-_", "_+_", "_*_", "_/_", "_%_", "_==_", "_!=_", "_>=_", "_<=_",
-    "_>_", "_<_", "_[_]", "@in",
+/// What an expression can look at.
+const NAMES: &[(&str, Fields)] = &[
+    ("signal", Fields::These(SIGNAL_FIELDS)),
+    ("suspect", Fields::These(SUSPECT_FIELDS)),
+    ("service", Fields::Any),
 ];
-
-/// The standard library, built once: it is the same for every table.
-static ENVIRONMENT: LazyLock<Arc<Env>> =
-    LazyLock::new(|| Arc::new(Env::stdlib().with_optional_support(false)));
 
 /// A compiled expression.
 #[derive(Clone)]
 pub struct Expression {
     text: String,
     program: Arc<Program>,
-}
-
-/// What is wrong with an expression's text.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct ExpressionFault {
-    /// The line, from 1.
-    pub line: usize,
-    /// The column in it, from 1.
-    pub column: usize,
-    /// What is wrong there.
-    pub message: String,
 }
 
 impl Expression {
@@ -72,21 +45,8 @@ impl Expression {
     /// calls `matches`, which would compile its pattern on every call; loops by `all`, `exists`, `exists_one`, `map`
     /// or `filter`, whose cost nothing bounds; or gives something else than yes or no.
     pub fn parse(text: &str) -> Result<Expression, ExpressionFault> {
-        if text.len() > EXPRESSION_MAX {
-            let message = format!("the expression has {} bytes; {EXPRESSION_MAX} are allowed", text.len());
-            return Err(ExpressionFault { line: 1, column: 1, message });
-        }
-        let program = ENVIRONMENT.compile(text).map_err(|errors| {
-            let first = errors.errors.first();
-            let (line, column) = first.map_or((1, 1), |error| error.pos);
-            ExpressionFault {
-                line: usize::try_from(line).unwrap_or(1).max(1),
-                column: usize::try_from(column).unwrap_or(1).max(1),
-                message: first.map_or_else(|| "it cannot be read".to_owned(), |error| error.msg.clone()),
-            }
-        })?;
-        Inspection { source: program.source_info() }.look(program.expression())?;
-        let expression = Expression { text: text.to_owned(), program: Arc::new(program) };
+        let program = compile(text, NAMES)?;
+        let expression = Expression { text: text.to_owned(), program };
         expression.try_on_sample()?;
         Ok(expression)
     }
@@ -148,13 +108,6 @@ impl fmt::Debug for Expression {
     }
 }
 
-fn short(text: &str) -> String {
-    match text.char_indices().nth(ERROR_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 /// What the expressions of all rows look at, for one signal of one brief.
 pub struct Scene<'a> {
     context: Context<'a, 'a>,
@@ -168,7 +121,7 @@ impl<'a> Scene<'a> {
     }
 
     fn of(signal: View<'a>, suspect: View<'a>, service: View<'a>) -> Scene<'a> {
-        let mut context = Context::with_env(ENVIRONMENT.clone());
+        let mut context = scene();
         for (name, view) in [("signal", signal), ("suspect", suspect), ("service", service)] {
             context.add_variable_as_val(name, Box::new(view));
         }
@@ -321,75 +274,5 @@ impl Container for View<'_> {
             Err(ExecutionError::NoSuchKey(_)) => Ok(false),
             Err(error) => Err(error),
         }
-    }
-}
-
-/// The look over a compiled expression for what the sample would not reach, such as the other side of an `||`.
-struct Inspection<'s> {
-    source: &'s SourceInfo,
-}
-
-impl Inspection<'_> {
-    fn look(&self, node: &IdedExpr) -> Result<(), ExpressionFault> {
-        match &node.expr {
-            Expr::Unspecified | Expr::Literal(_) => Ok(()),
-            Expr::Ident(name) if matches!(name.as_str(), "signal" | "suspect" | "service") => Ok(()),
-            Expr::Ident(name) => {
-                self.refuse(node, format!("{name:?} is unknown; there are signal, suspect and service"))
-            }
-            Expr::Call(call) => self.look_at_call(node, call),
-            Expr::Select(select) => self.look_at_field(node, select),
-            Expr::List(list) => list.elements.iter().try_for_each(|element| self.look(element)),
-            Expr::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
-                EntryExpr::MapEntry(entry) => self.look(&entry.key).and_then(|()| self.look(&entry.value)),
-                EntryExpr::StructField(field) => self.look(&field.value),
-            }),
-            Expr::Comprehension(_) => self.refuse(
-                node,
-                "all, exists, exists_one, map and filter are not available: nothing bounds their cost".into(),
-            ),
-            Expr::Struct(made) => self.refuse(node, format!("{:?} cannot be made here", made.type_name)),
-        }
-    }
-
-    fn look_at_call(&self, node: &IdedExpr, call: &CallExpr) -> Result<(), ExpressionFault> {
-        let name = call.func_name.as_str();
-        if name == "matches" {
-            let message =
-                "matches is not available: it compiles its pattern on every call; use a matcher, name=~\"…\"";
-            return self.refuse(node, message.into());
-        }
-        if !FUNCTIONS.contains(&name) && !OPERATORS.contains(&name) {
-            return self
-                .refuse(node, format!("{name:?} is no function here; there are {}", FUNCTIONS.join(", ")));
-        }
-        call.target.iter().try_for_each(|target| self.look(target))?;
-        call.args.iter().try_for_each(|argument| self.look(argument))
-    }
-
-    fn look_at_field(&self, node: &IdedExpr, select: &SelectExpr) -> Result<(), ExpressionFault> {
-        let known = match &select.operand.expr {
-            Expr::Ident(name) if name == "signal" => Some(SIGNAL_FIELDS),
-            Expr::Ident(name) if name == "suspect" => Some(SUSPECT_FIELDS),
-            _ => None,
-        };
-        if let Some(known) = known.filter(|known| !known.contains(&select.field.as_str())) {
-            let message = format!("there is no field {:?}; there are {}", select.field, known.join(", "));
-            return self.refuse(node, message);
-        }
-        self.look(&select.operand)
-    }
-
-    fn refuse(&self, node: &IdedExpr, message: String) -> Result<(), ExpressionFault> {
-        let (line, column) = self.place(node);
-        Err(ExpressionFault { line, column, message })
-    }
-
-    fn place(&self, node: &IdedExpr) -> (usize, usize) {
-        let Some((start, _)) = self.source.offset_for(node.id) else { return (1, 1) };
-        let before: String = self.source.source.chars().take(start as usize).collect();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
-        (line, column)
     }
 }

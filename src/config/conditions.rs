@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::fault::{Severity, quoted};
 use super::quote::offset_in;
 use super::read::{At, Page, Table};
-use crate::case::expression::Expression;
+use crate::case::expression::{Expression, ExpressionFault};
 use crate::case::matcher::Matcher;
 
 /// A list of matchers in Alertmanager's syntax, each with its text. All must hold, so a list that never can is a fault.
@@ -35,18 +35,26 @@ pub(super) fn expression<'a>(table: &Table<'a>, key: &'static str) -> Option<(At
     match Expression::parse(text.value) {
         Ok(expression) => Some((text, expression)),
         Err(fault) => {
-            let lines = text.value.split_inclusive('\n').take(fault.line.saturating_sub(1));
-            let line_start: usize = lines.map(str::len).sum();
-            let before = text.value[line_start..].chars().take(fault.column.saturating_sub(1));
-            let at = line_start + before.map(char::len_utf8).sum::<usize>();
-            page.fault(
-                inside(page, &text.span, at),
-                format!("`{key}` is no expression: {}", fault.message),
-                "write CEL over `signal`, `suspect` and `service` that gives true or false",
-            );
+            let remedy = "write CEL over `signal`, `suspect` and `service` that gives true or false";
+            no_expression(page, key, &text, &fault, remedy);
             None
         }
     }
+}
+
+/// Notes what is wrong with an expression, at its place in the text.
+pub(super) fn no_expression(
+    page: Page<'_>,
+    key: &str,
+    text: &At<&str>,
+    fault: &ExpressionFault,
+    remedy: &str,
+) {
+    let lines = text.value.split_inclusive('\n').take(fault.line.saturating_sub(1));
+    let line_start: usize = lines.map(str::len).sum();
+    let before = text.value[line_start..].chars().take(fault.column.saturating_sub(1));
+    let at = line_start + before.map(char::len_utf8).sum::<usize>();
+    page.fault(inside(page, &text.span, at), format!("`{key}` is no expression: {}", fault.message), remedy);
 }
 
 /// The one character of the file that spells the byte `at` of a text's value.

@@ -25,6 +25,8 @@ pub enum Credential {
         signature_header: Option<String>,
         /// The header of the time that is signed, where there is one.
         timestamp_header: Option<String>,
+        /// What stands before the signature, where the sender says so.
+        prefix: Option<String>,
     },
 }
 
@@ -121,6 +123,7 @@ fn take(table: &Table<'_>, way: Way, seen: &mut SeenSecrets, whose: &str) -> Opt
                 secrets,
                 signature_header: header(table, "signature_header"),
                 timestamp_header: header(table, "timestamp_header"),
+                prefix: table.text("signature_prefix").map(|prefix| prefix.value.to_owned()),
             })
         }
     }

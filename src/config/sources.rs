@@ -1,14 +1,17 @@
 //! `[sources.NAME]`: who may tell us that something is wrong, what proves it, and what it may speak about.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::credential::{Credential, SeenSecrets, Way, credential};
 use super::fault::quoted;
+use super::mapping::mapping;
 use super::read::{At, Page, Table};
 use super::server::public_url;
 use super::sns::{SnsSettings, sns};
 use super::spell;
 use crate::case::id::{Duration, ServiceId, SourceName, covers};
+use crate::case::mapping::Mapping;
 use crate::case::settings::Mode;
 
 /// How late an alarm tells, where nobody says better.
@@ -44,6 +47,12 @@ pub enum SourceKind {
     Sns(SnsSettings),
     /// EventBridge's API destinations.
     EventBridge,
+    /// Datadog's webhooks.
+    Datadog,
+    /// New Relic's workflow webhooks.
+    NewRelic,
+    /// Anybody's JSON, by a mapping.
+    Generic(Arc<Mapping>),
 }
 
 /// The kinds of sources that the contract names.
@@ -54,8 +63,9 @@ enum Kind {
     PagerDuty,
     Sns,
     EventBridge,
-    /// Named by the contract; nothing reads it yet.
-    Unbuilt(&'static str),
+    Datadog,
+    NewRelic,
+    Generic,
 }
 
 const KINDS: [(&str, Kind); 8] = [
@@ -64,9 +74,9 @@ const KINDS: [(&str, Kind); 8] = [
     ("pagerduty", Kind::PagerDuty),
     ("sns", Kind::Sns),
     ("eventbridge", Kind::EventBridge),
-    ("datadog", Kind::Unbuilt("datadog")),
-    ("newrelic", Kind::Unbuilt("newrelic")),
-    ("generic", Kind::Unbuilt("generic")),
+    ("datadog", Kind::Datadog),
+    ("newrelic", Kind::NewRelic),
+    ("generic", Kind::Generic),
 ];
 
 /// Reads `[sources.NAME]`. `services` are the configured ones, `mode` the outer mode.
@@ -116,10 +126,19 @@ fn spoken(
         // Its messages are signed by AWS, and no secret is shared with it.
         Some(Kind::Sns) => (SourceKind::Sns(sns(table)), None),
         Some(Kind::EventBridge) => (SourceKind::EventBridge, shown(&[Way::Bearer, Way::Basic])),
-        Some(Kind::Unbuilt(name)) => {
-            table.leave_unchecked();
-            unbuilt(table, name);
-            (SourceKind::Alertmanager, None)
+        Some(Kind::Datadog) => (SourceKind::Datadog, shown(&[Way::Bearer, Way::Basic])),
+        Some(Kind::NewRelic) => (SourceKind::NewRelic, shown(&[Way::Bearer, Way::Basic])),
+        Some(Kind::Generic) => {
+            let credential = shown(&[Way::Bearer, Way::Basic, Way::Secrets]);
+            let unnamed = matches!(&credential, Some(Credential::Signed { signature_header: None, .. }));
+            if unnamed && !table.has("signature_header") {
+                table.missing("signature_header", "name the header that holds the signature");
+            }
+            // Without a mapping there is a fault, and nothing is served.
+            match mapping(table) {
+                Some(mapping) => (SourceKind::Generic(Arc::new(mapping)), credential),
+                None => (SourceKind::Alertmanager, credential),
+            }
         }
         None => {
             table.leave_unchecked();
@@ -163,14 +182,6 @@ fn alertmanager(table: &Table<'_>) {
         heartbeat.some_length("every");
         page.not_built(table.key_span("heartbeat"), "heartbeats of sources", "leave `heartbeat` out");
     }
-}
-
-fn unbuilt(table: &Table<'_>, name: &str) {
-    table.page().not_built(
-        table.key_span("kind"),
-        &format!("sources of kind {name}"),
-        "leave this source out, or send its alarms through Alertmanager (kind = \"alertmanager\")",
-    );
 }
 
 /// `services`: what the source may speak about. Everything at once is not allowed where Snapback acts.

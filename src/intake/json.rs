@@ -158,6 +158,61 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     }
 }
 
+/// A text, or a number or truth as a text: templates write either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scalar(pub(super) String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Scalar, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a number")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar(text.to_owned()))
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
+            }
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
+            }
+            fn visit_bool<E: Error>(self, truth: bool) -> Result<Scalar, E> {
+                Ok(Scalar(truth.to_string()))
+            }
+        }
+        from.deserialize_any(Reader)
+    }
+}
+
+/// A list of texts, or one of them alone; nulls and empty texts are absences.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "ListedWire")]
+pub(super) struct Listed(pub(super) Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ListedWire {
+    Many(Vec<Option<Scalar>>),
+    One(Scalar),
+}
+
+impl From<ListedWire> for Listed {
+    fn from(wire: ListedWire) -> Listed {
+        let all = match wire {
+            ListedWire::Many(all) => all,
+            ListedWire::One(one) => vec![Some(one)],
+        };
+        Listed(all.into_iter().flatten().map(|one| one.0).filter(|text| !text.is_empty()).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,8 @@
 //! Senders: what each kind of source speaks, how its requests look, and what it makes of our answers. One line here and
 //! one file beside for each. Leaves to each sender's file how its bodies are read.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
@@ -8,7 +10,8 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use super::alert::{Told, Unreadable};
 use super::problem::Problem;
 use super::proof::Proven;
-use super::{alertmanager, eventbridge, grafana, pagerduty, sns};
+use super::{alertmanager, datadog, eventbridge, generic, grafana, newrelic, pagerduty, sns};
+use crate::case::mapping::Mapping;
 use crate::journal::inbox::Content;
 
 /// What a source speaks.
@@ -24,6 +27,12 @@ pub enum SourceKind {
     Sns,
     /// EventBridge's API destinations, with CloudWatch's alarms in them.
     EventBridge,
+    /// Datadog's webhooks, by our template.
+    Datadog,
+    /// New Relic's workflow webhooks.
+    NewRelic,
+    /// Anybody's JSON, by this mapping.
+    Generic(Arc<Mapping>),
 }
 
 /// How a sender's requests look, and how it reads our answers.
@@ -48,6 +57,9 @@ impl SourceKind {
             SourceKind::PagerDuty => pagerduty::PROTOCOL,
             SourceKind::Sns => sns::PROTOCOL,
             SourceKind::EventBridge => eventbridge::PROTOCOL,
+            SourceKind::Datadog => datadog::PROTOCOL,
+            SourceKind::NewRelic => newrelic::PROTOCOL,
+            SourceKind::Generic(_) => generic::PROTOCOL,
         }
     }
 
@@ -59,6 +71,9 @@ impl SourceKind {
             SourceKind::PagerDuty => pagerduty::read(body, told),
             SourceKind::Sns => sns::read(body, told),
             SourceKind::EventBridge => eventbridge::read(body, told),
+            SourceKind::Datadog => datadog::read(body, told),
+            SourceKind::NewRelic => newrelic::read(body, told),
+            SourceKind::Generic(mapping) => generic::read(body, mapping, told),
         }
     }
 }

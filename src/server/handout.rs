@@ -367,6 +367,9 @@ pub fn spoken(kind: &config::SourceKind) -> SourceKind {
         config::SourceKind::PagerDuty => SourceKind::PagerDuty,
         config::SourceKind::Sns(_) => SourceKind::Sns,
         config::SourceKind::EventBridge => SourceKind::EventBridge,
+        config::SourceKind::Datadog => SourceKind::Datadog,
+        config::SourceKind::NewRelic => SourceKind::NewRelic,
+        config::SourceKind::Generic(mapping) => SourceKind::Generic(mapping.clone()),
     }
 }
 
@@ -380,7 +383,7 @@ fn credential(source: &config::SourceSettings) -> Option<Credential> {
         config::Credential::Basic { user, passwords } => {
             Credential::Basic { user: user.clone(), passwords: passwords.iter().map(secret).collect() }
         }
-        config::Credential::Signed { secrets, signature_header, timestamp_header } => {
+        config::Credential::Signed { secrets, signature_header, timestamp_header, prefix } => {
             let named = |name: &Option<String>| name.as_ref().and_then(|name| name.parse().ok());
             let scheme = match &source.kind {
                 config::SourceKind::PagerDuty => Scheme::PagerDuty,
@@ -388,9 +391,15 @@ fn credential(source: &config::SourceSettings) -> Option<Credential> {
                     let signature = named(signature_header).unwrap_or(Scheme::GRAFANA);
                     Scheme::Grafana { signature, timestamp: named(timestamp_header) }
                 }
+                config::SourceKind::Generic(_) => Scheme::Header {
+                    signature: named(signature_header)?,
+                    prefix: prefix.clone().unwrap_or_default(),
+                },
                 config::SourceKind::Alertmanager
                 | config::SourceKind::Sns(_)
-                | config::SourceKind::EventBridge => return None,
+                | config::SourceKind::EventBridge
+                | config::SourceKind::Datadog
+                | config::SourceKind::NewRelic => return None,
             };
             Credential::Signed { scheme, secrets: secrets.iter().map(secret).collect() }
         }

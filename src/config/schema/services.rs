@@ -11,7 +11,7 @@ use super::shapes::{Length, Mode, OneOrMany, Secret};
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Source {
-    /// Its kind; `alertmanager`, `grafana`, `pagerduty`, `sns` and `eventbridge` are built.
+    /// Its kind.
     kind: SourceKind,
     /// One token, or several for rotation.
     bearer_token: Option<OneOrMany<Secret>>,
@@ -27,9 +27,13 @@ pub(super) struct Source {
     prometheus_url: Option<String>,
     /// An alert that always fires. Not built yet.
     heartbeat: Option<Heartbeat>,
-    /// What signs the bodies of `pagerduty` and `grafana`: any of them.
+    /// What signs the bodies of `pagerduty`, `grafana` and `generic`: any of them.
     secrets: Option<OneOrMany<Secret>>,
-    /// `grafana`: the header of the signature. Default X-Grafana-Alerting-Signature.
+    /// `generic`: how its messages become alerts.
+    signal: Option<Signal>,
+    /// `generic`: what stands before the signature in its header, such as `sha256=`.
+    signature_prefix: Option<String>,
+    /// `grafana`, `generic`: the header of the signature. Default for Grafana: X-Grafana-Alerting-Signature.
     signature_header: Option<String>,
     /// `grafana`: the header of the time that is signed; without it what comes again is known by its bytes alone.
     timestamp_header: Option<String>,
@@ -44,6 +48,30 @@ pub(super) struct Source {
     certificates: Option<String>,
     /// `sns`: a pretend SNS on this machine that is asked to confirm, in the place of AWS.
     endpoint_url: Option<String>,
+}
+
+/// Each an expression in CEL over `body`, the message, and `item`, one of `each`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Signal {
+    /// The list of alerts; without it the message is one.
+    each: Option<String>,
+    /// Gives firing, cleared, no_data or aside.
+    state: String,
+    /// Gives the alert's name.
+    name: String,
+    /// Gives what is the same from firing to clear.
+    episode: String,
+    /// Gives when it began; else when it was received.
+    started_at: Option<String>,
+    /// Gives when it ended; else when that was received.
+    ended_at: Option<String>,
+    /// Gives where a person can look.
+    link: Option<String>,
+    /// Labels by name.
+    labels: Option<BTreeMap<String, String>>,
+    /// Annotations by name.
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 #[derive(JsonSchema)]

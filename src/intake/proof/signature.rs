@@ -26,6 +26,13 @@ pub enum Scheme {
     PagerDuty,
     /// `X-Hub-Signature-256: sha256=HEX` (docs.github.com, "Validating webhook deliveries"; signals §11.1).
     GitHub,
+    /// Hexadecimal in a header of the sender's own, after these letters.
+    Header {
+        /// Where the signature stands.
+        signature: HeaderName,
+        /// What stands before it, such as `sha256=`.
+        prefix: String,
+    },
     /// Bare hexadecimal in a header that the user may name; with a header for the time, over `SECONDS:BODY`
     /// (grafana/alerting `http/hmac.go`; signals §8).
     Grafana {
@@ -70,6 +77,10 @@ impl Scheme {
             }
             Scheme::GitHub => {
                 let shown = one(headers, "x-hub-signature-256").and_then(|all| all.strip_prefix("sha256="));
+                (Vec::new(), vec![shown.ok_or_else(none)?])
+            }
+            Scheme::Header { signature, prefix } => {
+                let shown = one(headers, signature.as_str()).and_then(|all| all.strip_prefix(&**prefix));
                 (Vec::new(), vec![shown.ok_or_else(none)?])
             }
             Scheme::Grafana { signature, timestamp } => {
