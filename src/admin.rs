@@ -324,7 +324,7 @@ async fn deployments(
     let mut all: Vec<(String, DeploymentShape)> = dossiers
         .iter()
         .filter(|dossier| service.as_ref().is_none_or(|service| dossier.service == *service))
-        .flat_map(|dossier| dossier.ledger.deployments.iter().map(|deployment| (deployment, &dossier.ledger)))
+        .flat_map(|dossier| dossier.ledger.all().map(|deployment| (deployment, &dossier.ledger)))
         .map(|(deployment, ledger)| {
             // A place in the order, by what never changes of a deployment.
             let place = format!(

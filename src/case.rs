@@ -7,6 +7,7 @@ pub mod habit;
 pub mod id;
 pub mod ledger;
 pub mod length;
+pub mod notice;
 pub mod permit;
 pub mod plan;
 pub mod release;

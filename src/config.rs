@@ -10,6 +10,7 @@ mod compile;
 mod conditions;
 mod credential;
 mod fault;
+mod feeds;
 mod guards;
 mod later;
 mod listener;
@@ -36,6 +37,7 @@ mod watch;
 pub use crate::case::length::{LengthFault, parse as length};
 pub use credential::Credential;
 pub use fault::{Fault, Severity, SourceText};
+pub use feeds::{FeedKind, FeedSettings};
 pub use listener::{Listener, ListenerUnknown, listener};
 pub use pages::{PageKind, PageSettings};
 pub use people::GroupSettings;
@@ -98,6 +100,8 @@ pub struct Settings {
     pub shared: SharedSettings,
     /// Who may tell us that something is wrong.
     pub sources: Vec<SourceSettings>,
+    /// Who may tell us what was deployed.
+    pub feeds: Vec<FeedSettings>,
     /// The providers by name.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// What is deployed and rolled back as one, in the order of the file.
@@ -356,7 +360,7 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let sources = sources::sources(root, mode, &ids, &mut seen);
     let tiers = drafts.iter().filter_map(services::Draft::tier).collect();
     let pages = pages::pages(root, &tiers);
-    later::feeds(root);
+    let feeds = feeds::feeds(root, &ids, &mut seen);
     later::probes(root);
     later::plans(root);
     later::evidence(root);
@@ -397,6 +401,7 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
         shared: SharedSettings { guards, approvals, verify, pagers: pagers(&pages) },
         pages,
         sources,
+        feeds,
         providers: providers
             .into_iter()
             .filter_map(|(name, (_, settings))| Some((name, settings?)))

@@ -332,6 +332,7 @@ impl From<inbox::Content> for Content {
     fn from(content: inbox::Content) -> Content {
         match content {
             inbox::Content::Signals(signals) => Content::Signals(signals),
+            inbox::Content::Notices(notices) => Content::Notices(notices),
             inbox::Content::Aside(what) => Content::Aside(what),
             inbox::Content::Dead(why) => Content::Dead(why),
             inbox::Content::Asked(request) => Content::Asked(request),

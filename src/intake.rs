@@ -3,11 +3,16 @@
 
 mod alert;
 mod alertmanager;
+mod argocd;
+mod cdevents;
 mod cloudwatch;
+mod codedeploy;
 mod connection;
 mod datadog;
+mod deployments;
 mod eventbridge;
 mod generic;
+mod github;
 mod grafana;
 mod heads;
 mod json;
@@ -22,6 +27,7 @@ mod sender;
 mod slack;
 mod sns;
 mod tls;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,6 +66,8 @@ pub use tls::{Identity, Tls};
 pub struct IntakeSettings {
     /// Who may send.
     pub sources: BTreeMap<SourceName, SourceSettings>,
+    /// Who may tell of deployments, each under [`SourceName::feed`].
+    pub feeds: BTreeMap<SourceName, SourceSettings>,
     /// How Slack is heard, where it is.
     pub slack: Option<Arc<Chat>>,
     /// What the listener bears.
@@ -125,6 +133,7 @@ impl Intake {
     pub fn router(self) -> Router {
         Router::new()
             .route("/v1/alerts/{source}", only("POST", post(hear)))
+            .route("/v1/deployments/{feed}", only("POST", post(told)))
             .route("/slack/commands", only("GET, POST", get(slack::checked).post(slack::command)))
             .route("/slack/interactions", only("POST", post(slack::interaction)))
             .route("/healthz", only("GET, HEAD", get(healthy)))
@@ -170,8 +179,30 @@ async fn hear(
 ) -> Result<Response, Problem> {
     let Ok(Path(name)) = path else { return Err(Problem::NotFound) };
     let settings = Arc::clone(&intake.settings.borrow());
-    let (source, of) = settings.sources.get_key_value(&SourceName::new(name)).ok_or(Problem::NotFound)?;
-    let taken = take(&intake, source, of, request).await;
+    let known = settings.sources.get_key_value(&SourceName::new(name));
+    answer(&intake, known, request).await
+}
+
+/// `POST /v1/deployments/{feed}`.
+async fn told(
+    State(intake): State<Arc<Intake>>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Ok(Path(name)) = path else { return Err(Problem::NotFound) };
+    let settings = Arc::clone(&intake.settings.borrow());
+    let known = settings.feeds.get_key_value(&SourceName::feed(&name));
+    answer(&intake, known, request).await
+}
+
+/// Takes a delivery of whoever this is, and counts what became of it.
+async fn answer(
+    intake: &Intake,
+    known: Option<(&SourceName, &SourceSettings)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (source, of) = known.ok_or(Problem::NotFound)?;
+    let taken = take(intake, source, of, request).await;
     match &taken {
         Ok((_, became)) => of.tally.received.count(*became),
         Err(problem) => problem.refusal().into_iter().for_each(|reason| of.tally.refused.count(reason)),

@@ -321,7 +321,8 @@ fn reader(settings: watch::Receiver<Arc<IntakeSettings>>) -> Reader {
             return inbox::Content::of_request(&delivery.body).into();
         }
         let settings = settings.borrow().clone();
-        let Some(source) = settings.sources.get(&delivery.source) else {
+        let known = settings.sources.get(&delivery.source).or_else(|| settings.feeds.get(&delivery.source));
+        let Some(source) = known else {
             return Content::Dead(format!("the source {} is not configured any more", delivery.source));
         };
         intake::reread(&delivery.source, source, delivery.received_at, delivery.body.clone()).into()

@@ -1,5 +1,7 @@
 //! Stories over HTTP: the real listener on a free port, bytes as senders write them.
 
+#[path = "server/feeds.rs"]
+mod feeds;
 #[path = "server/intake.rs"]
 mod intake;
 #[path = "server/pretend.rs"]

@@ -187,9 +187,8 @@ fn settings() -> IntakeSettings {
         tally: Arc::default(),
     };
     IntakeSettings {
-        slack: None,
         sources: [(SourceName::new("prometheus"), source)].into(),
         limits: Limits { per_address: 2000, ..Limits::default() },
-        identity: None,
+        ..IntakeSettings::default()
     }
 }

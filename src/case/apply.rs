@@ -1,11 +1,13 @@
 //! How an event changes a dossier: it assigns, and judges nothing. Old events read the same in every version.
 
+use super::deployment::ChangeKind;
 use super::dossier::{
     Dossier, ENDED_MAX, EndedEpisode, Freeze, HABITS_MAX, IllegalEvent, OUTCOMES_MAX, PastOutcome,
 };
 use super::event::{Event, Stamped};
 use super::id::{NoteNo, ReleaseId, StepNo, Timestamp};
-use super::ledger::{Grade, News, Page};
+use super::ledger::{Change, Grade, News, Page};
+use super::notice::{NOTICES_MAX, Notice};
 use super::pager::Paging;
 use super::phase::{Outcome, Phase};
 use super::release::Release;
@@ -138,6 +140,7 @@ impl Dossier {
                     self.habits.insert(name.clone(), *habit);
                 }
             }
+            Event::Noticed(notice) => self.take_notice(notice),
             Event::LedgerRefreshed { current, deployments, releases, owner, .. } => {
                 self.ledger.learn(&News { deployments: deployments.clone(), releases: releases.clone() });
                 self.ledger.current.clone_from(current);
@@ -352,9 +355,20 @@ impl Dossier {
         }
     }
 
+    fn take_notice(&mut self, notice: &Notice) {
+        self.notices.retain(|known| !known.is_of(notice));
+        self.notices.push(notice.clone());
+        let beyond = self.notices.len().saturating_sub(NOTICES_MAX);
+        self.notices.drain(..beyond);
+        if notice.change != ChangeKind::Code {
+            let deployment = notice.deployment(&self.service);
+            self.ledger.change(Change { deployment, what: notice.release.clone() });
+        }
+    }
+
     fn suspect(&self, id: &super::id::DeploymentId) -> Option<Suspect> {
         let deployment = self.ledger.deployment(id)?.clone();
-        let release = self.ledger.page(&deployment.release)?.release.clone();
+        let release = self.ledger.release_of(&deployment)?.clone();
         Some(Suspect { deployment, release })
     }
 

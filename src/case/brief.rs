@@ -116,6 +116,27 @@ pub struct CandidateFacts {
     pub our_clock: bool,
 }
 
+impl CandidateFacts {
+    /// What people are told of it: its name and author; of what is no release its kind, and where they can look.
+    pub fn told(&self) -> String {
+        let called = self.version.as_deref().unwrap_or(self.release.as_str());
+        told(self.kind, called, self.author.as_deref(), self.labels.get(LINK).map(String::as_str))
+    }
+}
+
+/// The label under which a change of no provider's holds where people can look.
+pub const LINK: &str = "link";
+
+/// What people are told of a suspect: its name and author; of what is no release its kind, and where they can look.
+pub(super) fn told(kind: ChangeKind, called: &str, author: Option<&str>, link: Option<&str>) -> String {
+    let by = author.map_or(String::new(), |author| format!(" by {author}"));
+    if kind == ChangeKind::Code {
+        return format!("{called}{by}");
+    }
+    let link = link.map_or(String::new(), |link| format!(" ({link})"));
+    format!("{} {called}{by}{link}", kind.word())
+}
+
 /// Where one would go back to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetFacts {

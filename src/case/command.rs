@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use super::approval::{PersonVote, Roster};
-use super::deployment::{Deployment, Picture};
+use super::deployment::Picture;
 use super::event::Settlement;
 use super::id::{
     AnswerUrl, CaseId, Digest, Duration, GroupName, Handle, NoteNo, PagerName, PersonId, Place, ReleaseId,
     ServiceId, StepNo, Timestamp,
 };
+use super::notice::Notice;
 use super::pager::{About, Cause};
 use super::plan::{Choice, Proposal};
 use super::signal::Signal;
@@ -75,8 +76,8 @@ impl Command {
 pub enum Input {
     /// Signals of one delivery that speak about this service, in the sender's order.
     Signals(Vec<Signal>),
-    /// A deployment, by a notice.
-    Deployed(Box<Deployment>, Box<super::release::Release>),
+    /// What a feed tells of a deployment.
+    Noticed(Box<Notice>),
     /// A person asks for something.
     Asked(Ask),
     /// A command ended.

@@ -7,6 +7,7 @@ use super::deployment::Owner;
 use super::habit::Habit;
 use super::id::{CaseId, DeploymentId, PersonId, ServiceId, SignalName, Timestamp};
 use super::ledger::Ledger;
+use super::notice::Notice;
 use super::phase::Outcome;
 use super::signal::{Episode, EpisodeKey};
 use super::story::Case;
@@ -27,6 +28,8 @@ pub struct Dossier {
     pub service: ServiceId,
     /// Its releases and deployments.
     pub ledger: Ledger,
+    /// What feeds told lately of its deployments, oldest first by arrival.
+    pub notices: Vec<Notice>,
     /// Who else decides what should run there.
     pub owner: Owner,
     /// What is usual for its signals.
@@ -92,6 +95,7 @@ impl Dossier {
         Dossier {
             service,
             ledger: Ledger::default(),
+            notices: Vec::new(),
             owner: Owner::Nobody,
             habits: BTreeMap::new(),
             episodes: BTreeMap::new(),

@@ -13,6 +13,7 @@ use super::id::{
     StepNo, Timestamp,
 };
 use super::ledger::Grade;
+use super::notice::Notice;
 pub use super::origin::{Direction, Origin};
 use super::pager::Cause;
 use super::phase::Outcome;
@@ -72,6 +73,8 @@ pub enum Event {
         /// The habit from now on.
         habit: Habit,
     },
+    /// A feed told something new of a deployment: everything that it told of it.
+    Noticed(Box<Notice>),
     /// The provider was read, or a notice came, and it told something new. Only what is new is listed.
     LedgerRefreshed {
         /// When it was read.
@@ -391,6 +394,7 @@ impl Event {
             Event::EpisodeReopened { .. } => "episode_reopened",
             Event::EpisodeEnded { .. } => "episode_ended",
             Event::LedgerRefreshed { .. } => "ledger_refreshed",
+            Event::Noticed(_) => "noticed",
             Event::Graded { .. } => "graded",
             Event::Tainted { .. } => "tainted",
             Event::Locked { .. } => "locked",

@@ -345,10 +345,9 @@ fn why(case: &Case) -> Vec<String> {
 fn reasons(case: &Case, decision: &Decision) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(suspect) = &case.suspect {
-        let by = suspect.release.author.as_ref().map_or(String::new(), |author| format!(" by {author}"));
         let rule = decision.rule.as_ref().map_or("no rule".to_owned(), |rule| format!("rule \"{rule}\""));
-        let called = suspect.release.called();
-        lines.push(format!("{called}{by} is suspected with {:.2}; {rule}", decision.suspicion));
+        let told = suspect.told();
+        lines.push(format!("{told} is suspected with {:.2}; {rule}", decision.suspicion));
     } else {
         lines.push("no deployment is to blame".to_owned());
     }

@@ -115,7 +115,7 @@ impl Scribe<'_> {
         for key in settled {
             let Some(episode) = self.dossier.episodes.get(&key) else { continue };
             let name = episode.signal.name.clone();
-            let in_window = self.dossier.ledger.deployments.iter().any(|deployment| {
+            let in_window = self.dossier.ledger.all().any(|deployment| {
                 let end = deployment.finished_at.unwrap_or(now) + self.view.rules.longest_window();
                 deployment.started_at <= episode.started_at && episode.started_at <= end
             });

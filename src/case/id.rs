@@ -139,6 +139,11 @@ impl CaseId {
 }
 
 impl SourceName {
+    /// The name under which what a feed tells is kept; no source can be called so.
+    pub fn feed(name: &str) -> SourceName {
+        SourceName::new(format!("@feeds/{name}"))
+    }
+
     /// The source of signals that our own probes raise.
     pub fn probe() -> SourceName {
         SourceName::new("probe")

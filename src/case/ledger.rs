@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::deployment::{Deployment, DeploymentOrigin, DeploymentStatus};
+use super::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus};
 use super::id::{DeploymentId, Duration, ReleaseId, Timestamp};
 use super::release::Release;
 use super::settings::MaxBack;
@@ -12,6 +12,8 @@ use super::settings::MaxBack;
 pub const RELEASES_MAX: usize = 200;
 /// Deployments kept for one service, with the same reason.
 pub const DEPLOYMENTS_MAX: usize = 200;
+/// Changes of other kinds kept for one service: more than a day of flags.
+pub const CHANGES_MAX: usize = 100;
 
 /// What is known about one release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +65,21 @@ pub struct Ledger {
     pub pages: BTreeMap<ReleaseId, Page>,
     /// Deployments, oldest first by beginning.
     pub deployments: Vec<Deployment>,
+    /// Changes that no provider lists, and none takes back: configuration, flags, infrastructure; oldest first by beginning.
+    pub changes: Vec<Change>,
     /// What serves now, by the last picture or our own act.
     pub current: Option<ReleaseId>,
     /// Whether the provider's own history was read once: only then is `inherited` decided.
     pub first_sight_over: bool,
+}
+
+/// A change that is no release of the service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// When, by whom, of what kind.
+    pub deployment: Deployment,
+    /// What was changed: what people call it, and where they can look.
+    pub what: Release,
 }
 
 /// What a picture or a notice adds to a ledger.
@@ -106,7 +119,24 @@ impl Ledger {
 
     /// The deployment of this id.
     pub fn deployment(&self, id: &DeploymentId) -> Option<&Deployment> {
-        self.deployments.iter().rev().find(|deployment| deployment.id == *id)
+        self.all().find(|deployment| deployment.id == *id)
+    }
+
+    /// Releases that were put out and changes of other kinds, the newest of each kind first.
+    pub fn all(&self) -> impl Iterator<Item = &Deployment> {
+        let changes = self.changes.iter().rev().map(|change| &change.deployment);
+        self.deployments.iter().rev().chain(changes)
+    }
+
+    /// What a deployment put there.
+    pub fn release_of(&self, deployment: &Deployment) -> Option<&Release> {
+        match deployment.change {
+            ChangeKind::Code => self.page(&deployment.release).map(|page| &page.release),
+            ChangeKind::Config | ChangeKind::Flag | ChangeKind::Infra => {
+                let change = self.changes.iter().find(|change| change.deployment.id == deployment.id);
+                change.map(|change| &change.what)
+            }
+        }
     }
 
     /// The last deployment that put this release out.
@@ -147,15 +177,26 @@ impl Ledger {
 
     /// Takes news. Deployments stay sorted by beginning; what is beyond the limits is forgotten, oldest first.
     pub fn learn(&mut self, news: &News) {
+        let is_code = |deployment: &&Deployment| deployment.change == ChangeKind::Code;
+        let (code, changes): (Vec<&Deployment>, Vec<&Deployment>) =
+            news.deployments.iter().partition(is_code);
+        let named = |release: &ReleaseId, by: &[&Deployment]| by.iter().any(|by| by.release == *release);
         for release in &news.releases {
             match self.pages.get_mut(&release.id) {
                 Some(page) => page.release.learn(release),
+                // What a change alone names is no release of the service.
+                None if named(&release.id, &changes) && !named(&release.id, &code) => {}
                 None => {
                     self.pages.insert(release.id.clone(), Page::new(release.clone()));
                 }
             }
         }
-        for deployment in &news.deployments {
+        for deployment in changes {
+            let what = news.releases.iter().find(|release| release.id == deployment.release).cloned();
+            let what = what.unwrap_or_else(|| Release::bare(deployment.release.clone()));
+            self.change(Change { deployment: deployment.clone(), what });
+        }
+        for deployment in code {
             if !self.pages.contains_key(&deployment.release) {
                 let bare = Release::bare(deployment.release.clone());
                 self.pages.insert(deployment.release.clone(), Page::new(bare));
@@ -169,6 +210,18 @@ impl Ledger {
         let beyond = self.deployments.len().saturating_sub(DEPLOYMENTS_MAX);
         self.deployments.drain(..beyond);
         self.forget_pages();
+    }
+
+    /// Takes a change of another kind.
+    pub fn change(&mut self, change: Change) {
+        match self.changes.iter_mut().find(|known| known.deployment.id == change.deployment.id) {
+            Some(known) => *known = change,
+            None => self.changes.push(change),
+        }
+        let began = |change: &Change| (change.deployment.started_at, change.deployment.id.clone());
+        self.changes.sort_by_key(began);
+        let beyond = self.changes.len().saturating_sub(CHANGES_MAX);
+        self.changes.drain(..beyond);
     }
 
     /// The grades that provider history earns on first sight of a service: a release that served at least its soak

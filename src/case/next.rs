@@ -3,6 +3,7 @@
 
 use super::ask::votes_short;
 use super::command::Command;
+use super::deployment::ChangeKind;
 use super::dossier::Dossier;
 use super::face;
 use super::gate::GateAsk;
@@ -21,6 +22,8 @@ use super::words;
 
 /// Readiness and lost notices: the provider is read so often when nothing else asks for it.
 const REFRESH_EVERY: Duration = Duration::from_mins(5);
+/// However many notices come, the provider is read no oftener for them.
+const READ_PACE: Duration = Duration::from_secs(2);
 /// While the provider could not be read, it is asked again so often.
 const REFRESH_AFTER_TROUBLE: Duration = Duration::from_secs(10);
 /// A roster is read again when it is older than this, so that it is never too old at the gate.
@@ -117,7 +120,7 @@ impl Dossier {
             return live.tried_at.map_or(view.now, |at| at + REFRESH_AFTER_TROUBLE);
         }
         let Some(read) = live.described_at else { return view.now };
-        let regular = read + REFRESH_EVERY;
+        let regular = self.told_since(read).unwrap_or(read + REFRESH_EVERY);
         let Some(case) = self.open.as_deref() else { return regular };
         match &case.phase {
             Phase::Gathering { .. } if read < case.opened_at => view.now,
@@ -138,6 +141,13 @@ impl Dossier {
             | Phase::NeedsHuman { .. }
             | Phase::Closed(_) => regular,
         }
+    }
+
+    /// A feed told of a release since the provider was read: when it is read for that.
+    fn told_since(&self, read: Timestamp) -> Option<Timestamp> {
+        let of_releases = self.notices.iter().filter(|notice| notice.change == ChangeKind::Code);
+        let told_at = of_releases.map(|notice| notice.received_at).max()?;
+        (told_at > read).then_some(read + READ_PACE)
     }
 
     /// What the gate must be asked before this step begins.

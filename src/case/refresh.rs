@@ -1,14 +1,16 @@
 //! What the provider and its notices tell: the ledger learns, grades move, and somebody else's act is noticed.
 
 use super::command::Ending;
-use super::deployment::{Deployment, DeploymentOrigin, DeploymentStatus, Picture};
+use super::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Picture};
 use super::event::Event;
-use super::id::{Duration, ReleaseId};
+use super::id::{Duration, ReleaseId, Timestamp};
 use super::ledger::{Grade, Ledger, News};
+use super::notice::{Notice, informed};
 use super::phase::{Outcome, Phase};
 use super::release::Release;
 use super::scribe::Scribe;
 use super::signal::EpisodeKey;
+use super::turn::Disposition;
 
 /// A deployment that becomes known so long after a signal, and began before it, re-opens the question of blame.
 const LATE_NOTICE: Duration = Duration::from_mins(10);
@@ -22,7 +24,10 @@ impl Scribe<'_> {
     }
 
     fn refresh(&mut self, picture: &Picture) {
-        let news = self.dossier.ledger.news(&picture.deployments, &picture.releases);
+        let notices = &self.dossier.notices;
+        let releases: Vec<Release> =
+            picture.releases.iter().map(|release| informed(release, notices)).collect();
+        let news = self.dossier.ledger.news(&picture.deployments, &releases);
         let first_sight = !self.dossier.ledger.first_sight_over;
         let moved = self.dossier.ledger.current != picture.current || self.dossier.owner != picture.owner;
         if first_sight || moved || news != News::default() {
@@ -40,25 +45,45 @@ impl Scribe<'_> {
         self.reopen_for(&news.deployments);
     }
 
-    /// A notice of a deployment, from a feed.
-    pub(super) fn notice(&mut self, deployment: &Deployment, release: &Release) {
-        self.taken();
-        let news = self.dossier.ledger.news(std::slice::from_ref(deployment), std::slice::from_ref(release));
-        if news == News::default() {
+    /// A notice of a deployment, from a feed. Of a release of the service's, the provider is read at once, and what is said of it
+    /// is learned; a change of another kind is a deployment by this notice alone.
+    pub(super) fn noticed(&mut self, notice: &Notice) {
+        let service = self.dossier.service.clone();
+        let known = self.dossier.notices.iter().find(|known| known.is_of(notice));
+        let together = known.map_or_else(|| notice.clone(), |known| known.with(notice));
+        let said = |notice: &Notice| Notice { received_at: Timestamp::UNIX_EPOCH, ..notice.clone() };
+        if known.is_some_and(|known| said(known) == said(&together)) {
+            self.written.dispositions.push(Disposition::Repeated(service));
             return;
         }
-        let known = &self.dossier.ledger;
-        let newest = known.deployments.last().is_none_or(|last| last.started_at <= deployment.started_at);
-        let serves = newest && deployment.status == DeploymentStatus::Finished;
-        let current = if serves { Some(deployment.release.clone()) } else { known.current.clone() };
-        self.write(Event::LedgerRefreshed {
-            at: self.view.now,
-            current,
-            deployments: news.deployments.clone(),
-            releases: news.releases,
-            owner: self.dossier.owner.clone(),
-        });
-        self.reopen_for(&news.deployments);
+        self.written.dispositions.push(Disposition::Taken(service.clone()));
+        let change = (together.change != ChangeKind::Code).then(|| together.deployment(&service));
+        self.write(Event::Noticed(Box::new(together)));
+        if let Some(change) = change {
+            self.reopen_for(&[change]);
+        }
+        self.inform();
+    }
+
+    /// Lets the releases that are known learn what notices say of them.
+    fn inform(&mut self) {
+        let informed: Vec<Release> = self
+            .dossier
+            .ledger
+            .pages
+            .values()
+            .map(|page| informed(&page.release, &self.dossier.notices))
+            .collect();
+        let news = self.dossier.ledger.news(&[], &informed);
+        if !news.releases.is_empty() {
+            self.write(Event::LedgerRefreshed {
+                at: self.view.now,
+                current: self.dossier.ledger.current.clone(),
+                deployments: Vec::new(),
+                releases: news.releases,
+                owner: self.dossier.owner.clone(),
+            });
+        }
     }
 
     fn inherit(&mut self) {

@@ -86,7 +86,7 @@ impl Scribe<'_> {
     fn read(&mut self, input: &Input) {
         match input {
             Input::Signals(signals) => self.hear(signals),
-            Input::Deployed(deployment, release) => self.notice(deployment, release),
+            Input::Noticed(notice) => self.noticed(notice),
             Input::Asked(ask) => self.ask(ask),
             Input::Ended(command, ending) => self.ended(command, ending),
             Input::Restarted => self.restarted(),
@@ -163,10 +163,5 @@ impl Scribe<'_> {
             }
         }
         debug_assert!(false, "{}: more than {ROUNDS_MAX} rounds for one input", self.dossier.service);
-    }
-
-    /// Takes a request's disposition.
-    pub(super) fn taken(&mut self) {
-        self.written.dispositions.push(Disposition::Taken(self.dossier.service.clone()));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::approval::Vote;
+use super::brief::told;
 use super::decide::Decision;
 use super::deployment::Deployment;
 use super::event::{Direction, Origin, Stamped};
@@ -113,6 +114,14 @@ pub struct Suspect {
     pub deployment: Deployment,
     /// Its release.
     pub release: Release,
+}
+
+impl Suspect {
+    /// What people are told of it: its name and author; of what is no release its kind, and where they can look.
+    pub fn told(&self) -> String {
+        let link = self.release.links.first().map(String::as_str);
+        told(self.deployment.change, self.release.called(), self.release.author.as_deref(), link)
+    }
 }
 
 /// When each stage was reached, for people and for the histograms of product §17.

@@ -31,6 +31,7 @@ pub fn after(phase: &Phase, stamped: &Stamped) -> Move {
         | Event::EpisodeReopened { .. }
         | Event::EpisodeEnded { .. }
         | Event::LedgerRefreshed { .. }
+        | Event::Noticed(_)
         | Event::Graded { .. }
         | Event::Tainted { .. }
         | Event::Locked { .. }

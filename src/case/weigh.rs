@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::brief::{Brief, BriefSignal, CandidateFacts, GuardFacts, Limits, TargetFacts};
 use super::correlate::correlate;
 use super::decide::{Decision, Verdict, decide};
-use super::deployment::{Deployment, DeploymentOrigin, DeploymentStatus, Owner};
+use super::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner};
 use super::event::Event;
 use super::gate::budgets_spent;
 use super::id::{DeploymentId, Duration, Timestamp};
@@ -120,14 +120,16 @@ impl Scribe<'_> {
 
     fn candidates(&self, earliest: Timestamp) -> Vec<CandidateFacts> {
         let window = self.view.longest_window();
-        self.dossier
-            .ledger
-            .deployments
-            .iter()
-            .rev()
+        let ledger = &self.dossier.ledger;
+        let mut all: Vec<&Deployment> = ledger.all().collect();
+        // Newest first, of whatever kind.
+        all.sort_by_key(|deployment| std::cmp::Reverse(deployment.started_at));
+        all.into_iter()
             .filter(|deployment| {
                 deployment.finished_at.is_none_or(|finished| finished + window >= earliest)
                     && deployment.status != DeploymentStatus::Stopped
+                    // Who took a change back did not make the trouble.
+                    && (deployment.change == ChangeKind::Code || deployment.origin == DeploymentOrigin::Ordinary)
             })
             .take(CANDIDATES_MAX)
             .map(|deployment| candidate_facts(&self.dossier.ledger, deployment))
@@ -188,7 +190,10 @@ impl Scribe<'_> {
             max_back: self.view.settings.max_back,
             inherit_good: self.view.settings.inherit_good,
         };
-        brief.target = self.dossier.ledger.target(deployment, rules, now).map(|target| TargetFacts {
+        // Nothing leads back from what is no release.
+        let is_release = deployment.change == ChangeKind::Code;
+        let target = self.dossier.ledger.target(deployment, rules, now).filter(|_| is_release);
+        brief.target = target.map(|target| TargetFacts {
             release: target.page.release.id.clone(),
             grade: target.page.grade,
             proven: target.proven,
@@ -218,7 +223,7 @@ impl Scribe<'_> {
         let page = self.dossier.ledger.page(&deployment.release);
         let barred = page.filter(|page| page.lock.is_some() || page.grade == Grade::Bad);
         brief.facts.bad_release_back = barred.map(|page| page.why.clone());
-        let change = page.and_then(|page| page.release.change.clone());
+        let change = self.dossier.ledger.release_of(deployment).and_then(|release| release.change.clone());
         if let Some(change) = change {
             brief.facts.change_elsewhere =
                 standing.others_of_change(&change, &brief.service, ONE_CHANGE_WITHIN, now);
@@ -254,7 +259,7 @@ impl Scribe<'_> {
 }
 
 fn candidate_facts(ledger: &Ledger, deployment: &Deployment) -> CandidateFacts {
-    let release = ledger.page(&deployment.release).map(|page| &page.release);
+    let release = ledger.release_of(deployment);
     CandidateFacts {
         deployment: deployment.id.clone(),
         service: deployment.service.clone(),
@@ -267,7 +272,8 @@ fn candidate_facts(ledger: &Ledger, deployment: &Deployment) -> CandidateFacts {
         started_at: deployment.started_at,
         serving_from: deployment.serving_from(),
         finished_at: deployment.finished_at,
-        is_current: ledger.current.as_ref() == Some(&deployment.release),
+        is_current: deployment.change == ChangeKind::Code
+            && ledger.current.as_ref() == Some(&deployment.release),
         going_out: deployment.is_going_out(),
         origin: deployment.origin.clone(),
         labels: deployment.labels.clone(),

@@ -227,14 +227,13 @@ fn weighed(case: &Case, service: &ServiceId, decision: &Decision, spoken: bool) 
     let Some(suspect) = brief.suspect_facts() else {
         return vec![format!("{service}: {signals} fires, and no deployment is to blame")];
     };
-    let called = suspect.version.as_deref().unwrap_or(suspect.release.as_str());
-    let by = suspect.author.as_ref().map_or(String::new(), |author| format!(" by {author}"));
+    let called = suspect.told();
     let mut lines = Vec::new();
     if spoken {
         lines.push(format!("judged again: {}", verdict_in_words(decision)));
     } else {
         lines.push(format!(
-            "{service}: {signals} points at {called}{by}, suspicion {:.2}; {}",
+            "{service}: {signals} points at {called}, suspicion {:.2}; {}",
             decision.suspicion,
             verdict_in_words(decision)
         ));

@@ -178,9 +178,13 @@ impl Told {
                 .or_insert_with(|| release.clone());
             deployments.push(as_of(deployment, at));
         }
-        let served = |deployment: &&Deployment| deployment.status == DeploymentStatus::Finished;
+        let served = |deployment: &&Deployment| {
+            deployment.status == DeploymentStatus::Finished && deployment.change == ChangeKind::Code
+        };
         let current = deployments.iter().filter(served).max_by_key(|deployment| deployment.finished_at);
-        let in_flight = deployments.iter().rev().find(|deployment| deployment.is_going_out());
+        let is_going_out =
+            |deployment: &&Deployment| deployment.is_going_out() && deployment.change == ChangeKind::Code;
+        let in_flight = deployments.iter().rev().find(is_going_out);
         Picture {
             at,
             current: current.map(|deployment| deployment.release.clone()),

@@ -137,7 +137,7 @@ fn signals(source: &SourceSettings, payload: &Path, at: Timestamp) -> Result<Vec
     match intake::reread(&source.name, &reading, at, Bytes::from(file(payload)?)) {
         Content::Signals(signals) => Ok(signals),
         // No sender's payload is a person's request.
-        Content::Asked(_) => Ok(Vec::new()),
+        Content::Asked(_) | Content::Notices(_) => Ok(Vec::new()),
         Content::Aside(what) => Err(Failure::failed(
             format!("{}: {what}", payload.display()),
             "give a payload that says that something is wrong, or is not any more",

@@ -39,6 +39,8 @@ pub(super) enum Way {
     Basic,
     /// `secrets`.
     Secrets,
+    /// `secret`: one, or several for rotation.
+    Secret,
 }
 
 impl Way {
@@ -47,6 +49,7 @@ impl Way {
             Way::Bearer => "bearer_token",
             Way::Basic => "basic",
             Way::Secrets => "secrets",
+            Way::Secret => "secret",
         }
     }
 
@@ -55,6 +58,7 @@ impl Way {
             Way::Bearer => "bearer_token = { env = \"NAME\" }",
             Way::Basic => "basic = { user = \"NAME\", password = { env = \"NAME\" } }",
             Way::Secrets => "secrets = [{ env = \"NAME\" }]",
+            Way::Secret => "secret = { env = \"NAME\" }",
         }
     }
 }
@@ -116,6 +120,10 @@ fn take(table: &Table<'_>, way: Way, seen: &mut SeenSecrets, whose: &str) -> Opt
                 return None;
             }
             passwords.map(|passwords| Credential::Basic { user: user.value.to_owned(), passwords })
+        }
+        Way::Secret => {
+            let secrets = taken(secrets(table, "secret"))?;
+            Some(Credential::Signed { secrets, signature_header: None, timestamp_header: None, prefix: None })
         }
         Way::Secrets => {
             let secrets = taken(secrets(table, way.key()))?;

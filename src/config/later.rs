@@ -4,24 +4,7 @@
 use toml::de::DeValue;
 
 use super::read::{At, Table};
-use super::secret::{secret, secrets};
 use super::server::public_url;
-
-/// `[feeds.NAME]`.
-pub(super) fn feeds(root: &Table<'_>) {
-    let kinds = [("github", ()), ("argocd", ()), ("cdevents", ()), ("codedeploy", ()), ("generic", ())];
-    for (_, feed) in root.named_tables("feeds") {
-        feed.word("kind", &kinds);
-        secret(&feed, "secret");
-        secrets(&feed, "bearer_token");
-        feed.texts("services");
-        feed.page().not_built(
-            feed.span(),
-            "deployment feeds",
-            "leave [feeds] out: deployments are read from the provider itself",
-        );
-    }
-}
 
 /// `[probes.NAME]`.
 pub(super) fn probes(root: &Table<'_>) {

@@ -148,7 +148,7 @@ fn spoken(
 }
 
 /// A name is part of a route, of log lines and of metrics; two names are ours.
-fn source_name(page: Page<'_>, name: &At<&str>) {
+pub(super) fn source_name(page: Page<'_>, name: &At<&str>) {
     let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.value.is_empty() || name.value.len() > 64 || !name.value.chars().all(sound) {
         page.fault(
@@ -186,33 +186,37 @@ fn alertmanager(table: &Table<'_>) {
 
 /// `services`: what the source may speak about. Everything at once is not allowed where Snapback acts.
 fn scope(table: &Table<'_>, mode: Mode, services: &[ServiceId]) -> Vec<String> {
-    let page = table.page();
-    let Some(patterns) = table.texts("services") else {
-        if !table.has("services") {
-            table.missing("services", "write services = [\"*@ENVIRONMENT\"], or name them one by one");
-        }
+    if !table.has("services") {
+        table.missing("services", "write services = [\"*@ENVIRONMENT\"], or name them one by one");
         return Vec::new();
-    };
-    if patterns.value.is_empty() {
-        page.fault(
-            patterns.span.clone(),
-            "a source that may speak about nothing",
-            "name services, or leave it out",
+    }
+    let Some(patterns) = table.texts("services") else { return Vec::new() };
+    for pattern in patterns.value.iter().filter(|pattern| is_everything(pattern.value) && mode == Mode::Live)
+    {
+        table.page().fault(
+            pattern.span.clone(),
+            "a source may speak about everything, in mode live",
+            "name the environment, such as \"*@production\", or use mode = \"shadow\"",
         );
     }
-    for pattern in &patterns.value {
-        let environment = pattern.value.split_once('@').map_or("*", |(_, environment)| environment);
-        if environment.chars().all(|c| c == '*') && pattern.value.starts_with('*') {
-            if mode == Mode::Live {
-                page.fault(
-                    pattern.span.clone(),
-                    "a source may speak about everything, in mode live",
-                    "name the environment, such as \"*@production\", or use mode = \"shadow\"",
-                );
-            }
-        } else {
-            known_pattern(page, pattern, services);
-        }
+    scope_of(table, services)
+}
+
+/// `*`, `*@*` and their like.
+fn is_everything(pattern: &str) -> bool {
+    let environment = pattern.split_once('@').map_or("*", |(_, environment)| environment);
+    environment.chars().all(|c| c == '*') && pattern.starts_with('*')
+}
+
+/// The patterns of `services`, each checked.
+pub(super) fn scope_of(table: &Table<'_>, services: &[ServiceId]) -> Vec<String> {
+    let Some(patterns) = table.texts("services") else { return Vec::new() };
+    let page = table.page();
+    if patterns.value.is_empty() {
+        page.fault(patterns.span.clone(), "it may speak about nothing", "name services, or leave it out");
+    }
+    for pattern in patterns.value.iter().filter(|pattern| !is_everything(pattern.value)) {
+        known_pattern(page, pattern, services);
     }
     patterns.value.iter().map(|pattern| pattern.value.to_owned()).collect()
 }
@@ -260,7 +264,7 @@ fn unknown_service(page: Page<'_>, name: &At<&str>, services: &[ServiceId]) {
 }
 
 /// `map`: the source's own table.
-fn map(table: &Table<'_>, services: &[ServiceId]) -> BTreeMap<String, ServiceId> {
+pub(super) fn map(table: &Table<'_>, services: &[ServiceId]) -> BTreeMap<String, ServiceId> {
     let Some(inner) = table.table("map") else { return BTreeMap::new() };
     let mut map = BTreeMap::new();
     for (from, item) in inner.open_entries() {

@@ -4,6 +4,7 @@
 use crate::case::approval::Roster;
 use crate::case::command::{Command, Ending, Input, Request};
 use crate::case::id::{DeliveryId, ServiceId, SourceName};
+use crate::case::notice::Notice;
 use crate::case::signal::Signal;
 use crate::case::standing::StandingEvent;
 
@@ -36,6 +37,8 @@ pub enum Arrival {
 pub enum Content {
     /// Signals, in the sender's order.
     Signals(Vec<Signal>),
+    /// Notices of deployments, in the feed's order.
+    Notices(Vec<Notice>),
     /// Nothing that is judged, such as a ping; what it is.
     Aside(String),
     /// Nothing that can be read; why.

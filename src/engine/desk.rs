@@ -15,6 +15,7 @@ use crate::case::id::{DeliveryId, Duration, Mark, ServiceId, SourceName, Timesta
 use crate::case::live::Live;
 use crate::case::map::{Atlas, Mapped};
 use crate::case::next::Moment;
+use crate::case::notice::Notice;
 use crate::case::rules::RuleTable;
 use crate::case::scribe::{View, Written};
 use crate::case::settings::{ServiceSettings, SharedSettings};
@@ -232,6 +233,7 @@ impl Desk {
 
     fn deliver(&mut self, id: DeliveryId, source: &SourceName, content: Content, draft: &mut Draft) {
         let dispositions = match content {
+            Content::Notices(notices) => self.told(source, notices, draft),
             Content::Aside(what) => vec![Disposition::Aside(what)],
             Content::Dead(why) => vec![Disposition::Dead(why)],
             Content::Signals(signals) => self.sort_out(source, signals, draft),
@@ -301,6 +303,22 @@ impl Desk {
         }
         for (service, signals) in by_service {
             dispositions.extend(self.take(&service, &Input::Signals(signals), draft));
+        }
+        dispositions
+    }
+
+    /// Maps each notice on its own, by the same map as signals.
+    fn told(&mut self, feed: &SourceName, notices: Vec<Notice>, draft: &mut Draft) -> Vec<Disposition> {
+        let scope = self.settings.sources.get(feed).cloned().unwrap_or_default();
+        let mut dispositions = Vec::with_capacity(notices.len());
+        for notice in notices {
+            match self.settings.atlas.map(&notice.labels, &scope.services, &scope.table) {
+                Mapped::To(service) => {
+                    dispositions.extend(self.take(&service, &Input::Noticed(Box::new(notice)), draft));
+                }
+                Mapped::OutOfScope(service) => dispositions.push(Disposition::OutOfScope(service)),
+                Mapped::Unmapped(why) => dispositions.push(Disposition::Unmapped(why)),
+            }
         }
         dispositions
     }

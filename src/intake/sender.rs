@@ -10,11 +10,14 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use super::alert::{Told, Unreadable};
 use super::problem::Problem;
 use super::proof::Proven;
-use super::{alertmanager, datadog, eventbridge, generic, grafana, newrelic, pagerduty, sns};
+use super::{
+    alertmanager, argocd, cdevents, codedeploy, datadog, deployments, eventbridge, generic, github, grafana,
+    newrelic, pagerduty, sns,
+};
 use crate::case::mapping::Mapping;
 use crate::journal::inbox::Content;
 
-/// What a source speaks.
+/// What a source or a feed speaks.
 #[derive(Clone, Debug)]
 pub enum SourceKind {
     /// Alertmanager's webhook.
@@ -33,6 +36,18 @@ pub enum SourceKind {
     NewRelic,
     /// Anybody's JSON, by this mapping.
     Generic(Arc<Mapping>),
+    /// GitHub's deployments; a feed.
+    GitHub,
+    /// Argo CD's notifications, by our template; a feed.
+    ArgoCd,
+    /// CDEvents; a feed.
+    CdEvents,
+    /// CodeDeploy's triggers, through SNS; a feed.
+    CodeDeployTriggers,
+    /// CodeDeploy's events, through EventBridge; a feed.
+    CodeDeployEvents,
+    /// The list of product §20; a feed.
+    Deployments,
 }
 
 /// How a sender's requests look, and how it reads our answers.
@@ -60,6 +75,12 @@ impl SourceKind {
             SourceKind::Datadog => datadog::PROTOCOL,
             SourceKind::NewRelic => newrelic::PROTOCOL,
             SourceKind::Generic(_) => generic::PROTOCOL,
+            SourceKind::GitHub => github::PROTOCOL,
+            SourceKind::ArgoCd => argocd::PROTOCOL,
+            SourceKind::CdEvents => cdevents::PROTOCOL,
+            SourceKind::CodeDeployTriggers => sns::PROTOCOL,
+            SourceKind::CodeDeployEvents => codedeploy::PROTOCOL,
+            SourceKind::Deployments => deployments::PROTOCOL,
         }
     }
 
@@ -74,6 +95,12 @@ impl SourceKind {
             SourceKind::Datadog => datadog::read(body, told),
             SourceKind::NewRelic => newrelic::read(body, told),
             SourceKind::Generic(mapping) => generic::read(body, mapping, told),
+            SourceKind::GitHub => github::read(body, told),
+            SourceKind::ArgoCd => argocd::read(body, told),
+            SourceKind::CdEvents => cdevents::read(body, told),
+            SourceKind::CodeDeployTriggers => codedeploy::message(body, told),
+            SourceKind::CodeDeployEvents => codedeploy::event(body, told),
+            SourceKind::Deployments => deployments::read(body, told),
         }
     }
 }

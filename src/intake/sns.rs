@@ -90,27 +90,30 @@ impl Envelope<'_> {
 /// A notification of CloudWatch's that has not the shape of one.
 pub(super) fn read(body: &Proven<Bytes>, told: Told<'_>) -> Result<Content, Unreadable> {
     let envelope = Envelope::read(body.get())?;
+    if let Some(aside) = aside(&envelope, told) {
+        return Ok(aside);
+    }
     let topic = cut(&envelope.topic_arn, 300);
-    match envelope.kind {
-        Kind::Notification => {}
-        Kind::SubscriptionConfirmation => {
-            return Ok(Content::Aside(format!("SNS asks to confirm the subscription to {topic}")));
-        }
-        Kind::UnsubscribeConfirmation => {
-            return Ok(Content::Aside(format!("the subscription to {topic} was ended")));
-        }
-    }
-    if !is_of_now(&envelope.timestamp, told.received_at) {
-        return Ok(Content::Aside(format!(
-            "message {} of {topic} was published at {}, too far from now: it is recorded, and nothing follows",
-            cut(&envelope.message_id, 64),
-            cut(&envelope.timestamp, 64)
-        )));
-    }
     match cloudwatch::message(&envelope.message, told)? {
         Some(signal) => Ok(Content::Signals(vec![signal])),
         None => Ok(Content::Aside(format!("a notification of {topic} that is no alarm of CloudWatch's"))),
     }
+}
+
+/// Why nothing follows from an envelope, whatever it holds: it confirms, or is not of now.
+pub(super) fn aside(envelope: &Envelope<'_>, told: Told<'_>) -> Option<Content> {
+    let topic = cut(&envelope.topic_arn, 300);
+    let why = match envelope.kind {
+        Kind::SubscriptionConfirmation => format!("SNS asks to confirm the subscription to {topic}"),
+        Kind::UnsubscribeConfirmation => format!("the subscription to {topic} was ended"),
+        Kind::Notification if is_of_now(&envelope.timestamp, told.received_at) => return None,
+        Kind::Notification => format!(
+            "message {} of {topic} was published at {}, too far from now: it is recorded, and nothing follows",
+            cut(&envelope.message_id, 64),
+            cut(&envelope.timestamp, 64)
+        ),
+    };
+    Some(Content::Aside(why))
 }
 
 fn is_of_now(published: &str, now: Timestamp) -> bool {

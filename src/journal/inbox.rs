@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::record;
 use crate::case::command::Request;
 use crate::case::id::{DeliveryId, Duration, SourceName, Timestamp};
+use crate::case::notice::Notice;
 use crate::case::signal::Signal;
 
 /// Deliveries that wait for the writer: at full speed some 50 ms of its work, so that a full channel means overload
@@ -45,6 +46,8 @@ pub struct Delivery {
 pub enum Content {
     /// Signals.
     Signals(Vec<Signal>),
+    /// What a feed tells of deployments.
+    Notices(Vec<Notice>),
     /// Authentic and readable, and about nothing that we judge, such as a ping; what it is.
     Aside(String),
     /// Authentic and unreadable; why. A dead letter.
@@ -92,7 +95,7 @@ impl Content {
     /// Why it cannot be read, where it cannot.
     pub fn dead(&self) -> Option<&str> {
         match self {
-            Content::Signals(_) | Content::Asked(_) | Content::Aside(_) => None,
+            Content::Signals(_) | Content::Notices(_) | Content::Asked(_) | Content::Aside(_) => None,
             Content::Dead(why) => Some(why),
         }
     }

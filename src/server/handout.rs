@@ -164,7 +164,8 @@ impl Handout {
     /// Makes a tally for each source that has none, and lets those go that are not configured any more.
     fn make_tallies(&mut self) {
         let mut before = std::mem::take(&mut self.tallies);
-        let names = self.settings.sources.iter().map(|source| source.name.clone());
+        let sources = self.settings.sources.iter().map(|source| source.name.clone());
+        let names = sources.chain(self.settings.feeds.iter().map(|feed| feed.name.clone()));
         self.tallies = names.map(|name| (name.clone(), before.remove(&name).unwrap_or_default())).collect();
     }
 
@@ -228,13 +229,31 @@ impl Handout {
                 SourceScope { services: source.services.clone(), table: source.map.clone() },
             )
         });
+        let feeds = self.settings.feeds.iter().map(|feed| {
+            let scope = SourceScope { services: feed.services.clone(), table: self.table_of(feed) };
+            (feed.name.clone(), scope)
+        });
         Arc::new(DeskSettings {
             services: self.services(),
             shared: Arc::new(self.settings.shared.clone()),
             rules: self.settings.rules.clone(),
             atlas: Atlas::new(entries.collect(), self.settings.labels.clone()),
-            sources: sources.collect(),
+            sources: sources.chain(feeds).collect(),
         })
+    }
+
+    /// A feed's own table. What CodeDeploy tells leads by itself to the service that is put out there.
+    fn table_of(&self, feed: &config::FeedSettings) -> BTreeMap<String, ServiceId> {
+        let of_codedeploy =
+            matches!(feed.kind, config::FeedKind::CodeDeployTriggers(_) | config::FeedKind::CodeDeployEvents);
+        let places = self.settings.services.iter().filter_map(|entry| match &entry.site {
+            config::SiteSettings::CodeDeploy(site) => {
+                Some((format!("{}/{}", site.application, site.group), entry.core.id.clone()))
+            }
+            config::SiteSettings::Directory(_) => None,
+        });
+        let known = places.filter(|_| of_codedeploy);
+        known.chain(feed.map.clone()).collect()
     }
 
     pub(super) fn rim(&self) -> Arc<Rim> {
@@ -262,10 +281,20 @@ impl Handout {
             };
             Some((source.name.clone(), settings))
         });
+        let feeds = self.settings.feeds.iter().filter_map(|feed| {
+            let settings = SourceSettings {
+                kind: told(&feed.kind),
+                credential: of_feed(feed)?,
+                lag: Duration::ZERO,
+                tally: self.tallies.get(&feed.name).cloned().unwrap_or_default(),
+            };
+            Some((feed.name.clone(), settings))
+        });
         let limits = &self.settings.limits;
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         IntakeSettings {
             sources: sources.collect(),
+            feeds: feeds.collect(),
             slack: None,
             limits: Limits {
                 connections: count(limits.connections),
@@ -378,11 +407,9 @@ fn credential(source: &config::SourceSettings) -> Option<Credential> {
     if let config::SourceKind::Sns(settings) = &source.kind {
         return Some(sns(settings));
     }
-    Some(match source.credential.as_ref()? {
-        config::Credential::Bearer(tokens) => Credential::Bearer(tokens.iter().map(secret).collect()),
-        config::Credential::Basic { user, passwords } => {
-            Credential::Basic { user: user.clone(), passwords: passwords.iter().map(secret).collect() }
-        }
+    let shown = source.credential.as_ref()?;
+    Some(match shown {
+        config::Credential::Bearer(_) | config::Credential::Basic { .. } => plain(shown)?,
         config::Credential::Signed { secrets, signature_header, timestamp_header, prefix } => {
             let named = |name: &Option<String>| name.as_ref().and_then(|name| name.parse().ok());
             let scheme = match &source.kind {
@@ -404,6 +431,42 @@ fn credential(source: &config::SourceSettings) -> Option<Credential> {
             Credential::Signed { scheme, secrets: secrets.iter().map(secret).collect() }
         }
     })
+}
+
+/// What a feed speaks, in intake's words.
+fn told(kind: &config::FeedKind) -> SourceKind {
+    match kind {
+        config::FeedKind::GitHub => SourceKind::GitHub,
+        config::FeedKind::ArgoCd => SourceKind::ArgoCd,
+        config::FeedKind::CdEvents => SourceKind::CdEvents,
+        config::FeedKind::CodeDeployTriggers(_) => SourceKind::CodeDeployTriggers,
+        config::FeedKind::CodeDeployEvents => SourceKind::CodeDeployEvents,
+        config::FeedKind::Generic => SourceKind::Deployments,
+    }
+}
+
+/// What a feed must show. `None`: the configuration names nothing, which is a fault.
+fn of_feed(feed: &config::FeedSettings) -> Option<Credential> {
+    if let config::FeedKind::CodeDeployTriggers(settings) = &feed.kind {
+        return Some(sns(settings));
+    }
+    let shown = feed.credential.as_ref()?;
+    if let config::Credential::Signed { secrets, .. } = shown {
+        let secrets = secrets.iter().map(secret).collect();
+        return Some(Credential::Signed { scheme: Scheme::GitHub, secrets });
+    }
+    plain(shown)
+}
+
+/// A token, or a name and a password.
+fn plain(shown: &config::Credential) -> Option<Credential> {
+    match shown {
+        config::Credential::Bearer(tokens) => Some(Credential::Bearer(tokens.iter().map(secret).collect())),
+        config::Credential::Basic { user, passwords } => {
+            Some(Credential::Basic { user: user.clone(), passwords: passwords.iter().map(secret).collect() })
+        }
+        config::Credential::Signed { .. } => None,
+    }
 }
 
 fn sns(settings: &config::SnsSettings) -> Credential {

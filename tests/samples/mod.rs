@@ -18,8 +18,9 @@ use snapback::case::event::{Event, Origin, Settlement, Stamped};
 use snapback::case::gate::Why;
 use snapback::case::guard::{GuardAnswer, GuardName, GuardOutcome};
 use snapback::case::habit::Habit;
-use snapback::case::id::{CaseId, Digest, Duration, NoteNo, ServiceId, StepNo, Timestamp};
+use snapback::case::id::{CaseId, Digest, Duration, NoteNo, ServiceId, SourceName, StepNo, Timestamp};
 use snapback::case::ledger::{Grade, Page};
+use snapback::case::notice::Notice;
 use snapback::case::pager::Cause;
 use snapback::case::phase::{CountdownClock, Outcome, Phase, Verifying};
 use snapback::case::plan::{Choice, Plan, Undone};
@@ -153,6 +154,7 @@ pub(crate) fn events() -> Vec<Event> {
     events.push(Event::PageDue { case: case.clone(), pager: pager(), cause });
     events.push(Event::Paged { case: case.clone(), pager: pager(), cause: None });
     events.push(Event::NotPaged { case, pager: pager(), cause, why: why() });
+    events.push(Event::Noticed(Box::new(notice())));
     events
 }
 
@@ -403,6 +405,23 @@ pub(crate) fn dossier() -> Dossier {
         acted: true,
     });
     dossier
+}
+
+/// What a feed told of a flag.
+pub(crate) fn notice() -> Notice {
+    Notice {
+        feed: SourceName::feed("flags"),
+        id: "new-checkout/7".into(),
+        labels: [("service".to_owned(), "checkout".to_owned())].into(),
+        release: release("new-checkout on"),
+        change: ChangeKind::Flag,
+        status: DeploymentStatus::Finished,
+        at: now(),
+        started_at: Some(now()),
+        by: Some("sam".into()),
+        rollback: true,
+        received_at: now(),
+    }
 }
 
 /// Every change of the standing.

@@ -138,7 +138,7 @@ pub(crate) fn settings(limits: Limits) -> IntakeSettings {
         ("unloaded", Credential::Bearer(vec![Secret::Missing])),
     ];
     let sources = sources.map(|(name, credential)| (SourceName::new(name), source(credential)));
-    IntakeSettings { sources: sources.into_iter().collect(), slack: None, limits, identity: None }
+    IntakeSettings { sources: sources.into_iter().collect(), limits, ..IntakeSettings::default() }
 }
 
 /// A request to the source `prometheus` as Alertmanager writes it.

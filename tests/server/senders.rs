@@ -46,7 +46,7 @@ async fn world() -> World {
     .await
 }
 
-fn signature(secret: &str, parts: &[&[u8]]) -> String {
+pub(crate) fn signature(secret: &str, parts: &[&[u8]]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let mut context = hmac::Context::with_key(&key);
     parts.iter().for_each(|part| context.update(part));

@@ -181,7 +181,7 @@ impl ServiceReleaseShape {
 impl DeploymentShape {
     /// A deployment, with what its ledger knows of its release.
     pub fn of(deployment: &Deployment, ledger: &Ledger) -> DeploymentShape {
-        let release = ledger.page(&deployment.release).map(|page| &page.release);
+        let release = ledger.release_of(deployment);
         let origin = match &deployment.origin {
             DeploymentOrigin::Ordinary => "ordinary",
             DeploymentOrigin::Ours(_) => "ours",

@@ -3,30 +3,7 @@
 
 use schemars::JsonSchema;
 
-use super::shapes::{Length, OneOrMany, Secret};
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(super) struct Feed {
-    /// Its kind.
-    kind: Option<FeedKind>,
-    /// What signs its notices.
-    secret: Option<Secret>,
-    /// What its notices bear.
-    bearer_token: Option<OneOrMany<Secret>>,
-    /// Patterns of what it may speak about.
-    services: Option<Vec<String>>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-enum FeedKind {
-    Github,
-    Argocd,
-    Cdevents,
-    Codedeploy,
-    Generic,
-}
+use super::shapes::Length;
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]

@@ -50,6 +50,45 @@ pub(super) struct Source {
     endpoint_url: Option<String>,
 }
 
+/// Who may tell what was deployed when.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Feed {
+    /// Its kind.
+    kind: FeedKind,
+    /// `github`: what signs its events; one, or several for rotation.
+    secret: Option<OneOrMany<Secret>>,
+    /// `argocd`, `cdevents`, `codedeploy`, `generic`: what its notices bear.
+    bearer_token: Option<OneOrMany<Secret>>,
+    /// A user and a password, in place of a token.
+    basic: Option<Basic>,
+    /// `codedeploy`: the topics of its triggers, by their exact ARNs; without them, EventBridge sends its events.
+    topics: Option<Vec<String>>,
+    /// With `topics`: as of a source of kind `sns`.
+    confirm_subscriptions: Option<bool>,
+    /// With `topics`: as of a source of kind `sns`.
+    #[schemars(range(min = 1, max = 2))]
+    signature_version: Option<u8>,
+    /// With `topics`: as of a source of kind `sns`.
+    certificates: Option<String>,
+    /// With `topics`: as of a source of kind `sns`.
+    endpoint_url: Option<String>,
+    /// Patterns of what it may speak about. Default everything: a feed makes nothing happen by itself.
+    services: Option<Vec<String>>,
+    /// Its own table, where its notices cannot say: the value of a label, to a service.
+    map: Option<BTreeMap<String, String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum FeedKind {
+    Github,
+    Argocd,
+    Cdevents,
+    Codedeploy,
+    Generic,
+}
+
 /// Each an expression in CEL over `body`, the message, and `item`, one of `each`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]

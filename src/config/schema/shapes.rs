@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use super::later::{Evidence, Feed, Plan, Probe};
+use super::later::{Evidence, Plan, Probe};
 use super::pages::Page;
 use super::policies::{Approval, Group, Guards, Times, Verify};
-use super::services::{Provider, Service, Source};
+use super::services::{Feed, Provider, Service, Source};
 use super::slack::Slack;
 
 /// Configuration of Snapback. Unknown keys are faults.

@@ -17,6 +17,7 @@ use crate::case::id::{
     ServiceId, SignalName, SourceName, StepNo, Timestamp,
 };
 use crate::case::ledger::Ledger;
+use crate::case::notice::Notice;
 use crate::case::pager::{Cause, Paging};
 use crate::case::phase::{Barred, CountdownClock, Outcome, Phase, Verifying};
 use crate::case::plan::{Choice, Plan};
@@ -49,6 +50,8 @@ stored! {
 struct DossierV1 {
     service: ServiceId,
     ledger: Ledger,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<Notice>,
     owner: Owner,
     habits: BTreeMap<SignalName, Habit>,
     #[serde(with = "super::pairs")]

@@ -15,6 +15,7 @@ use crate::case::id::{
     StepNo, Timestamp,
 };
 use crate::case::ledger::Grade;
+use crate::case::notice::Notice;
 use crate::case::pager::Cause;
 use crate::case::phase::Outcome;
 use crate::case::plan::{Choice, Plan};
@@ -62,6 +63,7 @@ enum EventV1 {
         name: SignalName,
         habit: Habit,
     },
+    Noticed(Box<Notice>),
     LedgerRefreshed {
         at: Timestamp,
         current: Option<ReleaseId>,

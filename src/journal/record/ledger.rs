@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::case::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner};
-use crate::case::id::{ChangeId, DeploymentId, Mark, ReleaseId, ServiceId, Timestamp};
-use crate::case::ledger::{Grade, Ledger, Page};
+use crate::case::id::{ChangeId, DeploymentId, Mark, ReleaseId, ServiceId, SourceName, Timestamp};
+use crate::case::ledger::{Change, Grade, Ledger, Page};
+use crate::case::notice::Notice;
 use crate::case::release::{MigrationMarks, Release, RollbackMark};
 use crate::case::signal::Labels;
 
@@ -22,6 +23,8 @@ stored! {
     Ledger => LedgerV1,
     Page => PageV1,
     Grade => GradeV1,
+    Change => ChangeV1,
+    Notice => NoticeV1,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,6 +112,8 @@ enum OwnerV1 {
 struct LedgerV1 {
     pages: BTreeMap<ReleaseId, Page>,
     deployments: Vec<Deployment>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<Change>,
     current: Option<ReleaseId>,
     first_sight_over: bool,
 }
@@ -131,4 +136,27 @@ enum GradeV1 {
     Inherited,
     Bad,
     Unknown,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Change")]
+struct ChangeV1 {
+    deployment: Deployment,
+    what: Release,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Notice")]
+struct NoticeV1 {
+    feed: SourceName,
+    id: String,
+    labels: Labels,
+    release: Release,
+    change: ChangeKind,
+    status: DeploymentStatus,
+    at: Timestamp,
+    started_at: Option<Timestamp>,
+    by: Option<String>,
+    rollback: bool,
+    received_at: Timestamp,
 }

@@ -13,6 +13,7 @@ use crate::case::approval::PersonVote;
 use crate::case::event::{Direction, Event, Origin, Stamped};
 use crate::case::id::PagerName;
 use crate::case::pager::{Cause, Paging};
+use crate::case::turn::Disposition;
 
 const EVENT: &str = include_str!("../../case/event.rs");
 const PHASE: &str = include_str!("../../case/phase.rs");
@@ -94,6 +95,16 @@ fn what_was_typed_and_shown_is_kept() {
     };
     let case = crate::case::story::Case { origin, ..samples::case(samples::phases().remove(0).1) };
     hold("cases_confirmed.jsonl", &[case]);
+}
+
+/// And what feeds told, and what was put aside.
+#[test]
+fn what_a_feed_told_is_kept() {
+    let mut dossier = samples::dossier();
+    dossier.apply(&samples::stamped(Event::Noticed(Box::new(samples::notice())))).expect("a notice is taken");
+    assert_eq!((dossier.notices.len(), dossier.ledger.changes.len()), (1, 1));
+    hold("dossiers_noticed.jsonl", &[dossier]);
+    hold("dispositions_aside.jsonl", &[vec![Disposition::Aside("a ping".into())]]);
 }
 
 /// The samples hold every variant that there is, so that no kind of row is without an example.
