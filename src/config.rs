@@ -360,6 +360,8 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let sources = sources::sources(root, mode, &ids, &mut seen);
     let tiers = drafts.iter().filter_map(services::Draft::tier).collect();
     let pages = pages::pages(root, &tiers);
+    let told = sources.iter().filter(|source| source.prometheus_url.is_some());
+    let tell_onset = told.map(|source| source.name.clone()).collect();
     let feeds = feeds::feeds(root, &ids, &mut seen);
     later::probes(root);
     later::plans(root);
@@ -398,7 +400,7 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
         labels,
         groups,
         slack,
-        shared: SharedSettings { guards, approvals, verify, pagers: pagers(&pages) },
+        shared: SharedSettings { guards, approvals, verify, pagers: pagers(&pages), tell_onset },
         pages,
         sources,
         feeds,

@@ -357,6 +357,7 @@ fn panicked(command: Command, error: &tokio::task::JoinError) -> Arrival {
         | Command::Watch(..)
         | Command::Say(..)
         | Command::Show(_)
+        | Command::Onset(..)
         | Command::Page(..) => {
             Arrival::Ended(command, Box::new(Ending::Unclear("the errand panicked".into())))
         }

@@ -20,6 +20,7 @@ pub mod journal;
 pub mod engine;
 
 pub mod execute;
+pub mod probe;
 pub mod report;
 
 pub mod admin;

@@ -78,7 +78,7 @@ fn play_with_stops(scenario: &Scenario) -> Played {
 }
 
 fn is_a_look(point: &str) -> bool {
-    matches!(point, "show" | "shown" | "page" | "paged")
+    matches!(point, "show" | "shown" | "page" | "paged" | "onset" | "dated")
 }
 
 fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The rooms and what each may use of ours, beside itself. `case` uses nothing.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("case", &[]),
     ("clock", &[]),
     ("outbound", &["case"]),
@@ -14,9 +14,10 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("journal", &["case"]),
     ("execute", &["case", "outbound", "clock"]),
     ("report", &["case", "outbound", "clock"]),
+    ("probe", &["case", "outbound"]),
     ("admin", &["case", "journal", "clock", "telemetry"]),
     ("config", &["case", "clock"]),
-    ("engine", &["case", "journal", "execute", "report", "outbound", "clock", "telemetry"]),
+    ("engine", &["case", "journal", "execute", "report", "probe", "outbound", "clock", "telemetry"]),
     (
         "server",
         &[
@@ -24,6 +25,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "journal",
             "execute",
             "report",
+            "probe",
             "outbound",
             "clock",
             "intake",

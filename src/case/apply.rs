@@ -11,7 +11,7 @@ use super::notice::{NOTICES_MAX, Notice};
 use super::pager::Paging;
 use super::phase::{Outcome, Phase};
 use super::release::Release;
-use super::signal::{Episode, EpisodeKey, EpisodeStanding};
+use super::signal::{Episode, EpisodeKey, EpisodeStanding, Lag};
 use super::story::{Case, CaseClock, CaseSignal, EVENTS_MAX, NoPlan, Suspect};
 use super::thread::Thread;
 use super::transition::{Move, after};
@@ -141,6 +141,7 @@ impl Dossier {
                 }
             }
             Event::Noticed(notice) => self.take_notice(notice),
+            Event::EpisodeDated { key, onset } => self.date(key, *onset),
             Event::LedgerRefreshed { current, deployments, releases, owner, .. } => {
                 self.ledger.learn(&News { deployments: deployments.clone(), releases: releases.clone() });
                 self.ledger.current.clone_from(current);
@@ -352,6 +353,12 @@ impl Dossier {
             }
             Event::Closed { .. } if case.clock.done_at.is_some() => case.clock.verified_at = Some(at),
             _ => {}
+        }
+    }
+
+    fn date(&mut self, key: &EpisodeKey, onset: Timestamp) {
+        if let Some(episode) = self.episodes.get_mut(key) {
+            episode.signal.lag = Lag::Exact(onset);
         }
     }
 

@@ -13,7 +13,7 @@ use super::id::{
 use super::notice::Notice;
 use super::pager::{About, Cause};
 use super::plan::{Choice, Proposal};
-use super::signal::Signal;
+use super::signal::{EpisodeKey, Signal};
 
 /// What the rim is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,8 @@ pub enum Command {
     Show(CaseId),
     /// Tell this pager why somebody is needed; `None`: that nobody is any more.
     Page(About, PagerName, Option<Cause>),
+    /// Ask the source of this episode when its trouble began.
+    Onset(ServiceId, EpisodeKey),
 }
 
 impl Command {
@@ -51,6 +53,7 @@ impl Command {
             Command::Say(..) => "say",
             Command::Show(_) => "show",
             Command::Page(..) => "page",
+            Command::Onset(..) => "onset",
         }
     }
 
@@ -60,6 +63,7 @@ impl Command {
             Command::Say(..) | Command::Show(_) | Command::RollCall(..) | Command::Page(..) => true,
             Command::Describe(_)
             | Command::Propose(_)
+            | Command::Onset(..)
             | Command::Begin(..)
             | Command::Find(..)
             | Command::Watch(..) => false,
@@ -67,8 +71,8 @@ impl Command {
     }
 
     /// Every crash point's name.
-    pub const CRASH_POINTS: [&'static str; 9] =
-        ["describe", "propose", "roll_call", "begin", "find", "watch", "say", "show", "page"];
+    pub const CRASH_POINTS: [&'static str; 10] =
+        ["describe", "propose", "roll_call", "begin", "find", "watch", "say", "show", "page", "onset"];
 }
 
 /// What reaches a service.
@@ -124,6 +128,8 @@ pub enum Ending {
     Shown(Digest),
     /// Page: the pager took it.
     Paged,
+    /// Onset: when the trouble began, by the source's own data.
+    Began(Timestamp),
     /// Say, show: the first message of the thread is gone, and another one was posted, below which it goes on.
     Elsewhere {
         /// Where.

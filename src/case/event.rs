@@ -64,6 +64,13 @@ pub enum Event {
         /// Which.
         key: EpisodeKey,
     },
+    /// The source's own data say when the trouble of an episode began.
+    EpisodeDated {
+        /// Which.
+        key: EpisodeKey,
+        /// When.
+        onset: Timestamp,
+    },
     /// Its clear settled.
     EpisodeEnded {
         /// Which.
@@ -393,6 +400,7 @@ impl Event {
             Event::EpisodeResumed { .. } => "episode_resumed",
             Event::EpisodeReopened { .. } => "episode_reopened",
             Event::EpisodeEnded { .. } => "episode_ended",
+            Event::EpisodeDated { .. } => "episode_dated",
             Event::LedgerRefreshed { .. } => "ledger_refreshed",
             Event::Noticed(_) => "noticed",
             Event::Graded { .. } => "graded",

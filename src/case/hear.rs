@@ -5,14 +5,33 @@ use super::dossier::{Dossier, EPISODES_MAX};
 use super::event::Event;
 use super::habit::Habit;
 use super::id::{Duration, Timestamp};
+use super::phase::Phase;
 use super::scribe::{Scribe, View};
-use super::signal::{Episode, EpisodeKey, EpisodeStanding, Signal, SignalState};
+use super::signal::{Episode, EpisodeKey, EpisodeStanding, Lag, Signal, SignalState};
 use super::turn::Disposition;
+
+/// So many episodes of one case have their beginning asked for: what a storm of them began with is known by then.
+const UNDATED_MAX: usize = 16;
 
 /// A firing episode that is told again is written down at most so often, unless somebody waits for the word.
 const HEARD_EVERY: Duration = Duration::from_secs(60);
 
 impl Dossier {
+    /// Episodes whose true beginning their source can still be asked for, and is worth to be asked: nothing is decided yet.
+    pub(super) fn undated<'a>(&'a self, view: &'a View<'a>) -> impl Iterator<Item = &'a EpisodeKey> {
+        let case = self.open.as_deref();
+        let case = case.filter(|case| matches!(case.phase, Phase::Gathering { .. } | Phase::Weighing { .. }));
+        let keys = case.into_iter().flat_map(|case| case.signals.keys()).take(UNDATED_MAX);
+        keys.filter(|key| {
+            let episode = self.episodes.get(*key);
+            view.shared.tell_onset.contains(&key.source)
+                && !view.live.asked.contains(*key)
+                && episode.is_some_and(|episode| {
+                    episode.is_firing() && !matches!(episode.signal.lag, Lag::Exact(_))
+                })
+        })
+    }
+
     /// What becomes of these reports where none of them says anything new; nothing follows from them then, so that a
     /// storm's repeats cost no judgement. `None`: something is new, and the service has to take them.
     pub fn says_nothing_new(&self, signals: &[Signal], view: &View<'_>) -> Option<Vec<Disposition>> {
@@ -97,6 +116,14 @@ impl Scribe<'_> {
                 self.write(event);
             }
             self.written.dispositions.push(disposition);
+        }
+    }
+
+    /// The source said when an episode's trouble began. What it says of a later moment is of another run.
+    pub(super) fn dated(&mut self, key: &EpisodeKey, onset: Timestamp) {
+        let Some(episode) = self.dossier.episodes.get(key) else { return };
+        if !matches!(episode.signal.lag, Lag::Exact(_)) && onset <= episode.started_at {
+            self.write(Event::EpisodeDated { key: key.clone(), onset });
         }
     }
 

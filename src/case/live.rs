@@ -1,11 +1,12 @@
 //! What is known only while the process runs: the last picture that changed nothing, the last roster. Nothing in it
 //! survives a restart, on purpose: after one the provider is read again and authority is read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::approval::Roster;
 use super::deployment::{Owner, Picture};
 use super::id::{DeploymentId, Duration, ReleaseId, Timestamp};
+use super::signal::EpisodeKey;
 
 /// A picture younger than this serves everybody who waits for one.
 pub const PICTURE_FRESH: Duration = Duration::from_secs(10);
@@ -31,6 +32,8 @@ pub struct Live {
     pub trouble: Option<String>,
     /// When the provider was last asked, whatever came of it.
     pub tried_at: Option<Timestamp>,
+    /// Episodes whose source was asked when they began, whatever came of it.
+    pub asked: BTreeSet<EpisodeKey>,
     /// Who may vote, as last read.
     pub roster: Option<Roster>,
 }
@@ -48,6 +51,7 @@ impl Live {
             provider_judges: false,
             trouble: None,
             tried_at: None,
+            asked: BTreeSet::new(),
             roster: None,
         }
     }

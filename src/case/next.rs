@@ -36,6 +36,8 @@ impl Dossier {
         if self.picture_wanted(view) {
             commands.push(Command::Describe(self.service.clone()));
         }
+        let undated = self.undated(view).map(|key| Command::Onset(self.service.clone(), key.clone()));
+        commands.extend(undated);
         if let Some(case) = self.open.as_deref() {
             commands.extend(self.next_of_case(case, view));
         }

@@ -155,7 +155,8 @@ impl Scribe<'_> {
     fn pursue_gathering(&mut self, until: Timestamp) {
         let Some(case) = self.dossier.open.as_deref() else { return };
         let read = self.view.live.described_since(case.opened_at);
-        if !read && self.view.now < until {
+        let dated = self.dossier.undated(self.view).next().is_none();
+        if !(read && dated) && self.view.now < until {
             return;
         }
         match case.origin.clone() {

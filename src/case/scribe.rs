@@ -116,6 +116,11 @@ impl Scribe<'_> {
                 self.not_taken(case, ending);
             }
             Command::Page(About::Case(case), pager, cause) => self.paged(case, pager, *cause, ending),
+            Command::Onset(_, key) => {
+                if let Ending::Began(onset) = ending {
+                    self.dated(key, *onset);
+                }
+            }
             // The hold is the standing's: the desk heard it.
             Command::Page(About::Hold, ..) => {}
         }

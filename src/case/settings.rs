@@ -1,11 +1,11 @@
 //! What the core is told about a service and its limits: the settings that `config` fills. Every length and count
 //! has its default here, beside its meaning; nothing here reads a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::approval::ApprovalPolicy;
-use super::id::{Duration, PolicyName, ServiceId};
+use super::id::{Duration, PolicyName, ServiceId, SourceName};
 use super::pager::Pagers;
 use super::step::Step;
 
@@ -94,6 +94,8 @@ pub struct SharedSettings {
     pub verify: BTreeMap<PolicyName, VerifyPolicy>,
     /// Who wakes people, by name; nobody where there is none.
     pub pagers: Pagers,
+    /// Sources that can be asked when the trouble of an alert really began.
+    pub tell_onset: BTreeSet<SourceName>,
 }
 
 /// The limits of the guards, `[guards]`.

@@ -32,6 +32,7 @@ pub fn after(phase: &Phase, stamped: &Stamped) -> Move {
         | Event::EpisodeEnded { .. }
         | Event::LedgerRefreshed { .. }
         | Event::Noticed(_)
+        | Event::EpisodeDated { .. }
         | Event::Graded { .. }
         | Event::Tainted { .. }
         | Event::Locked { .. }

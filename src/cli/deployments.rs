@@ -226,7 +226,7 @@ mod tests {
             read(text.as_bytes()).expect("readable").picture(&service, at("2026-03-02T10:00:00Z"))
         };
         let list = read(format!("[{NEW},{OLD}]"));
-        assert_eq!(list.current, Some(ReleaseId::new("2")));
+        assert_eq!(list.current, Some(ReleaseId::new("1")), "a change of configuration is not what serves");
         assert_eq!(list.deployments.len(), 2);
         assert_eq!(list.deployments[1].change, ChangeKind::Config);
         assert_eq!(list.releases[1].marks.rollback, Some(RollbackMark::Contract));
@@ -236,7 +236,8 @@ mod tests {
 
     #[test]
     fn a_picture_is_of_its_moment() {
-        let told = read(format!("[{OLD},{NEW}]").as_bytes()).expect("readable");
+        let code = NEW.replace("\"config\"", "\"code\"");
+        let told = read(format!("[{OLD},{code}]").as_bytes()).expect("readable");
         let service = ServiceId::of("a", "p");
         let going_out = told.picture(&service, at("2026-03-02T09:02:00Z"));
         assert_eq!(going_out.current, Some(ReleaseId::new("1")));

@@ -32,6 +32,8 @@ pub struct SourceSettings {
     pub map: BTreeMap<String, ServiceId>,
     /// How long its alarms take to fire, where the alert does not say.
     pub lag: Duration,
+    /// The Prometheus that knows when its alerts really began.
+    pub prometheus_url: Option<String>,
 }
 
 /// What a source speaks.
@@ -94,6 +96,7 @@ pub(super) fn sources(
             table.missing("kind", "write kind = \"alertmanager\"");
         }
         let whose = format!("source {}", quoted(name.value));
+        let prometheus_url = (kind == Some(Kind::Alertmanager)).then(|| prometheus_url(&table)).flatten();
         let (kind, credential) = spoken(&table, kind, seen, &whose);
         sources.push(SourceSettings {
             name: SourceName::new(name.value),
@@ -102,6 +105,7 @@ pub(super) fn sources(
             services: scope(&table, mode, services),
             map: map(&table, services),
             lag: table.length("lag").map_or(LAG, |lag| lag.value),
+            prometheus_url,
         });
     }
     sources
@@ -169,19 +173,17 @@ pub(super) fn source_name(page: Page<'_>, name: &At<&str>) {
 /// What a source of kind `alertmanager` has beside the keys of all sources.
 fn alertmanager(table: &Table<'_>) {
     let page = table.page();
-    if let Some(url) = table.text("prometheus_url") {
-        public_url(page, &url);
-        page.not_built(
-            table.key_span("prometheus_url"),
-            "reading the true onset from Prometheus",
-            "leave it out and set `lag` to the longest `for:` of the alerts",
-        );
-    }
     if let Some(heartbeat) = table.table("heartbeat") {
         heartbeat.texts("match");
         heartbeat.some_length("every");
         page.not_built(table.key_span("heartbeat"), "heartbeats of sources", "leave `heartbeat` out");
     }
+}
+
+/// `prometheus_url`: who knows each alert's `activeAt`.
+fn prometheus_url(table: &Table<'_>) -> Option<String> {
+    let url = table.text("prometheus_url")?;
+    public_url(table.page(), &url)
 }
 
 /// `services`: what the source may speak about. Everything at once is not allowed where Snapback acts.

@@ -19,7 +19,7 @@ use crate::case::notice::Notice;
 use crate::case::rules::RuleTable;
 use crate::case::scribe::{View, Written};
 use crate::case::settings::{ServiceSettings, SharedSettings};
-use crate::case::signal::Signal;
+use crate::case::signal::{EpisodeKey, Signal};
 use crate::case::standing::{Hold, Standing, StandingEvent};
 use crate::case::turn::{Change, Disposition, Gated, Turn};
 pub use crate::engine::arrival::{Arrival, Content};
@@ -331,6 +331,12 @@ impl Desk {
         if let (Some(held), Ending::Roster(roster)) = (self.held.get_mut(&service), &ending) {
             held.live.roster = Some(roster.clone());
         }
+        if let (Some(held), Command::Onset(_, key)) = (self.held.get_mut(&service), &command) {
+            // Those that are over need no place any more.
+            let episodes = &held.dossier.episodes;
+            held.live.asked.retain(|asked| episodes.contains_key(asked));
+            held.live.asked.insert(key.clone());
+        }
         if let Ending::Described(picture) = &ending {
             self.see(&service, picture, draft);
         }
@@ -363,9 +369,12 @@ impl Desk {
 
     /// Lets a service take an input, in the draft.
     fn take(&mut self, service: &ServiceId, input: &Input, draft: &mut Draft) -> Vec<Disposition> {
-        let Some(held) = self.held.get(service) else {
+        let Some(held) = self.held.get_mut(service) else {
             return vec![Disposition::Unmapped(format!("{service} is not configured any more"))];
         };
+        if let Input::Signals(signals) = input {
+            held.ask_anew(signals);
+        }
         let view = view(held, &self.settings, &self.standing, draft.now);
         if let Input::Signals(signals) = input {
             let dossier = draft.changes.get(service).map_or(&held.dossier, |change| &change.dossier);
@@ -398,6 +407,17 @@ impl Desk {
                 }
             }
         }
+    }
+}
+
+impl Held {
+    /// What begins anew is asked about anew.
+    fn ask_anew(&mut self, signals: &[Signal]) {
+        if self.live.asked.is_empty() {
+            return;
+        }
+        let asked: BTreeSet<EpisodeKey> = signals.iter().map(Signal::key).collect();
+        self.live.asked.retain(|key| self.dossier.episodes.contains_key(key) || !asked.contains(key));
     }
 }
 

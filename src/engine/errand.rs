@@ -8,6 +8,7 @@ use crate::case::pager::{About, Summons};
 use crate::case::permit::Permit;
 use crate::case::phase::Phase;
 use crate::case::plan::Choice;
+use crate::case::signal::Signal;
 use crate::case::step::Order;
 use crate::case::thread::Patience;
 use crate::case::turn::Whisper;
@@ -34,6 +35,8 @@ pub enum Errand {
     Show(Place, Box<Face>, Patience),
     /// Tell a pager this.
     Page(Box<Summons>),
+    /// Ask its source when this signal's trouble began.
+    Onset(ServiceId, Box<Signal>),
 }
 
 impl Errand {
@@ -48,6 +51,7 @@ impl Errand {
             Errand::Watch(order, _) => Command::Watch(order.case.clone(), order.step),
             Errand::Say(note, ..) => Command::Say(note.case.clone(), note.number),
             Errand::Show(_, face, _) => Command::Show(face.case.clone()),
+            Errand::Onset(service, signal) => Command::Onset(service.clone(), signal.key()),
             Errand::Page(summons) => {
                 Command::Page(summons.about.clone(), summons.pager.clone(), summons.cause)
             }
@@ -69,7 +73,7 @@ pub struct Errands {
 /// The service whose dossier a command belongs to. `None`: it is about everything.
 pub fn owner(command: &Command) -> Option<ServiceId> {
     match command {
-        Command::Describe(service) => Some(service.clone()),
+        Command::Describe(service) | Command::Onset(service, _) => Some(service.clone()),
         Command::Propose(choice) => Some(choice.case.service()),
         Command::RollCall(case, _)
         | Command::Begin(case, _)
@@ -88,6 +92,10 @@ pub(super) fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
         Command::Describe(service) => Some(Errand::Describe(service.clone())),
         Command::Propose(choice) => Some(Errand::Propose(choice.clone())),
         Command::RollCall(case, groups) => Some(Errand::RollCall(case.clone(), groups.clone())),
+        Command::Onset(service, key) => {
+            let signal = dossier.episodes.get(key)?.signal.clone();
+            Some(Errand::Onset(service.clone(), Box::new(signal)))
+        }
         Command::Begin(..) => None,
         Command::Find(..) | Command::Watch(..) => {
             let case = dossier.open.as_deref()?;

@@ -98,6 +98,7 @@ fn read(command: Command) -> Option<Errand> {
         | Command::Watch(..)
         | Command::Say(..)
         | Command::Show(_)
+        | Command::Onset(..)
         | Command::Page(..) => None,
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use crate::case::command::{Command, Ending, Progress};
 use crate::case::face::Face;
-use crate::case::id::{CaseId, Handle, Place, ServiceId, Timestamp};
+use crate::case::id::{CaseId, Handle, Place, ServiceId, SourceName, Timestamp};
 use crate::case::pager::Summons;
 use crate::case::permit::Permit;
 use crate::case::plan::Choice;
+use crate::case::signal::Signal;
 use crate::case::step::Order;
 use crate::case::thread::Patience;
 use crate::case::turn::Whisper;
@@ -21,6 +22,7 @@ use crate::engine::lane::{Lanes, Load};
 use crate::engine::pace::Pace;
 use crate::execute::{Provider, Sighting, Target};
 use crate::outbound::Trouble;
+use crate::probe::prometheus::Prometheus;
 use crate::report::Voice;
 use crate::report::rollcall::Rollcall;
 use crate::report::slack::{Edited, Posted, Slack, Sought};
@@ -57,6 +59,8 @@ pub struct Rim {
     pub lanes: Arc<Lanes>,
     /// Who knows who belongs to which group.
     pub rollcall: Arc<Rollcall>,
+    /// Who knows when the alerts of a source began.
+    pub prometheus: BTreeMap<SourceName, Arc<Prometheus>>,
     /// The time.
     pub clock: Clock,
 }
@@ -79,6 +83,26 @@ pub(super) async fn carry_out(errand: Errand, rim: Arc<Rim>) -> Arrival {
         }
         Errand::Show(thread, face, patience) => ended(command, show(&rim, &thread, &face, patience).await),
         Errand::Page(summons) => ended(command, page(&rim, &summons).await),
+        Errand::Onset(service, signal) => ended(command, onset(&rim, &service, &signal).await),
+    }
+}
+
+/// Asks once: a case is judged with what is known, and says that the lag is assumed where nothing better is.
+async fn onset(rim: &Rim, service: &ServiceId, signal: &Signal) -> Ending {
+    let (source, name) = (&signal.source, &signal.name);
+    let Some(prometheus) = rim.prometheus.get(source) else {
+        return Ending::Refused("the source has no prometheus_url any more".into());
+    };
+    match prometheus.onset(signal).await {
+        Ok(Some(onset)) => Ending::Began(onset),
+        Ok(None) => {
+            tracing::info!(%source, %service, alert = %name, "no alert of its Prometheus is surely this one: how late it tells stays assumed");
+            Ending::Refused("no alert there is surely this one".into())
+        }
+        Err(why) => {
+            tracing::warn!(%source, %service, alert = %name, error = %why, "its Prometheus could not be asked when this began: how late it tells stays assumed");
+            Ending::Unclear(why.to_string())
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::intake::{
     SourceSettings, Subnet, Versions,
 };
 use crate::journal::StoreSettings;
+use crate::probe::prometheus::Prometheus;
 use crate::report::Voice;
 use crate::report::pager::{self, Pager};
 use crate::report::rollcall::{self, Rollcall};
@@ -267,6 +268,7 @@ impl Handout {
             voice: self.voice.clone(),
             lanes: self.lanes.clone(),
             rollcall: self.rollcall.clone(),
+            prometheus: self.settings.sources.iter().filter_map(prometheus).collect(),
             clock: Clock,
         })
     }
@@ -386,6 +388,11 @@ fn pager(page: &config::PageSettings) -> (PagerName, Arc<Pager>) {
 
 fn subnet(network: &config::Network) -> Option<Subnet> {
     format!("{}/{}", network.address, network.prefix).parse().ok()
+}
+
+fn prometheus(source: &config::SourceSettings) -> Option<(SourceName, Arc<Prometheus>)> {
+    let url = source.prometheus_url.clone()?;
+    Some((source.name.clone(), Arc::new(Prometheus::new(url))))
 }
 
 /// What a source speaks, in intake's words.

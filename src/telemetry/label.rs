@@ -339,6 +339,7 @@ impl Answered {
             | Ending::Shown(_)
             | Ending::Elsewhere { .. }
             | Ending::Unsayable(_)
+            | Ending::Began(_)
             | Ending::Paged => None,
         }
     }
@@ -386,6 +387,8 @@ pub enum Errand {
     Show,
     /// Tell a pager that somebody is needed, or that nobody is any more.
     Page,
+    /// A source is asked when an alert's trouble began.
+    Onset,
 }
 
 closed!(Errand, "command", {
@@ -398,6 +401,7 @@ closed!(Errand, "command", {
     Say => "say",
     Show => "show",
     Page => "page",
+    Onset => "onset",
 });
 
 impl From<&Command> for Errand {
@@ -412,6 +416,7 @@ impl From<&Command> for Errand {
             Command::Say(..) => Errand::Say,
             Command::Show(_) => Errand::Show,
             Command::Page(..) => Errand::Page,
+            Command::Onset(..) => Errand::Onset,
         }
     }
 }

@@ -415,6 +415,8 @@ impl World {
                 self.shown = face.headline.clone();
                 Ending::Shown(face.digest())
             }
+            // The same moment that is assumed: how it is known changes no ending.
+            Errand::Onset(_, signal) => Ending::Began(signal.onset()),
             Errand::Page(summons) => {
                 self.story.push(format!("   {} is told {:?}", summons.pager, summons.cause));
                 match summons.cause {
@@ -508,6 +510,7 @@ fn after(command: &Command) -> &'static str {
         Command::Say(..) => "said",
         Command::Show(_) => "shown",
         Command::Page(..) => "paged",
+        Command::Onset(..) => "dated",
     }
 }
 
@@ -602,6 +605,7 @@ fn settings(scenario: Scenario, mode: Mode) -> Arc<DeskSettings> {
         approvals: BTreeMap::from([("default".into(), Arc::new(policy))]),
         verify: BTreeMap::from([("default".into(), verify)]),
         pagers: BTreeMap::from([("pagerduty".into(), pager)]),
+        tell_onset: BTreeSet::from(["prometheus".into()]),
     };
     let scope = SourceScope { services: vec!["*@production".into()], table: BTreeMap::new() };
     let entry = AtlasEntry { id: service.id.clone(), matchers: Vec::new() };

@@ -1,7 +1,7 @@
 //! A small world around the real desk: some services with pretend providers, a standing that the real gate reads, people
 //! who may decide, and a clock that moves when a story says so. Leaves stops and lost writes to `crash_world`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use snapback::case::approval::{ApprovalPolicy, OnExpiry, PersonVote, Roster};
@@ -311,6 +311,7 @@ impl World {
                 self.requests.push(order.clone());
                 self.provider_of(&order.service).begin(&order, now)
             }
+            Errand::Onset(_, signal) => Ending::Began(signal.onset()),
             Errand::Find(order) => self.provider_of(&order.service).find(order)?,
             Errand::Watch(order, _) => self.provider_of(&order.service).watch(order, now)?,
             Errand::Say(_, _, _, patience) if patience.is_over(now) && self.voice == Reads::Fails => {
@@ -495,6 +496,7 @@ pub(crate) fn settings(row: Rule) -> DeskSettings {
             approvals: BTreeMap::from([("default".into(), Arc::new(policy))]),
             verify: BTreeMap::from([("default".into(), verify)]),
             pagers: BTreeMap::new(),
+            tell_onset: BTreeSet::new(),
         }),
         rules: Arc::new(RuleTable::new(vec![row], BTreeMap::new())),
         atlas: Atlas::new(SERVICES.map(entry).into(), Equivalents::default()),

@@ -111,7 +111,7 @@ pub(crate) fn events() -> Vec<Event> {
             received_at: now(),
             until: now(),
         },
-        Event::Joined { signals: vec![key] },
+        Event::Joined { signals: vec![key.clone()] },
         Event::Weighed(Arc::new(decision())),
         Event::AllCleared,
         Event::FiredAgain,
@@ -155,6 +155,7 @@ pub(crate) fn events() -> Vec<Event> {
     events.push(Event::Paged { case: case.clone(), pager: pager(), cause: None });
     events.push(Event::NotPaged { case, pager: pager(), cause, why: why() });
     events.push(Event::Noticed(Box::new(notice())));
+    events.push(Event::EpisodeDated { key, onset: now() });
     events
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Source {
     map: Option<BTreeMap<String, String>>,
     /// How long its alarms take to fire, where the alert does not say. Default 5m.
     lag: Option<Length>,
-    /// Reads each alert's true onset. Not built yet.
+    /// `alertmanager`: the Prometheus that is asked for each alert's true onset, its `activeAt`.
     prometheus_url: Option<String>,
     /// An alert that always fires. Not built yet.
     heartbeat: Option<Heartbeat>,

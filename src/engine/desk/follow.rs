@@ -108,6 +108,7 @@ impl Desk {
             | Command::Watch(..)
             | Command::Say(..)
             | Command::Show(_)
+            | Command::Onset(..)
             | Command::Page(..) => false,
         }
     }

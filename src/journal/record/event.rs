@@ -64,6 +64,10 @@ enum EventV1 {
         habit: Habit,
     },
     Noticed(Box<Notice>),
+    EpisodeDated {
+        key: EpisodeKey,
+        onset: Timestamp,
+    },
     LedgerRefreshed {
         at: Timestamp,
         current: Option<ReleaseId>,
