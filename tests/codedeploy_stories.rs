@@ -247,6 +247,19 @@ fn a_failed_way_back_is_told_with_the_scripts_own_log_and_ends_there() {
 /// failed.
 #[test]
 fn what_may_not_be_watched_needs_a_person() {
+    needs_a_person("took-effect", |pager, key| pager.rests(key));
+}
+
+/// An incident that somebody took already wakes nobody again: what is worse is a new one.
+#[test]
+fn what_is_worse_than_it_was_wakes_people_anew() {
+    needs_a_person("give-up", |pager, key| {
+        pager.wakes(key, "failed");
+        assert_eq!(pager.incident(key).opened, 2, "{:#?}", pager.heard());
+    });
+}
+
+fn needs_a_person(how: &str, then: impl Fn(&Pretend, &str)) {
     let pager = Pretend::open();
     let secret = |text: &str| {
         let file = tempfile::NamedTempFile::new().expect("a file");
@@ -277,10 +290,10 @@ fn what_may_not_be_watched_needs_a_person() {
     let woken = pager.wakes(key, "needs_human");
     assert_eq!(woken["payload"]["severity"], "critical", "{woken:#}");
     assert!(woken.to_string().contains("Settle it: "), "what to do is said: {woken:#}");
-    let settle = ["cases", "settle", "checkout@production.1", "took-effect", "--yes"];
+    let settle = ["cases", "settle", "checkout@production.1", how, "--yes"];
     let (code, said) = story.program.run(Some("token-of-alice"), &settle);
     assert_eq!(code, Some(0), "{said}");
-    pager.rests(key);
+    then(&pager, key);
 }
 
 /// T51: a store that was put back from a copy does not know our mark at CodeDeploy: nothing is done until somebody resumes.

@@ -320,9 +320,9 @@ fn a_pager_that_refuses_is_told_in_the_thread_and_not_asked_again() {
     assert!(wait_until(resolved), "{:#?}", stage.pager.heard());
     let triggers = stage.pager.heard().iter().filter(|(_, event)| event["event_action"] == "trigger").count();
     assert_eq!(triggers, 1, "{:#?}", stage.pager.heard());
-    let scrape = stage.program.read("/metrics").expect("metrics").1;
+    let scrape = || stage.program.read("/metrics").expect("metrics").1;
     for line in ["snapback_pages_total{ending=\"refused\"} 1", "snapback_unsent_pages 0.0"] {
-        assert!(scrape.lines().any(|own| own == line), "{line}: {scrape}");
+        assert!(wait_until(|| scrape().lines().any(|own| own == line)), "{line}: {}", scrape());
     }
 }
 

@@ -167,7 +167,10 @@ impl Scribe<'_> {
     /// An unanswered question ends: closed, or done where the row itself said approve and nothing weakened it.
     pub(super) fn expire(&mut self) {
         let Some(case) = self.dossier.open.as_deref() else { return };
-        let allowed = case.plan.as_ref().is_some_and(|plan| plan.approval.on_expiry == OnExpiry::Rollback)
+        // Silence is nobody's word, and over an irreversible release two people say theirs, whatever `migrations` says.
+        let takes_silence =
+            |plan: &Plan| plan.approval.on_expiry == OnExpiry::Rollback && !plan.is_irreversible();
+        let allowed = case.plan.as_deref().is_some_and(takes_silence)
             && case.decision.as_ref().is_some_and(|decision| {
                 decision.terms.row_said_approve
                     && decision.verdict == Verdict::Approve

@@ -220,7 +220,9 @@ pub(super) fn cause(
     let glass = || case.votes.iter().any(|vote| vote.break_glass.is_some()).then_some(Cause::BreakGlass);
     match &case.phase {
         Phase::Gathering { .. } | Phase::Weighing { .. } | Phase::Planning { .. } => None,
-        Phase::AwaitingApproval { .. } => question(case, pager, tier, now).or_else(|| untold(case, now)),
+        Phase::AwaitingApproval { .. } => {
+            question(case, pager, tier, now).or_else(glass).or_else(|| untold(case, now))
+        }
         Phase::Countdown { .. } => untold(case, now),
         Phase::Ready { .. } | Phase::Intended { .. } | Phase::Running { .. } | Phase::Verifying(_) => {
             glass().or_else(|| last.filter(|last| *last == Cause::Untold).and_then(|_| untold(case, now)))
@@ -229,7 +231,8 @@ pub(super) fn cause(
         Phase::Closed(outcome) => match outcome {
             Outcome::NotRecovered => on(Cause::NotRecovered),
             Outcome::Unverified => on(Cause::Unverified),
-            Outcome::Failed => on(Cause::Failed),
+            // Where nothing was tried, whoever asked for it is there and is told.
+            Outcome::Failed if case.acted() => on(Cause::Failed),
             // Nobody answered: whoever was woken for it has still to look.
             Outcome::Expired => last,
             Outcome::Recovered
@@ -238,6 +241,7 @@ pub(super) fn cause(
             | Outcome::Cancelled
             | Outcome::Denied
             | Outcome::Cleared
+            | Outcome::Failed
             | Outcome::LeftAlone => None,
         },
     }
@@ -288,6 +292,17 @@ pub(super) fn news(case: &Case, pagers: &Pagers, tier: Option<&str>, now: Timest
                 cause: known.cause,
                 why,
             });
+        }
+        // An incident that is open and was taken wakes nobody again, whatever is added to it: it is ended first, and what is
+        // worse begins a new one once that is told.
+        if cause.is_some() && cause != known.cause {
+            match (known.cause, known.told) {
+                (Some(_), true) => {
+                    return Some(Event::PageDue { case: case.id.clone(), pager: name.clone(), cause: None });
+                }
+                (None, false) if case.paged.contains_key(name) => return None,
+                _ => {}
+            }
         }
         // That the glass was broken is told, however soon the case is over.
         let first = known == Paging::due(Some(Cause::BreakGlass)) && cause.is_none();

@@ -110,7 +110,8 @@ fn url(table: &Table<'_>, word: Word) -> Option<String> {
         );
         return None;
     }
-    Some(sound)
+    // As it is written: a webhook's path may well end with a slash.
+    Some(url.value.to_owned())
 }
 
 /// `on`: the tiers whose questions wake people at once, and what else does.

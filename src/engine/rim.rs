@@ -377,7 +377,7 @@ async fn page(rim: &Rim, summons: &Summons) -> Ending {
     let Some(pager) = rim.voice.pagers.get(&summons.pager) else { return unclear("it is not configured") };
     let mut pace = Pace::after_trouble();
     for _ in 0..PAGES {
-        match pager.summon(summons).await {
+        match pager.summon_in_turn(summons).await {
             Ok(()) => return Ending::Paged,
             Err(Trouble::Refused(why) | Trouble::Moved(why)) => {
                 tracing::error!(pager = %summons.pager, about = summons.about.key(), error = why, "a pager will not wake people");

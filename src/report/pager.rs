@@ -6,12 +6,14 @@
 //! that will never be; 429 and 5xx come again later; events with one `dedup_key` are one incident, so that to say it twice
 //! is harmless; a resolve of what is not open is taken and does nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::case::id::{PagerName, Place, Timestamp};
 use crate::case::obeyed::is_obeyed;
@@ -24,6 +26,10 @@ const WITHIN: Duration = Duration::from_secs(10);
 const ANSWER_MAX: usize = 2048;
 /// The most characters of an answer that are told.
 const SAID_MAX: usize = 300;
+/// Incidents share so many lanes, each by its key.
+const LANES: usize = 16;
+/// A path shorter than this hides nothing.
+const HIDDEN_MIN: usize = 8;
 /// The longest summary that PagerDuty takes.
 const SUMMARY_MAX: usize = 1024;
 /// The most lines of a list that are sent, each of at most so many characters: people read it on a phone.
@@ -46,12 +52,20 @@ pub enum Kind {
 }
 
 /// One pager.
-#[derive(Debug)]
 pub struct Pager {
     kind: Kind,
     url: String,
     /// `None`: no certificate authorities are installed here, and none is needed before somebody is to be woken.
     http: Option<Client>,
+    /// What is on its way about one incident is waited for: a word that is taken back would else arrive after what follows it.
+    lanes: [Arc<Mutex<()>>; LANES],
+}
+
+impl std::fmt::Debug for Pager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A webhook's address may hold what proves us.
+        f.debug_struct("Pager").field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 impl Pager {
@@ -68,7 +82,25 @@ impl Pager {
             .build()
             .inspect_err(|error| tracing::error!(pager = %name, %error, "this pager can wake nobody: install the certificate authorities of this system (ca-certificates)"))
             .ok();
-        Pager { kind, url, http }
+        Pager { kind, url, http, lanes: Default::default() }
+    }
+
+    /// Tells it, after what is on its way about the same incident; a request that has left is heard to its end, also where
+    /// whoever asked for it is gone.
+    ///
+    /// # Errors
+    /// As [`Pager::summon`].
+    pub async fn summon_in_turn(self: &Arc<Pager>, summons: &Summons) -> Result<(), Trouble> {
+        let lane =
+            summons.about.key().bytes().fold(0_usize, |sum, byte| sum.wrapping_add(byte.into())) % LANES;
+        let turn = Arc::clone(&self.lanes[lane]).lock_owned().await;
+        let (pager, summons) = (Arc::clone(self), summons.clone());
+        let heard = tokio::spawn(async move {
+            let _turn = turn;
+            pager.summon(&summons).await
+        });
+        let lost = |_| Trouble::Unclear(CallError::Lost { doing: "tell a pager".into() });
+        heard.await.map_err(lost)?
     }
 
     /// Tells it that somebody is needed, or that nobody is any more.
@@ -93,22 +125,35 @@ impl Pager {
         };
         match request.send().await {
             Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(refused(answer).await),
+            Ok(answer) => Err(self.refused(answer).await),
             Err(error) => Err(failed(error)),
         }
     }
 }
 
-/// What follows from an answer that is no yes.
-async fn refused(answer: Response) -> Trouble {
-    let status = answer.status();
-    let after = answer.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
-    let said = format!("it answers {status}{}", said(answer).await);
-    let later = [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY];
-    if later.contains(&status) || status.is_server_error() {
-        return Trouble::Busy { why: said, after: after.map(crate::case::id::Duration::from_secs) };
+impl Pager {
+    /// What follows from an answer that is no yes.
+    async fn refused(&self, answer: Response) -> Trouble {
+        let status = answer.status();
+        let after = answer.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
+        let said = format!("it answers {status}{}", self.hidden(said(answer).await));
+        let later = [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY];
+        if later.contains(&status) || status.is_server_error() {
+            return Trouble::Busy { why: said, after: after.map(crate::case::id::Duration::from_secs) };
+        }
+        Trouble::Refused(said)
     }
-    Trouble::Refused(said)
+
+    /// A text of the other side without what proves us there: servers repeat what they were asked.
+    fn hidden(&self, text: String) -> String {
+        let key = match &self.kind {
+            Kind::PagerDuty { routing_key } => routing_key.as_ref(),
+            Kind::Webhook { bearer_token } => bearer_token.as_ref(),
+        };
+        let behind_the_host = self.url.splitn(4, '/').nth(3).filter(|path| path.len() >= HIDDEN_MIN);
+        let secrets = key.map(ExposeSecret::expose_secret).into_iter().chain(behind_the_host);
+        secrets.filter(|secret| !secret.is_empty()).fold(text, |text, secret| text.replace(secret, "…"))
+    }
 }
 
 /// The first words of an answer, as far as they can be shown.
