@@ -15,6 +15,8 @@ mod judging;
 mod load;
 mod provider;
 mod senders;
+#[path = "../../tests/signing/mod.rs"]
+mod signing;
 #[path = "../../tests/slack/mod.rs"]
 mod slack;
 mod stage;
