@@ -25,6 +25,9 @@ use serde_json::{Map, Value, json};
 
 use stage::Fault;
 
+/// What stands before a sender's name in the key of its figure.
+const PROOF: &str = "proof_us_";
+
 /// Measures one part.
 type Measure = fn() -> Result<Vec<Figure>, Fault>;
 
@@ -119,8 +122,15 @@ fn measure(as_json: bool, only: &[String]) -> Result<(), Fault> {
         say(part()?);
     }
     if as_json {
-        let mut all: Map<String, Value> =
+        let all: Map<String, Value> =
             figures.iter().map(|figure| (figure.key.to_owned(), json!(figure.value))).collect();
+        // By sender, as product §20 has it.
+        let (proofs, mut all): (Map<String, Value>, Map<String, Value>) =
+            all.into_iter().partition(|(key, _)| key.starts_with(PROOF));
+        if !proofs.is_empty() {
+            let by_sender = proofs.into_iter().map(|(key, value)| (key[PROOF.len()..].to_owned(), value));
+            all.insert("proof_us".into(), Value::Object(by_sender.collect()));
+        }
         all.insert("cores".into(), json!(cores()));
         all.insert("load".into(), json!(stage::load_average()?));
         println!("{}", serde_json::to_string_pretty(&all)?);
