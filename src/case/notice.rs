@@ -5,7 +5,7 @@
 use super::brief::LINK;
 use super::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus};
 use super::id::{DeploymentId, ReleaseId, ServiceId, SourceName, Timestamp};
-use super::release::{MigrationMarks, Release};
+use super::release::Release;
 use super::signal::Labels;
 
 /// Notices kept for one service: facts of releases that its provider does not show yet, and what late ones are compared with.
@@ -48,7 +48,7 @@ impl Notice {
     }
 
     /// Both together, in whatever order they came: an end is not taken back by an earlier word, the last end counts, and the
-    /// first beginning.
+    /// first beginning; a mark is not taken back by a word that does not speak of it, or allows more.
     pub fn with(&self, other: &Notice) -> Notice {
         let newer = if self.rank() >= other.rank() { self } else { other };
         let older = if self.rank() >= other.rank() { other } else { self };
@@ -56,6 +56,7 @@ impl Notice {
         both.release = older.release.clone();
         both.release.learn(&newer.release);
         both.release.id = newer.release.id.clone();
+        both.release.marks = self.release.marks.stricter(other.release.marks);
         both.started_at = [self.began(), other.began()].into_iter().min();
         both.by = newer.by.clone().or_else(|| older.by.clone());
         both.rollback |= older.rollback;
@@ -105,28 +106,21 @@ impl Notice {
     }
 }
 
-/// What these notices say of a release, beside what its provider says; who took something back is not its author: the provider's word stands, and of two marks the one that
-/// allows less.
+/// What these notices say of a release, beside what its provider says: the provider's word stands, and of all marks the one
+/// that allows less. Who took something back is not its author.
 pub fn informed(release: &Release, notices: &[Notice]) -> Release {
     let mut told: Vec<&Notice> =
         notices.iter().filter(|notice| !notice.rollback && notice.names(release)).collect();
     told.sort_by_key(|notice| notice.rank());
     let mut informed = Release::bare(release.id.clone());
+    let mut marks = release.marks;
     for notice in told {
         informed.learn(&notice.release);
+        marks = marks.stricter(notice.release.marks);
     }
-    let marks = stricter(informed.marks, release.marks);
     informed.learn(release);
     informed.marks = marks;
     informed
-}
-
-fn stricter(one: MigrationMarks, other: MigrationMarks) -> MigrationMarks {
-    MigrationMarks {
-        rollback: one.rollback.max(other.rollback),
-        schema_version: one.schema_version.max(other.schema_version),
-        min_compatible_schema: one.min_compatible_schema.max(other.min_compatible_schema),
-    }
 }
 
 fn is_one_commit(one: &str, other: &str) -> bool {
@@ -142,6 +136,7 @@ pub fn unnamed(feed: &SourceName, id: &str) -> ReleaseId {
 
 #[cfg(test)]
 mod tests {
+    use super::super::release::{MigrationMarks, RollbackMark};
     use super::*;
 
     fn at(minute: i64) -> Timestamp {
@@ -201,6 +196,43 @@ mod tests {
         assert_eq!((whole.began(), whole.at), (at(1), at(5)));
     }
 
+    /// A schema's number says nothing of the way back: it does not make it free.
+    #[test]
+    fn in_whatever_order_marks_come_the_strictest_counts() {
+        let marked = |id: &str, minute, rollback, schema_version| {
+            let marks = MigrationMarks { rollback, schema_version, min_compatible_schema: None };
+            let release = Release { marks, ..Release::bare("42".into()) };
+            Notice { id: id.into(), release, ..notice(DeploymentStatus::Finished, minute) }
+        };
+        let strictest = MigrationMarks {
+            rollback: Some(RollbackMark::Contract),
+            schema_version: Some(8),
+            min_compatible_schema: None,
+        };
+        let told = [
+            marked("7", 1, Some(RollbackMark::Contract), None),
+            marked("7", 2, None, Some(8)),
+            marked("7", 3, Some(RollbackMark::Safe), Some(7)),
+            marked("7", 4, None, None),
+        ];
+        for order in orders(&told) {
+            let first = order[0].clone();
+            let whole = order.iter().fold(first, |known, next| known.with(next));
+            assert_eq!(whole.release.marks, strictest, "of one deployment: {order:#?}");
+        }
+        // The same of four deployments of one release.
+        let told: Vec<Notice> = told
+            .into_iter()
+            .zip(["a", "b", "c", "d"])
+            .map(|(one, id)| Notice { id: id.into(), ..one })
+            .collect();
+        let schema = MigrationMarks { schema_version: Some(5), ..MigrationMarks::default() };
+        for order in orders(&told) {
+            let provider = Release { marks: schema, ..Release::bare("42".into()) };
+            assert_eq!(informed(&provider, &order).marks, strictest, "of four: {order:#?}");
+        }
+    }
+
     #[test]
     fn a_release_is_known_by_artifact_version_or_commit() {
         let release = Release {
@@ -229,10 +261,7 @@ mod tests {
     fn the_providers_word_stands_and_the_stricter_mark_counts() {
         let provider = Release {
             author: Some("sam".into()),
-            marks: MigrationMarks {
-                rollback: Some(super::super::release::RollbackMark::Expand),
-                ..MigrationMarks::default()
-            },
+            marks: MigrationMarks { rollback: Some(RollbackMark::Expand), ..MigrationMarks::default() },
             ..Release::bare("42".into())
         };
         let mark = |rollback| MigrationMarks {
@@ -250,7 +279,7 @@ mod tests {
             rollback: back,
             ..notice(DeploymentStatus::Finished, 1)
         };
-        use super::super::release::RollbackMark::{Contract, Expand, Safe};
+        use RollbackMark::{Contract, Expand, Safe};
         let safe = informed(&provider, &[told(Safe, false)]);
         assert_eq!((safe.author.as_deref(), safe.commit.as_deref()), (Some("sam"), Some("9f2c1ab")));
         assert_eq!((safe.marks.rollback, safe.marks.schema_version), (Some(Expand), Some(7)));

@@ -85,6 +85,17 @@ pub struct MigrationMarks {
     pub min_compatible_schema: Option<i64>,
 }
 
+impl MigrationMarks {
+    /// Of what two say about one release, each time what allows less; what only one says counts.
+    pub fn stricter(self, other: MigrationMarks) -> MigrationMarks {
+        MigrationMarks {
+            rollback: self.rollback.max(other.rollback),
+            schema_version: self.schema_version.max(other.schema_version),
+            min_compatible_schema: self.min_compatible_schema.max(other.min_compatible_schema),
+        }
+    }
+}
+
 /// `rollback = "safe" | "expand" | "contract" | "irreversible"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RollbackMark {
