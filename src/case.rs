@@ -10,6 +10,7 @@ pub mod length;
 pub mod notice;
 pub mod permit;
 pub mod plan;
+pub mod probe;
 pub mod release;
 pub mod settings;
 pub mod signal;
