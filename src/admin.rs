@@ -10,7 +10,7 @@ mod metrics;
 mod problem;
 pub mod shapes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -69,6 +69,8 @@ pub struct Status {
     pub taken_at: Timestamp,
     /// What became of the deliveries of each configured source.
     pub sources: BTreeMap<SourceName, Arc<Tally>>,
+    /// The sources that have a heartbeat.
+    pub heartbeats: BTreeSet<SourceName>,
     /// The configured services.
     pub services: BTreeMap<ServiceId, Arc<ServiceSettings>>,
     /// Services whose provider cannot be read now, and why.

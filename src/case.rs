@@ -4,6 +4,7 @@
 // Nouns.
 pub mod deployment;
 pub mod habit;
+pub mod heartbeat;
 pub mod id;
 pub mod ledger;
 pub mod length;

@@ -362,6 +362,8 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let pages = pages::pages(root, &tiers);
     let told = sources.iter().filter(|source| source.prometheus_url.is_some());
     let tell_onset = told.map(|source| source.name.clone()).collect();
+    let beats = sources.iter().filter_map(|source| Some((source.name.clone(), source.heartbeat.clone()?)));
+    let heartbeats = beats.collect();
     let feeds = feeds::feeds(root, &ids, &mut seen);
     later::probes(root);
     later::plans(root);
@@ -400,7 +402,7 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
         labels,
         groups,
         slack,
-        shared: SharedSettings { guards, approvals, verify, pagers: pagers(&pages), tell_onset },
+        shared: SharedSettings { guards, approvals, verify, pagers: pagers(&pages), tell_onset, heartbeats },
         pages,
         sources,
         feeds,

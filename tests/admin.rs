@@ -1,6 +1,6 @@
 //! The admin routes over a real store: the shapes that people script against, paging, and who may read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -81,6 +81,7 @@ impl World {
             config_error: None,
             taken_at: now(),
             sources: BTreeMap::new(),
+            heartbeats: BTreeSet::new(),
             services: services.map(|entry| (entry.core.id.clone(), Arc::new(entry.core.clone()))).collect(),
             troubles: BTreeMap::new(),
         };
@@ -334,6 +335,7 @@ async fn deployments_state_and_rules_have_their_shapes() {
         "rules_digest": rules_digest,
         "config_error": null,
         "queues": { "undecided": 0 },
+        "silent": [],
     });
     assert_eq!(state, expected);
     let (_, rules) = world.get("/v1/rules").await;

@@ -52,15 +52,21 @@ const RULES: &str = "[[rule]]\nname = \"take it back\"\naction = \"rollback\"\ns
 
 /// Release 42 serves since two minutes, and an alert fires now that is taken to tell five minutes late.
 fn judged(url: &str) -> Value {
+    judged_by(url, RULES, 0)
+}
+
+/// The same, by these rules, of an alert that fires since so many seconds.
+fn judged_by(url: &str, rules: &str, seconds_ago: i64) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("srv");
     let config = SETTINGS.replace("SRV", &root.display().to_string()).replace("PROMETHEUS", url);
-    furnish(folder.path(), &config, RULES);
+    furnish(folder.path(), &config, rules);
     lay_releases(&root);
     let program = Program::over(folder);
     program.wait_for_releases();
     let labels = json!({ "alertname": "HighErrorRate", "service": "checkout", "environment": "production", "cluster": "eu" });
-    assert_eq!(program.post(&labels, now(), None), 200);
+    let since = now() - jiff::SignedDuration::from_secs(seconds_ago);
+    assert_eq!(program.post(&labels, since, None), 200);
     program
         .wait("the verdict", "/v1/cases/checkout@production.1/explanation", |why| why["verdict"].is_string())
 }
@@ -80,6 +86,59 @@ fn the_true_beginning_makes_a_suspect_sure_or_clears_it() {
     assert_eq!(why["candidates"][0]["deployment"], Value::Null, "{why:#}");
     assert!(why.to_string().contains("was there before deployment"), "{why:#}");
     assert_ne!(why["verdict"], "rollback");
+}
+
+#[test]
+fn what_is_old_when_it_arrives_counts_where_its_prometheus_says_that_it_still_fires() {
+    let rules = format!("{RULES}stale_after = \"10s\"\n");
+    let why = judged_by(&prometheus(alerts(40)), &rules, 30);
+    assert_eq!(why["verdict"], "rollback", "{why:#}");
+    // Nobody there says so.
+    let none = json!({ "status": "success", "data": { "alerts": [] } }).to_string();
+    let why = judged_by(&prometheus(Some((200, none))), &rules, 30);
+    assert_eq!(why["verdict"], "notify", "{why:#}");
+    assert!(why.to_string().contains("old when it arrived"), "{why:#}");
+}
+
+/// A heartbeat every second is missed, and comes back.
+#[test]
+fn a_source_whose_heartbeat_is_missed_is_silent_until_it_is_heard() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("srv");
+    let config = SETTINGS
+        .replace("SRV", &root.display().to_string())
+        .replace("PROMETHEUS", "http://127.0.0.1:1")
+        .replace("lag = \"5m\"", "heartbeat = { match = ['alertname=\"Watchdog\"'], every = \"1s\" }");
+    furnish(folder.path(), &config, RULES);
+    lay_releases(&root);
+    let program = Program::over(folder);
+    program.wait_for_releases();
+    let state = |what: &str, silent: usize| {
+        let is_so = |state: &Value| state["silent"].as_array().is_some_and(|list| list.len() == silent);
+        program.wait(what, "/v1/state", is_so)
+    };
+    let silent = state("silence", 1);
+    assert_eq!(silent["silent"][0]["source"], "prometheus", "{silent:#}");
+    let service = program.wait("why it is not ready", "/v1/services/checkout@production", |service| {
+        service["ready"]["reasons"].to_string().contains("prometheus is silent since")
+    });
+    assert_eq!(service["ready"]["now"], false, "{service:#}");
+    let gauge = |value: u8| {
+        let (_, text) = program.read("/metrics").expect("the metrics");
+        text.contains(&format!("snapback_source_silent{{source=\"prometheus\"}} {value}"))
+    };
+    assert!(gauge(1), "the gauge says otherwise");
+
+    // It names a service, and makes no case of it: the same bytes each time, as Alertmanager sends them.
+    let labels = json!({ "alertname": "Watchdog", "service": "checkout", "environment": "production" });
+    let since = now();
+    assert_eq!(program.post(&labels, since, None), 200);
+    state("that it is heard again", 0);
+    state("silence again", 1);
+    assert_eq!(program.post(&labels, since, None), 200);
+    state("that it is heard again by the same bytes", 0);
+    let cases = program.wait("the cases", "/v1/cases", Value::is_object);
+    assert_eq!(cases["cases"], json!([]), "{cases:#}");
 }
 
 #[test]

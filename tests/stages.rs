@@ -22,6 +22,7 @@ fn series(metrics: &Metrics, name: &str) -> BTreeMap<String, f64> {
 
 fn scene() -> Scene {
     Scene {
+        silent: BTreeMap::new(),
         sources: BTreeMap::new(),
         services: Vec::new(),
         undecided: 0,

@@ -2,6 +2,7 @@
 //! moment. Says nothing that other routes do not say: readiness is that of `/v1/services`, hold and pause are those of
 //! `/v1/state`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use super::{Status, View, stored};
 use crate::case::dossier::Dossier;
-use crate::case::id::{ServiceId, Timestamp};
+use crate::case::id::{ServiceId, SourceName, Timestamp};
 use crate::case::readiness::obstacles;
 use crate::case::settings::ServiceSettings;
 use crate::case::standing::Standing;
@@ -40,6 +41,10 @@ fn scene(view: &View, store: Option<(Standing, Option<Timestamp>)>) -> Scene {
     Scene {
         services: services(view, &status, standing, now),
         sources: status.sources.clone(),
+        silent: standing.map_or_else(BTreeMap::new, |standing| {
+            let heard = |source: &SourceName| (source.clone(), standing.silent.contains_key(source));
+            status.heartbeats.iter().map(heard).collect()
+        }),
         undecided: (view.undecided)(),
         writable: (view.readiness)().is_ok(),
         store: store.as_ref().map(|(standing, oldest)| state(standing, *oldest, now)),

@@ -18,6 +18,7 @@ const HEARD_EVERY: Duration = Duration::from_secs(60);
 
 impl Dossier {
     /// Episodes whose true beginning their source can still be asked for, and is worth to be asked: nothing is decided yet.
+    /// One that was not told since Snapback began to listen is asked about again: what still fires is no old news.
     pub(super) fn undated<'a>(&'a self, view: &'a View<'a>) -> impl Iterator<Item = &'a EpisodeKey> {
         let case = self.open.as_deref();
         let case = case.filter(|case| matches!(case.phase, Phase::Gathering { .. } | Phase::Weighing { .. }));
@@ -27,7 +28,8 @@ impl Dossier {
             view.shared.tell_onset.contains(&key.source)
                 && !view.live.asked.contains(*key)
                 && episode.is_some_and(|episode| {
-                    episode.is_firing() && !matches!(episode.signal.lag, Lag::Exact(_))
+                    let unheard = episode.heard_at < view.live.since;
+                    episode.is_firing() && (unheard || !matches!(episode.signal.lag, Lag::Exact(_)))
                 })
         })
     }
@@ -119,11 +121,19 @@ impl Scribe<'_> {
         }
     }
 
-    /// The source said when an episode's trouble began. What it says of a later moment is of another run.
+    /// The source said since when an episode's trouble is there, and so that it still is. What it says of a later moment is of
+    /// another run.
     pub(super) fn dated(&mut self, key: &EpisodeKey, onset: Timestamp) {
         let Some(episode) = self.dossier.episodes.get(key) else { return };
-        if !matches!(episode.signal.lag, Lag::Exact(_)) && onset <= episode.started_at {
+        if onset > episode.started_at {
+            return;
+        }
+        let unheard = episode.heard_at < self.view.live.since;
+        if !matches!(episode.signal.lag, Lag::Exact(_)) {
             self.write(Event::EpisodeDated { key: key.clone(), onset });
+        }
+        if unheard {
+            self.write(Event::EpisodeHeard { key: key.clone(), at: self.view.now });
         }
     }
 

@@ -225,7 +225,8 @@ impl Dossier {
             EpisodeStanding::Settling { until, .. } => Some(until),
             EpisodeStanding::Firing => None,
         });
-        let soak = self.ledger.soaks_until(view.settings.soak, view.live.since);
+        let deaf = view.standing.deaf_to(&self.service).next().is_some();
+        let soak = self.ledger.soaks_until(view.settings.soak, view.live.since).filter(|_| !deaf);
         let case = self.open.as_deref().and_then(|case| self.case_wakes(case, view));
         let pages =
             self.open.as_deref().and_then(|case| pager::wakes_at(case, &view.shared.pagers, view.now));

@@ -27,6 +27,10 @@ pub fn obstacles(
     if standing.pause.as_ref().is_some_and(|pause| pause.everything) {
         reasons.push("everything is paused".to_owned());
     }
+    for (source, since) in standing.deaf_to(&dossier.service) {
+        reasons
+            .push(format!("{source} is silent since {since:.0}: trouble that it would tell of is not heard"));
+    }
     if let Some(trouble) = trouble {
         reasons.push(format!("the provider cannot be read: {trouble}"));
     }

@@ -137,7 +137,10 @@ impl Scribe<'_> {
         let soak = self.soak();
         let (since, now) = (self.view.live.since, self.view.now);
         let blamed = self.dossier.open.as_ref().is_some_and(|case| !case.phase.is_before_the_act());
-        if let Some(release) = self.dossier.ledger.soaked(soak, since, now).filter(|_| !blamed).cloned() {
+        // What is not heard proves nothing: the clock stands still while a source is silent.
+        let deaf = self.view.standing.deaf_to(&self.dossier.service).next().is_some();
+        let soaked = self.dossier.ledger.soaked(soak, since, now).filter(|_| !blamed && !deaf).cloned();
+        if let Some(release) = soaked {
             let why = format!("served {soak:#} and raised nothing");
             self.write(Event::Graded { release, grade: Grade::Good, why });
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::approval::ApprovalPolicy;
+use super::heartbeat::Heartbeat;
 use super::id::{Duration, PolicyName, ServiceId, SourceName};
 use super::pager::Pagers;
 use super::step::Step;
@@ -96,6 +97,8 @@ pub struct SharedSettings {
     pub pagers: Pagers,
     /// Sources that can be asked when the trouble of an alert really began.
     pub tell_onset: BTreeSet<SourceName>,
+    /// The heartbeats of the sources that have one: the silence of any other cannot be seen.
+    pub heartbeats: BTreeMap<SourceName, Heartbeat>,
 }
 
 /// The limits of the guards, `[guards]`.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use super::ask::too_late;
 use super::command::Request;
+use super::heartbeat::Silence;
 use super::id::{
-    Attempt, CaseId, ChangeId, DeploymentId, Duration, Mark, PagerName, PersonId, ServiceId, StepNo,
-    Timestamp,
+    Attempt, CaseId, ChangeId, DeploymentId, Duration, Mark, PagerName, PersonId, ServiceId, SourceName,
+    StepNo, Timestamp,
 };
 use super::pager::{Cause, Paging};
 use super::step::Class;
@@ -33,6 +34,8 @@ pub struct Standing {
     pub raised: Vec<Raised>,
     /// What each pager was told about the hold last, or is to be told.
     pub paged: BTreeMap<PagerName, Paging>,
+    /// Sources whose heartbeat is missed.
+    pub silent: BTreeMap<SourceName, Silence>,
 }
 
 /// A pause of everything automatic, or of everything.
@@ -132,6 +135,20 @@ pub enum StandingEvent {
         /// What it was told.
         cause: Option<Cause>,
     },
+    /// A source's heartbeat is missed.
+    FellSilent {
+        /// Which.
+        source: SourceName,
+        /// Since when.
+        silence: Silence,
+    },
+    /// It is heard again, or has no heartbeat any more.
+    HeardAgain {
+        /// Which.
+        source: SourceName,
+        /// When.
+        at: Timestamp,
+    },
     /// An attempt's request surely never left.
     NeverSent {
         /// The case.
@@ -214,6 +231,12 @@ impl Standing {
             }
             StandingEvent::PageTold { pager, cause } => {
                 self.paged.insert(pager.clone(), Paging::told(*cause));
+            }
+            StandingEvent::FellSilent { source, silence } => {
+                self.silent.insert(source.clone(), silence.clone());
+            }
+            StandingEvent::HeardAgain { source, .. } => {
+                self.silent.remove(source);
             }
             StandingEvent::NeverSent { case, step, attempt } => {
                 for act in &mut self.acts {

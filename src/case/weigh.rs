@@ -14,7 +14,7 @@ use super::ledger::{Grade, Ledger, TargetRules};
 use super::phase::Outcome;
 use super::plan::Undone;
 use super::scribe::Scribe;
-use super::signal::EpisodeKey;
+use super::signal::{EpisodeKey, Lag};
 use super::standing::{Raised, StandingEvent};
 
 /// Deployments that one brief may weigh: more than anybody puts out within a window.
@@ -106,7 +106,8 @@ impl Scribe<'_> {
             lag: episode.signal.lag,
             opened_at: episode.opened_at,
             firing: episode.is_firing(),
-            confirmed: false,
+            // Only who still fires has a moment since which it does.
+            confirmed: matches!(episode.signal.lag, Lag::Exact(_)),
             unheard: self.unheard(episode.heard_at),
             episodes_day: self.episodes_in_the_day_before(key, episode.started_at),
             exonerated: episode.exonerated.clone(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::conditions::matchers;
 use super::credential::{Credential, SeenSecrets, Way, credential};
 use super::fault::quoted;
 use super::mapping::mapping;
@@ -10,12 +11,17 @@ use super::read::{At, Page, Table};
 use super::server::public_url;
 use super::sns::{SnsSettings, sns};
 use super::spell;
+use crate::case::heartbeat::Heartbeat;
 use crate::case::id::{Duration, ServiceId, SourceName, covers};
 use crate::case::mapping::Mapping;
+use crate::case::matcher::Matcher;
 use crate::case::settings::Mode;
 
 /// How late an alarm tells, where nobody says better.
 const LAG: Duration = Duration::from_mins(5);
+
+/// What comes oftener is taken for the same delivery told twice.
+const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
 
 /// A source of signals.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +40,8 @@ pub struct SourceSettings {
     pub lag: Duration,
     /// The Prometheus that knows when its alerts really began.
     pub prometheus_url: Option<String>,
+    /// The alert that always fires there.
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// What a source speaks.
@@ -98,11 +106,13 @@ pub(super) fn sources(
         let whose = format!("source {}", quoted(name.value));
         let prometheus_url = (kind == Some(Kind::Alertmanager)).then(|| prometheus_url(&table)).flatten();
         let (kind, credential) = spoken(&table, kind, seen, &whose);
+        let scope = scope(&table, mode, services);
         sources.push(SourceSettings {
             name: SourceName::new(name.value),
             kind,
             credential,
-            services: scope(&table, mode, services),
+            heartbeat: heartbeat(&table, &scope),
+            services: scope,
             map: map(&table, services),
             lag: table.length("lag").map_or(LAG, |lag| lag.value),
             prometheus_url,
@@ -120,11 +130,7 @@ fn spoken(
 ) -> (SourceKind, Option<Credential>) {
     let mut shown = |ways: &[Way]| credential(table, ways, seen, whose);
     match kind {
-        Some(Kind::Alertmanager) => {
-            let credential = shown(&[Way::Bearer, Way::Basic]);
-            alertmanager(table);
-            (SourceKind::Alertmanager, credential)
-        }
+        Some(Kind::Alertmanager) => (SourceKind::Alertmanager, shown(&[Way::Bearer, Way::Basic])),
         Some(Kind::Grafana) => (SourceKind::Grafana, shown(&[Way::Secrets, Way::Bearer, Way::Basic])),
         Some(Kind::PagerDuty) => (SourceKind::PagerDuty, shown(&[Way::Secrets, Way::Bearer])),
         // Its messages are signed by AWS, and no secret is shared with it.
@@ -170,14 +176,24 @@ pub(super) fn source_name(page: Page<'_>, name: &At<&str>) {
     }
 }
 
-/// What a source of kind `alertmanager` has beside the keys of all sources.
-fn alertmanager(table: &Table<'_>) {
-    let page = table.page();
-    if let Some(heartbeat) = table.table("heartbeat") {
-        heartbeat.texts("match");
-        heartbeat.some_length("every");
-        page.not_built(table.key_span("heartbeat"), "heartbeats of sources", "leave `heartbeat` out");
+/// `heartbeat`: the alert by which the silence of the source is told from quiet.
+fn heartbeat(table: &Table<'_>, services: &[String]) -> Option<Heartbeat> {
+    let inner = table.table("heartbeat")?;
+    let matchers: Vec<Matcher> = matchers(&inner, "match").into_iter().map(|(_, matcher)| matcher).collect();
+    if matchers.is_empty() && inner.texts("match").is_none_or(|list| list.value.is_empty()) {
+        // Without a condition every alert would be one, and no trouble would be heard.
+        inner.missing("match", "write match = ['alertname=\"Watchdog\"']");
     }
+    let every = inner.some_length("every");
+    if !inner.has("every") {
+        inner.missing("every", "write every = \"5m\", as often as its sender repeats it");
+    }
+    let every = every?;
+    if every.value < HEARTBEAT_MIN {
+        let fault = format!("a heartbeat every {:#} is more than a sender keeps up with", every.value);
+        inner.page().fault(every.span, fault, format!("write {HEARTBEAT_MIN:#} or more"));
+    }
+    (!matchers.is_empty()).then(|| Heartbeat { matchers, every: every.value, services: services.to_vec() })
 }
 
 /// `prometheus_url`: who knows each alert's `activeAt`.

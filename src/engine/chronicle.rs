@@ -4,6 +4,7 @@
 
 use crate::case::event::{Event, Stamped};
 use crate::case::id::{Attempt, CaseId, ServiceId, StepNo};
+use crate::case::standing::StandingEvent;
 use crate::case::turn::Turn;
 use crate::engine::desk::Arrival;
 use crate::engine::errand::owner;
@@ -27,6 +28,7 @@ pub(super) fn arrived(arrival: &Arrival, rim: &Rim, metrics: &Metrics) {
 /// Takes note of a turn that is on disk.
 pub(super) fn committed(turn: &Turn, rim: &Rim, metrics: &Metrics) {
     metrics.committed(turn, |service| kind(rim, service));
+    turn.standing.iter().for_each(of_all);
     for change in &turn.changes {
         for (case, stamped) in &change.events {
             if let Some(case) = case {
@@ -41,6 +43,21 @@ fn kind(rim: &Rim, service: &ServiceId) -> label::Provider {
         Some(Provider::Directory(_)) => label::Provider::Directory,
         Some(Provider::CodeDeploy(_)) => label::Provider::CodeDeploy,
         None => label::Provider::Gone,
+    }
+}
+
+/// What changed for everything, and is not told where somebody asked for it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others are told by cases, by answers and by the API")]
+fn of_all(event: &StandingEvent) {
+    match event {
+        StandingEvent::FellSilent { source, silence } => {
+            let services = silence.services.join(", ");
+            tracing::warn!(%source, since = %silence.since, services, "a source is silent: two of its heartbeats are missed, and trouble that it would tell of is not heard");
+        }
+        StandingEvent::HeardAgain { source, .. } => {
+            tracing::info!(%source, "a source that was silent is heard again");
+        }
+        _ => {}
     }
 }
 

@@ -11,6 +11,7 @@ use crate::case::approval::Roster;
 use crate::case::command::{Command, Ending, Input, Request};
 use crate::case::deployment::{DeploymentOrigin, Picture};
 use crate::case::dossier::Dossier;
+use crate::case::heartbeat::{Hearing, Heartbeat};
 use crate::case::id::{DeliveryId, Duration, Mark, ServiceId, SourceName, Timestamp};
 use crate::case::live::Live;
 use crate::case::map::{Atlas, Mapped};
@@ -66,6 +67,8 @@ pub struct Desk {
     settings: Arc<DeskSettings>,
     /// Who belongs to which group, as last read.
     roster: Option<Roster>,
+    /// Who was heard of the sources that have a heartbeat.
+    hearing: Hearing,
     running: BTreeSet<Command>,
     latest: Timestamp,
     /// The moment of the last turn.
@@ -94,6 +97,7 @@ impl Desk {
             last: now,
             behind_until: None,
             roster: None,
+            hearing: Hearing::default(),
             touched: BTreeSet::new(),
             wakes: BTreeMap::new(),
         };
@@ -103,6 +107,7 @@ impl Desk {
             let dossier = stored.remove(id).unwrap_or_else(|| Dossier::new(id.clone()));
             desk.hold(dossier, service.clone(), now);
         }
+        desk.hearing.listen(&settings.shared.heartbeats, now);
         desk
     }
 
@@ -128,6 +133,7 @@ impl Desk {
             }
         }
         self.held.retain(|id, held| settings.services.contains_key(id) || held.dossier.open.is_some());
+        self.hearing.listen(&settings.shared.heartbeats, now);
         self.settings = settings;
         self.touched.extend(self.held.keys().cloned());
     }
@@ -170,6 +176,7 @@ impl Desk {
         }
         let of_the_hold = self.standing.page_news(&self.settings.shared.pagers);
         draft.turn.standing.extend(of_the_hold);
+        draft.turn.standing.extend(self.silences(now));
         self.ask_gate(&mut draft, Moment { clock_behind_until });
         let mut turn = draft.turn;
         let asking: BTreeSet<ServiceId> = turn.gates.iter().map(|ask| ask.order.case.service()).collect();
@@ -192,6 +199,8 @@ impl Desk {
             for held in self.held.values_mut() {
                 held.live = Live::new(now);
             }
+            self.hearing = Hearing::default();
+            self.hearing.listen(&self.settings.shared.heartbeats, now);
             for service in self.services() {
                 self.take(&service, &Input::Restarted, draft);
             }
@@ -270,6 +279,11 @@ impl Desk {
         became
     }
 
+    /// Sources that fell silent, and those that are heard again.
+    fn silences(&self, now: Timestamp) -> Vec<StandingEvent> {
+        self.hearing.news(&self.settings.shared.heartbeats, &self.standing.silent, now)
+    }
+
     /// Takes a request: of a service, or of everything.
     fn decide(&mut self, request: Request, draft: &mut Draft) -> Disposition {
         let Request::Of(service, ask) = request else {
@@ -294,7 +308,13 @@ impl Desk {
         let scope = self.settings.sources.get(source).cloned().unwrap_or(nobody);
         let mut dispositions = Vec::with_capacity(signals.len());
         let mut by_service: BTreeMap<ServiceId, Vec<Signal>> = BTreeMap::new();
+        let heartbeat: Option<&Heartbeat> = self.settings.shared.heartbeats.get(source);
         for signal in signals {
+            if heartbeat.is_some_and(|heartbeat| heartbeat.is_it(&signal)) {
+                self.hearing.hear(&signal);
+                dispositions.push(Disposition::Aside(format!("the heartbeat of {source}")));
+                continue;
+            }
             match self.settings.atlas.map(&signal.labels, &scope.services, &scope.table) {
                 Mapped::To(service) => by_service.entry(service).or_default().push(signal),
                 Mapped::OutOfScope(service) => dispositions.push(Disposition::OutOfScope(service)),

@@ -1,7 +1,7 @@
 //! The inbox: where whoever hears something hands it over, and waits until it is stored and synced. Owns the
 //! bounds of what waits and the set of lately stored bodies. Leaves the storing to whoever owns [`Arrivals`].
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -19,6 +19,10 @@ use crate::case::signal::Signal;
 pub const WAITING_MAX: usize = 8192;
 /// Bodies that are remembered as stored: minutes of a storm's repeats, in some 6 MB.
 pub const RECENT_MAX: usize = 65_536;
+/// The same signals again within so long are told twice, and later they are the word that they still fire: Alertmanager and
+/// its like send the same bytes at every interval for as long as nothing changes (signals §1). A second try that comes later
+/// costs a row, and the engine knows it by its episodes. No heartbeat may be shorter.
+const TOLD_TWICE: Duration = Duration::from_secs(1);
 /// Stored deliveries that the engine has not decided: beyond it no more signals are accepted, so that what is accepted is
 /// also judged while it matters. What people ask for is still taken: they are few, a pause is wanted most when everything
 /// fires, and what is judged too late is refused then. [`WAITING_MAX`] bounds them too.
@@ -178,7 +182,7 @@ impl Inbox {
     pub async fn receive(&self, delivery: Delivery) -> Result<Received, NotStored> {
         {
             let mut known = lock(&self.known);
-            if known.recent.contains(&delivery.key.0) {
+            if known.has_seen(&delivery) {
                 return Ok(Received::Seen);
             }
             let of_people = matches!(delivery.content, Content::Asked(_));
@@ -224,7 +228,7 @@ impl Arrivals {
     /// What an earlier process stored, and what counts as the same.
     pub fn known_before(&self, keys: Vec<[u8; 32]>) {
         let mut known = lock(&self.known);
-        keys.into_iter().for_each(|key| known.remember(ContentKey(key)));
+        keys.into_iter().for_each(|key| known.remember(ContentKey(key), Timestamp::MIN));
     }
 
     /// Deliveries that an earlier process left undecided.
@@ -237,7 +241,7 @@ impl Arrivals {
         let mut known = lock(&self.known);
         let mut batch: Option<(u64, DeliveryId, Timestamp)> = None;
         for (id, delivery) in deliveries {
-            known.remember(delivery.key);
+            known.remember(delivery.key, delivery.received_at);
             let (count, _, first) = batch.unwrap_or((0, id, delivery.received_at));
             batch = Some((count + 1, id, first));
         }
@@ -264,7 +268,8 @@ impl Arrival {
 /// What the inbox knows about what is stored.
 #[derive(Debug, Default)]
 struct Known {
-    recent: HashSet<[u8; 32]>,
+    /// When each was stored last.
+    recent: HashMap<[u8; 32], Timestamp>,
     order: VecDeque<[u8; 32]>,
     undecided: u64,
     batches: VecDeque<Batch>,
@@ -289,8 +294,14 @@ impl Known {
         now.duration_since(since) > UNDECIDED_AGE_MAX
     }
 
-    fn remember(&mut self, key: ContentKey) {
-        if self.recent.insert(key.0) {
+    fn has_seen(&self, delivery: &Delivery) -> bool {
+        let Some(stored_at) = self.recent.get(&delivery.key.0) else { return false };
+        let tells_again = matches!(delivery.content, Content::Signals(_));
+        !tells_again || delivery.received_at.duration_since(*stored_at) < TOLD_TWICE
+    }
+
+    fn remember(&mut self, key: ContentKey, stored_at: Timestamp) {
+        if self.recent.insert(key.0, stored_at).is_none() {
             self.order.push_back(key.0);
         }
         while self.order.len() > RECENT_MAX {
@@ -345,6 +356,12 @@ mod tests {
         }
     }
 
+    fn pause(second: i64) -> Delivery {
+        let (by, reason) = ("ann".into(), "everything fires".into());
+        let request = Request::Pause { by, at: at(second), reason, everything: true };
+        Delivery::request(request, at(second)).expect("written down")
+    }
+
     async fn stores(
         inbox: &Inbox,
         arrivals: &mut Arrivals,
@@ -373,12 +390,12 @@ mod tests {
         let (inbox, mut arrivals) = Inbox::new();
         let first = stores(&inbox, &mut arrivals, delivery("a", 0)).await;
         assert_eq!(first, Ok(Received::New(DeliveryId(1))));
-        assert_eq!(inbox.receive(delivery("a", 1)).await, Ok(Received::Seen));
+        assert_eq!(inbox.receive(delivery("a", 0)).await, Ok(Received::Seen));
         assert_eq!(inbox.undecided(), 1);
         arrivals.decided(DeliveryId(1));
         assert_eq!(inbox.undecided(), 0);
         assert_eq!(
-            inbox.receive(delivery("a", 2)).await,
+            inbox.receive(delivery("a", 0)).await,
             Ok(Received::Seen),
             "a decided body is still known"
         );
@@ -410,11 +427,6 @@ mod tests {
 
     #[tokio::test]
     async fn what_people_ask_for_is_taken_when_signals_are_turned_away() {
-        let pause = |second| {
-            let (by, reason) = ("ann".into(), "everything fires".into());
-            let request = Request::Pause { by, at: at(second), reason, everything: true };
-            Delivery::request(request, at(second)).expect("written down")
-        };
         let (inbox, mut arrivals) = Inbox::new();
         arrivals.left_over(UNDECIDED_MAX, DeliveryId(UNDECIDED_MAX));
         assert_eq!(inbox.receive(delivery("a", 0)).await, Err(NotStored::Overloaded), "too many");
@@ -459,9 +471,27 @@ mod tests {
         for number in 0..=RECENT_MAX {
             let mut key = [0; 32];
             key[..8].copy_from_slice(&(number as u64).to_le_bytes());
-            known.remember(ContentKey(key));
+            known.remember(ContentKey(key), at(0));
         }
         assert_eq!(known.recent.len(), RECENT_MAX);
-        assert!(!known.recent.contains(&[0; 32]));
+        assert!(!known.recent.contains_key(&[0; 32]));
+    }
+
+    #[tokio::test]
+    async fn the_same_signals_later_say_that_they_still_fire() {
+        let (inbox, mut arrivals) = Inbox::new();
+        for (second, stored) in [(0, true), (0, false), (1, true), (1, false), (50, true), (50, false)] {
+            let delivery = delivery("still firing", second);
+            let became = match stored {
+                true => stores(&inbox, &mut arrivals, delivery).await,
+                false => inbox.receive(delivery).await,
+            };
+            assert_eq!(became == Ok(Received::Seen), !stored, "at {second} s");
+        }
+        // What people ask for is asked once, whenever the same bytes come.
+        let asked = pause(0);
+        assert!(stores(&inbox, &mut arrivals, asked.clone()).await.is_ok());
+        let later = Delivery { received_at: at(3600), ..asked };
+        assert_eq!(inbox.receive(later).await, Ok(Received::Seen));
     }
 }

@@ -319,6 +319,7 @@ impl Handout {
             config_error,
             taken_at: self.taken_at,
             sources: self.tallies.clone(),
+            heartbeats: self.settings.shared.heartbeats.keys().cloned().collect(),
             services: self.services(),
             troubles,
         }

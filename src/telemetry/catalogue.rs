@@ -92,6 +92,8 @@ catalogue! {
         "Whether deliveries can be stored; if not, senders are told to come again";
     HOLD = Gauge "snapback_hold" in "0 or 1":
         "Whether Snapback forbids itself to act, because its store may be stale";
+    SOURCE_SILENT = Gauge "snapback_source_silent" in "0 or 1":
+        "Whether a source is silent: two of its heartbeats are missed; a source without a heartbeat is not among them";
     PAUSED = Gauge "snapback_paused" in "0 or 1":
         "Whether somebody paused, by what stops: automatic acts, or people's acts too";
     CONFIG_ERROR = Gauge "snapback_config_error" in "0 or 1":

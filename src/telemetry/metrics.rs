@@ -52,6 +52,8 @@ pub struct Metrics {
 pub struct Scene {
     /// The configured sources and their tallies.
     pub sources: BTreeMap<SourceName, Arc<Tally>>,
+    /// Those that have a heartbeat, and whether it is missed.
+    pub silent: BTreeMap<SourceName, bool>,
     /// The configured services.
     pub services: Vec<ServiceState>,
     /// Deliveries that are stored and not judged.
@@ -248,6 +250,8 @@ fn tell_services(sheet: &mut Sheet, scene: &Scene) {
         scene.services.iter().map(series)
     };
     sheet.gauges(&names::SERVICE_READY, each(|state| state.ready));
+    let silent = |(source, silent): (&SourceName, &bool)| (named("source", source.as_str()), truth(*silent));
+    sheet.gauges(&names::SOURCE_SILENT, scene.silent.iter().map(silent));
     sheet.gauges(&names::PROVIDER_UNREADABLE, each(|state| state.unreadable));
 }
 

@@ -606,6 +606,7 @@ fn settings(scenario: Scenario, mode: Mode) -> Arc<DeskSettings> {
         verify: BTreeMap::from([("default".into(), verify)]),
         pagers: BTreeMap::from([("pagerduty".into(), pager)]),
         tell_onset: BTreeSet::from(["prometheus".into()]),
+        heartbeats: BTreeMap::new(),
     };
     let scope = SourceScope { services: vec!["*@production".into()], table: BTreeMap::new() };
     let entry = AtlasEntry { id: service.id.clone(), matchers: Vec::new() };

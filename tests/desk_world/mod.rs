@@ -497,6 +497,7 @@ pub(crate) fn settings(row: Rule) -> DeskSettings {
             verify: BTreeMap::from([("default".into(), verify)]),
             pagers: BTreeMap::new(),
             tell_onset: BTreeSet::new(),
+            heartbeats: BTreeMap::new(),
         }),
         rules: Arc::new(RuleTable::new(vec![row], BTreeMap::new())),
         atlas: Atlas::new(SERVICES.map(entry).into(), Equivalents::default()),

@@ -31,7 +31,9 @@ pub(crate) fn begin() -> Program {
 }
 
 pub(crate) fn config() -> String {
-    format!("{}{SETTINGS}", head("live"))
+    let heartbeat = "heartbeat = { match = ['alertname=\"Watchdog\"'], every = \"5m\" }";
+    let head = head("live").replace("[sources.prometheus]", &format!("[sources.prometheus]\n{heartbeat}"));
+    format!("{head}{SETTINGS}")
 }
 
 /// The labels of an alert about the service.

@@ -23,6 +23,19 @@ pub struct StateShape {
     pub config_error: Option<String>,
     /// What waits.
     pub queues: QueuesShape,
+    /// Sources whose heartbeat is missed: trouble that they would tell of is not heard.
+    pub silent: Vec<SilentShape>,
+}
+
+/// A source whose heartbeat is missed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SilentShape {
+    /// Which.
+    pub source: String,
+    /// When it was heard last.
+    pub since: Timestamp,
+    /// The services that it speaks about, as patterns.
+    pub services: Vec<String>,
 }
 
 /// A pause.
@@ -79,6 +92,15 @@ impl StateShape {
             rules_digest: rules.to_string(),
             config_error,
             queues: QueuesShape { undecided },
+            silent: standing
+                .silent
+                .iter()
+                .map(|(source, silence)| SilentShape {
+                    source: source.to_string(),
+                    since: silence.since,
+                    services: silence.services.clone(),
+                })
+                .collect(),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Source {
     lag: Option<Length>,
     /// `alertmanager`: the Prometheus that is asked for each alert's true onset, its `activeAt`.
     prometheus_url: Option<String>,
-    /// An alert that always fires. Not built yet.
+    /// An alert that always fires there, by which the silence of the source is noticed: when two are missed.
     heartbeat: Option<Heartbeat>,
     /// What signs the bodies of `pagerduty`, `grafana` and `generic`: any of them.
     secrets: Option<OneOrMany<Secret>>,
@@ -140,9 +140,9 @@ struct Basic {
 struct Heartbeat {
     /// Which alert it is.
     #[schemars(rename = "match")]
-    matchers: Option<Vec<String>>,
-    /// How often it comes.
-    every: Option<Length>,
+    matchers: Vec<String>,
+    /// How often it comes, at least 1s.
+    every: Length,
 }
 
 /// Whoever puts releases on services.

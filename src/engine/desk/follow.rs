@@ -4,7 +4,7 @@
 use super::{Desk, Draft, Gated, view};
 use crate::case::command::{Command, Ending};
 use crate::case::gate::record;
-use crate::case::id::{PagerName, ServiceId, Timestamp};
+use crate::case::id::{PagerName, ServiceId, Timestamp, covers};
 use crate::case::pager::{self, About, Cause, Paging, Summons};
 use crate::case::standing::{Standing, StandingEvent};
 use crate::case::turn::Turn;
@@ -26,6 +26,7 @@ impl Desk {
     /// The turn is on disk: it is true now. Says which errands follow.
     pub fn commit(&mut self, turn: Turn, gated: Vec<Gated>) -> Errands {
         for event in &turn.standing {
+            self.heard(event, turn.at);
             self.standing.apply(event);
         }
         let mut permits = Vec::new();
@@ -62,6 +63,26 @@ impl Desk {
             }
         }
         self.touched.extend(turn.changes.into_iter().map(|change| change.dossier.service.clone()));
+    }
+
+    /// Whom a silent source speaks about is deaf; once it is heard again, listening begins anew.
+    fn heard(&mut self, event: &StandingEvent, now: Timestamp) {
+        let (StandingEvent::FellSilent { source, .. } | StandingEvent::HeardAgain { source, .. }) = event
+        else {
+            return;
+        };
+        let again = matches!(event, StandingEvent::HeardAgain { .. });
+        let listened = self.standing.silent.get(source).map(|silence| silence.services.clone());
+        let listens = self.settings.shared.heartbeats.get(source).map(|heartbeat| heartbeat.services.clone());
+        let of: Vec<String> = listened.into_iter().chain(listens).flatten().collect();
+        for (service, held) in &mut self.held {
+            if of.iter().any(|pattern| covers(pattern, service.as_str())) {
+                self.touched.insert(service.clone());
+                if again {
+                    held.live.since = held.live.since.max(now);
+                }
+            }
+        }
     }
 
     fn errands_of(&mut self, service: &ServiceId, now: Timestamp, errands: &mut Errands) {
@@ -138,7 +159,10 @@ impl Desk {
     /// When the next service is due, or a pager has to be told about the hold.
     pub fn wake_at(&self) -> Option<Timestamp> {
         let of_the_hold = self.standing.page_news(&self.settings.shared.pagers).next().map(|_| self.last);
-        self.wakes.values().copied().chain(of_the_hold).min()
+        let heartbeats = &self.settings.shared.heartbeats;
+        let of_silence = self.hearing.wakes_at(heartbeats, &self.standing.silent);
+        let heard_again = self.silences(self.last).first().map(|_| self.last);
+        self.wakes.values().copied().chain(of_the_hold).chain(of_silence).chain(heard_again).min()
     }
 
     /// Whether nothing is under way and every case is told: for tests and for a clean stop.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::case::gate::Why;
+use crate::case::heartbeat::Silence;
 use crate::case::id::{
-    Attempt, CaseId, ChangeId, DeploymentId, Mark, PagerName, PersonId, ServiceId, StepNo, Timestamp,
+    Attempt, CaseId, ChangeId, DeploymentId, Mark, PagerName, PersonId, ServiceId, SourceName, StepNo,
+    Timestamp,
 };
 use crate::case::pager::{Cause, Paging};
 use crate::case::standing::{ActRecord, Hold, Pause, Raised, Standing, StandingEvent};
@@ -19,6 +21,7 @@ stored! {
     Hold => HoldV1,
     ActRecord => ActRecordV1,
     Raised => RaisedV1,
+    Silence => SilenceV1,
     StandingEvent => StandingEventV1,
     Why => WhyV1,
     Disposition => DispositionV1,
@@ -33,6 +36,15 @@ struct StandingV1 {
     raised: Vec<Raised>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     paged: BTreeMap<PagerName, Paging>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    silent: BTreeMap<SourceName, Silence>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Silence")]
+struct SilenceV1 {
+    since: Timestamp,
+    services: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +98,8 @@ enum StandingEventV1 {
     NeverSent { case: CaseId, step: StepNo, attempt: Attempt },
     PageDue { pager: PagerName, cause: Option<Cause> },
     PageTold { pager: PagerName, cause: Option<Cause> },
+    FellSilent { source: SourceName, silence: Silence },
+    HeardAgain { source: SourceName, at: Timestamp },
 }
 
 #[derive(Serialize, Deserialize)]

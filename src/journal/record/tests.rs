@@ -13,6 +13,7 @@ use crate::case::approval::PersonVote;
 use crate::case::event::{Direction, Event, Origin, Stamped};
 use crate::case::id::PagerName;
 use crate::case::pager::{Cause, Paging};
+use crate::case::standing::StandingEvent;
 use crate::case::turn::Disposition;
 
 const EVENT: &str = include_str!("../../case/event.rs");
@@ -71,6 +72,21 @@ fn who_was_woken_is_kept() {
     let phase = samples::phases().remove(0).1;
     hold("cases_paged.jsonl", &[crate::case::story::Case { paged: paged.clone(), ..samples::case(phase) }]);
     hold("standing_paged.jsonl", &[crate::case::standing::Standing { paged, ..samples::standing() }]);
+}
+
+/// And these: a source fell silent, and was heard again.
+#[test]
+fn who_is_silent_is_kept() {
+    let source = || crate::case::id::SourceName::new("prometheus");
+    let silence =
+        || crate::case::heartbeat::Silence { since: samples::now(), services: vec!["*@production".into()] };
+    let silent = BTreeMap::from([(source(), silence())]);
+    hold("standing_silent.jsonl", &[crate::case::standing::Standing { silent, ..samples::standing() }]);
+    let heard = [
+        StandingEvent::FellSilent { source: source(), silence: silence() },
+        StandingEvent::HeardAgain { source: source(), at: samples::now() },
+    ];
+    hold("standing_events_of_silence.jsonl", &heard);
 }
 
 /// And this.
