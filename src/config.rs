@@ -17,6 +17,7 @@ mod listener;
 mod mapping;
 mod pages;
 mod people;
+mod probes;
 mod providers;
 mod quote;
 mod read;
@@ -41,6 +42,7 @@ pub use feeds::{FeedKind, FeedSettings};
 pub use listener::{Listener, ListenerUnknown, listener};
 pub use pages::{PageKind, PageSettings};
 pub use people::GroupSettings;
+pub use probes::{CheckSettings, ProbeSettings};
 pub use providers::{CodeDeploySettings, CodeDeploySite, DirectorySite, ProviderSettings, SiteSettings};
 pub use render::{Style, json, render};
 pub use schema::{SchemaOf, schema};
@@ -60,7 +62,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::case::digest::Canon;
-use crate::case::id::{Digest, GroupName, ServiceId};
+use crate::case::id::{Digest, GroupName, ProbeName, ServiceId};
 use crate::case::map::Equivalents;
 use crate::case::pager::Pagers;
 use crate::case::rules::RuleTable;
@@ -104,6 +106,8 @@ pub struct Settings {
     pub feeds: Vec<FeedSettings>,
     /// The providers by name.
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// The probes by name.
+    pub probes: BTreeMap<ProbeName, ProbeSettings>,
     /// What is deployed and rolled back as one, in the order of the file.
     pub services: Vec<ServiceEntry>,
     /// The digest over the text of all files.
@@ -353,7 +357,14 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let guards = guards::guards(root, &times);
     let providers = providers::providers(root);
     let drafts = services::drafts(root);
-    let names = services::Names { mode, providers: &providers, approvals: &approvals, verify: &verify };
+    let probes = probes::probes(root);
+    let names = services::Names {
+        mode,
+        providers: &providers,
+        approvals: &approvals,
+        verify: &verify,
+        probes: &probes,
+    };
     let services = services::services(&drafts, &names);
     let ids: Vec<ServiceId> = drafts.iter().map(|draft| draft.id.clone()).collect();
     let mut seen = credential::SeenSecrets::new();
@@ -365,7 +376,6 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let beats = sources.iter().filter_map(|source| Some((source.name.clone(), source.heartbeat.clone()?)));
     let heartbeats = beats.collect();
     let feeds = feeds::feeds(root, &ids, &mut seen);
-    later::probes(root);
     later::plans(root);
     later::evidence(root);
 
@@ -410,6 +420,7 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
             .into_iter()
             .filter_map(|(name, (_, settings))| Some((name, settings?)))
             .collect(),
+        probes: probes.into_iter().filter_map(|(name, probe)| Some((name, probe?))).collect(),
         services,
         digest: Digest::new(""),
     }

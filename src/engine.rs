@@ -358,6 +358,7 @@ fn panicked(command: Command, error: &tokio::task::JoinError) -> Arrival {
         | Command::Say(..)
         | Command::Show(_)
         | Command::Onset(..)
+        | Command::Probe(..)
         | Command::Page(..) => {
             Arrival::Ended(command, Box::new(Ending::Unclear("the errand panicked".into())))
         }

@@ -1,6 +1,8 @@
 //! How we call out: what can go wrong with a call, sorted by what follows from it. Leaves to each room what it
 //! calls, and to the engine when a call is made again: nothing here retries.
 
+pub mod process;
+
 use std::io;
 
 use aws_sdk_codedeploy::config::SharedHttpClient;

@@ -1,3 +1,80 @@
-//! Probe: what Snapback asks of monitoring by itself. So far one question: when the trouble of an alert really began.
+//! Probe: what Snapback asks of the world by itself. One run of a check of the user's own, within its deadline and bounded, by a
+//! file for each kind; and, of Prometheus, when the trouble of an alert really began. Leaves when it runs and what follows
+//! to `case::probe`.
 
+mod command;
+mod http;
 pub mod prometheus;
+mod promql;
+
+use std::time::Duration;
+
+pub use command::CommandCheck;
+pub use http::HttpCheck;
+pub use promql::PromqlCheck;
+use reqwest::{Client, Response, redirect};
+
+use crate::case::probe::Health;
+
+/// A probe's check. What it says is data of others: bounded, and without control characters.
+#[derive(Debug)]
+pub enum Probe {
+    /// A GET, and the status that it must have.
+    Http(HttpCheck),
+    /// A query, and what its samples must be.
+    Promql(PromqlCheck),
+    /// A program, that must end with status 0.
+    Command(CommandCheck),
+}
+
+impl Probe {
+    /// Runs the check once. Cut in the middle it leaves nothing behind.
+    pub async fn run(&self) -> Health {
+        let found = match self {
+            Probe::Http(check) => check.run().await,
+            Probe::Promql(check) => check.run().await,
+            Probe::Command(check) => check.run().await,
+        };
+        match found {
+            Health::Passing => Health::Passing,
+            Health::Failing(said) => Health::Failing(harmless(&said)),
+            Health::Unknown(why) => Health::Unknown(harmless(&why)),
+        }
+    }
+}
+
+/// A text of others without what could move a cursor or hide something.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
+
+/// A client for this address: no redirects, no proxy that stands in the environment. `None`: it needs certificate authorities,
+/// and this system has none.
+fn client(url: &str, within: Duration) -> Option<Client> {
+    let client = Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .timeout(within)
+        .user_agent(concat!("snapback/", env!("CARGO_PKG_VERSION")));
+    // An address without TLS needs nobody's certificates.
+    let client = if url.starts_with("http:") { client.tls_certs_only([]) } else { client };
+    client
+        .build()
+        .inspect_err(|error| tracing::error!(url, %error, "this address cannot be asked: install the certificate authorities of this system (ca-certificates)"))
+        .ok()
+}
+
+/// Why the client could not be made, for people.
+const NO_AUTHORITIES: &str = "no certificate authorities are installed here (ca-certificates)";
+
+/// The body of an answer, up to so many bytes. `Ok(None)`: it is longer.
+async fn body(mut answer: Response, most: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await? {
+        body.extend_from_slice(&piece);
+        if body.len() > most {
+            return Ok(None);
+        }
+    }
+    Ok(Some(body))
+}

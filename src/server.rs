@@ -4,6 +4,7 @@ mod answers;
 mod chat;
 mod handout;
 mod previews;
+mod senders;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,8 +28,8 @@ use crate::report::Voice;
 use crate::telemetry::metrics::Metrics;
 
 use handout::Handout;
-pub use handout::spoken;
 pub use previews::{ByHand, by_hand};
+pub use senders::spoken;
 
 /// New settings that wait to be taken; more come only after these were.
 const RELOADS_MAX: usize = 4;

@@ -10,6 +10,7 @@ use super::ledger::{Change, Grade, News, Page};
 use super::notice::{NOTICES_MAX, Notice};
 use super::pager::Paging;
 use super::phase::{Outcome, Phase};
+use super::probe::Failing;
 use super::release::Release;
 use super::signal::{Episode, EpisodeKey, EpisodeStanding, Lag};
 use super::story::{Case, CaseClock, CaseSignal, EVENTS_MAX, NoPlan, Suspect};
@@ -142,6 +143,13 @@ impl Dossier {
             }
             Event::Noticed(notice) => self.take_notice(notice),
             Event::EpisodeDated { key, onset } => self.date(key, *onset),
+            Event::ProbeFailed { probe, since, said } => {
+                let failing = Failing { since: *since, said: said.clone() };
+                self.failing.insert(probe.clone(), failing);
+            }
+            Event::ProbePassed { probe } => {
+                self.failing.remove(probe);
+            }
             Event::LedgerRefreshed { current, deployments, releases, owner, .. } => {
                 self.ledger.learn(&News { deployments: deployments.clone(), releases: releases.clone() });
                 self.ledger.current.clone_from(current);

@@ -206,8 +206,8 @@ pub struct Limits {
     pub max_back: MaxBack,
     /// What no mark means.
     pub migrations: Migrations,
-    /// A batch service's rhythm.
-    pub cadence: Option<Duration>,
+    /// A window is at least so long, whatever a row says: one run of a batch service, and as long as probes watch a release.
+    pub window_min: Option<Duration>,
 }
 
 impl Brief {

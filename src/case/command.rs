@@ -7,12 +7,13 @@ use super::approval::{PersonVote, Roster};
 use super::deployment::Picture;
 use super::event::Settlement;
 use super::id::{
-    AnswerUrl, CaseId, Digest, Duration, GroupName, Handle, NoteNo, PagerName, PersonId, Place, ReleaseId,
-    ServiceId, StepNo, Timestamp,
+    AnswerUrl, CaseId, Digest, Duration, GroupName, Handle, NoteNo, PagerName, PersonId, Place, ProbeName,
+    ReleaseId, ServiceId, StepNo, Timestamp,
 };
 use super::notice::Notice;
 use super::pager::{About, Cause};
 use super::plan::{Choice, Proposal};
+use super::probe::Health;
 use super::signal::{EpisodeKey, Signal};
 
 /// What the rim is asked to do.
@@ -38,6 +39,8 @@ pub enum Command {
     Page(About, PagerName, Option<Cause>),
     /// Ask the source of this episode when its trouble began.
     Onset(ServiceId, EpisodeKey),
+    /// Run a probe of this service, once.
+    Probe(ServiceId, ProbeName),
 }
 
 impl Command {
@@ -54,6 +57,7 @@ impl Command {
             Command::Show(_) => "show",
             Command::Page(..) => "page",
             Command::Onset(..) => "onset",
+            Command::Probe(..) => "probe",
         }
     }
 
@@ -64,6 +68,7 @@ impl Command {
             Command::Describe(_)
             | Command::Propose(_)
             | Command::Onset(..)
+            | Command::Probe(..)
             | Command::Begin(..)
             | Command::Find(..)
             | Command::Watch(..) => false,
@@ -71,8 +76,19 @@ impl Command {
     }
 
     /// Every crash point's name.
-    pub const CRASH_POINTS: [&'static str; 10] =
-        ["describe", "propose", "roll_call", "begin", "find", "watch", "say", "show", "page", "onset"];
+    pub const CRASH_POINTS: [&'static str; 11] = [
+        "describe",
+        "propose",
+        "roll_call",
+        "begin",
+        "find",
+        "watch",
+        "say",
+        "show",
+        "page",
+        "onset",
+        "probe",
+    ];
 }
 
 /// What reaches a service.
@@ -128,6 +144,13 @@ pub enum Ending {
     Shown(Digest),
     /// Page: the pager took it.
     Paged,
+    /// Probe: what the run found.
+    Probed {
+        /// When it began.
+        began_at: Timestamp,
+        /// What it found.
+        found: Health,
+    },
     /// Onset: when the trouble began, by the source's own data.
     Began(Timestamp),
     /// Say, show: the first message of the thread is gone, and another one was posted, below which it goes on.

@@ -260,11 +260,11 @@ pub(super) fn bearing(
     }
 }
 
-/// When the window of a deployment ends: so long after it finished, for a batch service at least one run later.
+/// When the window of a deployment ends: so long after it finished, and not before its service says.
 /// `None`: it is still going out.
 fn window_end(candidate: &CandidateFacts, brief: &Brief, window: Duration) -> Option<Timestamp> {
     let finished = candidate.finished_at.filter(|_| !candidate.going_out)?;
-    let window = window.max(brief.limits.cadence.unwrap_or(Duration::ZERO));
+    let window = window.max(brief.limits.window_min.unwrap_or(Duration::ZERO));
     Some(finished.checked_add(window).unwrap_or(Timestamp::MAX))
 }
 

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::deployment::Owner;
 use super::habit::Habit;
-use super::id::{CaseId, DeploymentId, PersonId, ServiceId, SignalName, Timestamp};
+use super::id::{CaseId, DeploymentId, PersonId, ProbeName, ServiceId, SignalName, Timestamp};
 use super::ledger::Ledger;
 use super::notice::Notice;
 use super::phase::Outcome;
+use super::probe::Failing;
 use super::signal::{Episode, EpisodeKey};
 use super::story::Case;
 
@@ -38,6 +39,8 @@ pub struct Dossier {
     pub episodes: BTreeMap<EpisodeKey, Episode>,
     /// Episodes that ended, oldest first.
     pub ended: VecDeque<EndedEpisode>,
+    /// Probes that fail.
+    pub failing: BTreeMap<ProbeName, Failing>,
     /// Nothing automatic until then.
     pub freeze: Option<Freeze>,
     /// The open case.
@@ -100,6 +103,7 @@ impl Dossier {
             habits: BTreeMap::new(),
             episodes: BTreeMap::new(),
             ended: VecDeque::new(),
+            failing: BTreeMap::new(),
             freeze: None,
             open: None,
             telling: Vec::new(),

@@ -9,8 +9,8 @@ use super::deployment::{Deployment, Owner};
 use super::gate::Why;
 use super::habit::Habit;
 use super::id::{
-    Attempt, CaseId, DeploymentId, Digest, Handle, NoteNo, PagerName, PersonId, Place, ReleaseId, SignalName,
-    StepNo, Timestamp,
+    Attempt, CaseId, DeploymentId, Digest, Handle, NoteNo, PagerName, PersonId, Place, ProbeName, ReleaseId,
+    SignalName, StepNo, Timestamp,
 };
 use super::ledger::Grade;
 use super::notice::Notice;
@@ -20,6 +20,7 @@ use super::phase::Outcome;
 use super::plan::{Choice, Plan};
 use super::release::Release;
 use super::settings::{Mode, VerifyPolicy};
+pub use super::settlement::Settlement;
 use super::signal::{EpisodeKey, Signal};
 
 /// An event with its moment.
@@ -70,6 +71,20 @@ pub enum Event {
         key: EpisodeKey,
         /// When.
         onset: Timestamp,
+    },
+    /// A probe fails that passed before.
+    ProbeFailed {
+        /// Which.
+        probe: ProbeName,
+        /// When the run began.
+        since: Timestamp,
+        /// What it saw.
+        said: String,
+    },
+    /// It passes again.
+    ProbePassed {
+        /// Which.
+        probe: ProbeName,
     },
     /// Its clear settled.
     EpisodeEnded {
@@ -401,6 +416,8 @@ impl Event {
             Event::EpisodeReopened { .. } => "episode_reopened",
             Event::EpisodeEnded { .. } => "episode_ended",
             Event::EpisodeDated { .. } => "episode_dated",
+            Event::ProbeFailed { .. } => "probe_failed",
+            Event::ProbePassed { .. } => "probe_passed",
             Event::LedgerRefreshed { .. } => "ledger_refreshed",
             Event::Noticed(_) => "noticed",
             Event::Graded { .. } => "graded",
@@ -463,34 +480,5 @@ impl Event {
             Event::Unlocked { reason, .. } => reason.as_deref(),
             _ => None,
         }
-    }
-}
-
-/// How a person settles what nobody can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settlement {
-    /// Look again.
-    LookAgain,
-    /// It took effect.
-    TookEffect,
-    /// Give up.
-    GiveUp,
-}
-
-impl Settlement {
-    /// The word by which people say it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Settlement::LookAgain => "look-again",
-            Settlement::TookEffect => "took-effect",
-            Settlement::GiveUp => "give-up",
-        }
-    }
-
-    /// Reads the word.
-    pub fn parse(word: &str) -> Option<Settlement> {
-        [Settlement::LookAgain, Settlement::TookEffect, Settlement::GiveUp]
-            .into_iter()
-            .find(|how| how.word() == word)
     }
 }

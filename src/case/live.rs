@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::approval::Roster;
 use super::deployment::{Owner, Picture};
-use super::id::{DeploymentId, Duration, ReleaseId, Timestamp};
+use super::id::{DeploymentId, Duration, ProbeName, ReleaseId, Timestamp};
+use super::probe::Runs;
 use super::signal::EpisodeKey;
 
 /// A picture younger than this serves everybody who waits for one.
@@ -34,6 +35,8 @@ pub struct Live {
     pub tried_at: Option<Timestamp>,
     /// Episodes whose source was asked when they began, whatever came of it.
     pub asked: BTreeSet<EpisodeKey>,
+    /// What the service's probes found.
+    pub probes: BTreeMap<ProbeName, Runs>,
     /// Who may vote, as last read.
     pub roster: Option<Roster>,
 }
@@ -52,6 +55,7 @@ impl Live {
             trouble: None,
             tried_at: None,
             asked: BTreeSet::new(),
+            probes: BTreeMap::new(),
             roster: None,
         }
     }

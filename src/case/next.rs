@@ -22,6 +22,8 @@ use super::words;
 
 /// Readiness and lost notices: the provider is read so often when nothing else asks for it.
 const REFRESH_EVERY: Duration = Duration::from_mins(5);
+/// A service with probes is read as often as they run, so that they watch a release from its beginning, and no oftener than this.
+const REFRESH_MIN: Duration = Duration::from_secs(5);
 /// However many notices come, the provider is read no oftener for them.
 const READ_PACE: Duration = Duration::from_secs(2);
 /// While the provider could not be read, it is asked again so often.
@@ -38,6 +40,8 @@ impl Dossier {
         }
         let undated = self.undated(view).map(|key| Command::Onset(self.service.clone(), key.clone()));
         commands.extend(undated);
+        let probes = self.probes_due(view).filter(|(_, due)| *due <= view.now);
+        commands.extend(probes.map(|(probe, _)| Command::Probe(self.service.clone(), probe.clone())));
         if let Some(case) = self.open.as_deref() {
             commands.extend(self.next_of_case(case, view));
         }
@@ -122,7 +126,7 @@ impl Dossier {
             return live.tried_at.map_or(view.now, |at| at + REFRESH_AFTER_TROUBLE);
         }
         let Some(read) = live.described_at else { return view.now };
-        let regular = self.told_since(read).unwrap_or(read + REFRESH_EVERY);
+        let regular = self.told_since(read).unwrap_or(read + refresh_every(view));
         let Some(case) = self.open.as_deref() else { return regular };
         match &case.phase {
             Phase::Gathering { .. } if read < case.opened_at => view.now,
@@ -225,8 +229,8 @@ impl Dossier {
             EpisodeStanding::Settling { until, .. } => Some(until),
             EpisodeStanding::Firing => None,
         });
-        let deaf = view.standing.deaf_to(&self.service).next().is_some();
-        let soak = self.ledger.soaks_until(view.settings.soak, view.live.since).filter(|_| !deaf);
+        let soaks_until = self.ledger.soaks_until(view.settings.soak, view.live.since);
+        let soak = soaks_until.filter(|_| self.may_prove_itself(view));
         let case = self.open.as_deref().and_then(|case| self.case_wakes(case, view));
         let pages =
             self.open.as_deref().and_then(|case| pager::wakes_at(case, &view.shared.pagers, view.now));
@@ -269,10 +273,13 @@ impl Dossier {
             }
             Phase::Verifying(verifying) => {
                 let signals: Vec<_> = case.signals.values().collect();
-                let target_served_at = view.live.described_at;
-                let listening_since = view.live.since;
-                let evidence =
-                    Evidence { signals: &signals, target_served_at, listening_since, now: view.now };
+                let evidence = Evidence {
+                    signals: &signals,
+                    probes: &self.probe_words(view),
+                    target_served_at: view.live.described_at,
+                    listening_since: view.live.since,
+                    now: view.now,
+                };
                 match judge(verifying, &evidence) {
                     Judgement::Wait(until) => Some(until),
                     Judgement::Recovered | Judgement::NotRecovered(_) | Judgement::Unverified(_) => {
@@ -283,6 +290,11 @@ impl Dossier {
             Phase::NeedsHuman { .. } | Phase::Closed(_) => None,
         }
     }
+}
+
+fn refresh_every(view: &View<'_>) -> Duration {
+    let fastest = view.settings.probes.iter().map(|probe| probe.every).min();
+    fastest.map_or(REFRESH_EVERY, |every| every.clamp(REFRESH_MIN, REFRESH_EVERY))
 }
 
 /// What the engine knows about the moment of asking the gate.

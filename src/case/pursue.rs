@@ -307,6 +307,7 @@ impl Scribe<'_> {
         }
         let evidence = Evidence {
             signals: &signals,
+            probes: &self.dossier.probe_words(self.view),
             target_served_at: read,
             listening_since: live.since,
             now: self.view.now,

@@ -31,6 +31,14 @@ pub fn obstacles(
         reasons
             .push(format!("{source} is silent since {since:.0}: trouble that it would tell of is not heard"));
     }
+    for policy in &settings.probes {
+        if let Some(failing) = dossier.failing.get(&policy.name) {
+            let (name, since) = (&policy.name, failing.since);
+            reasons.push(format!(
+                "the probe {name} fails since {since:.0}: it would say nothing of another release"
+            ));
+        }
+    }
     if let Some(trouble) = trouble {
         reasons.push(format!("the provider cannot be read: {trouble}"));
     }

@@ -2,13 +2,14 @@
 
 use super::command::Ending;
 use super::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Picture};
+use super::dossier::Dossier;
 use super::event::Event;
 use super::id::{Duration, ReleaseId, Timestamp};
 use super::ledger::{Grade, Ledger, News};
 use super::notice::{Notice, informed};
 use super::phase::{Outcome, Phase};
 use super::release::Release;
-use super::scribe::Scribe;
+use super::scribe::{Scribe, View};
 use super::signal::EpisodeKey;
 use super::turn::Disposition;
 
@@ -137,9 +138,8 @@ impl Scribe<'_> {
         let soak = self.soak();
         let (since, now) = (self.view.live.since, self.view.now);
         let blamed = self.dossier.open.as_ref().is_some_and(|case| !case.phase.is_before_the_act());
-        // What is not heard proves nothing: the clock stands still while a source is silent.
-        let deaf = self.view.standing.deaf_to(&self.dossier.service).next().is_some();
-        let soaked = self.dossier.ledger.soaked(soak, since, now).filter(|_| !blamed && !deaf).cloned();
+        let proves = !blamed && self.dossier.may_prove_itself(self.view);
+        let soaked = self.dossier.ledger.soaked(soak, since, now).filter(|_| proves).cloned();
         if let Some(release) = soaked {
             let why = format!("served {soak:#} and raised nothing");
             self.write(Event::Graded { release, grade: Grade::Good, why });
@@ -220,6 +220,13 @@ impl Scribe<'_> {
             // Told by a guard, and watched on: a fix going forward.
             (false, false) => None,
         }
+    }
+}
+
+impl Dossier {
+    /// Whether what serves can prove itself by going on: its probes pass, and who would tell of trouble is heard.
+    pub(super) fn may_prove_itself(&self, view: &View<'_>) -> bool {
+        view.standing.deaf_to(&self.service).next().is_none() && self.probes_passed(view)
     }
 }
 

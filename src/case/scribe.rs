@@ -40,9 +40,9 @@ impl View<'_> {
         self.shared.verify.get(name).copied().unwrap_or_default()
     }
 
-    /// The longest window of any row; for a batch service at least one run.
+    /// The longest window of any row; at least as long as the service's own.
     pub fn longest_window(&self) -> Duration {
-        self.rules.longest_window().max(self.settings.cadence.unwrap_or(Duration::ZERO))
+        self.rules.longest_window().max(self.settings.window_min().unwrap_or(Duration::ZERO))
     }
 }
 
@@ -121,6 +121,7 @@ impl Scribe<'_> {
                     self.dated(key, *onset);
                 }
             }
+            Command::Probe(_, probe) => self.probed(probe),
             // The hold is the standing's: the desk heard it.
             Command::Page(About::Hold, ..) => {}
         }

@@ -8,6 +8,7 @@ use super::approval::ApprovalPolicy;
 use super::heartbeat::Heartbeat;
 use super::id::{Duration, PolicyName, ServiceId, SourceName};
 use super::pager::Pagers;
+use super::probe::ProbePolicy;
 use super::step::Step;
 
 /// Whether Snapback may act. The strictest of the outer mode, the service's and the row's wins.
@@ -58,10 +59,20 @@ pub struct ServiceSettings {
     pub approval: PolicyName,
     /// How recovery is judged where the row names no policy.
     pub verify: PolicyName,
+    /// Its probes, by which it is watched after each deployment.
+    pub probes: Vec<ProbePolicy>,
     /// The user's own steps before the provider's.
     pub before: Vec<Step>,
     /// The user's own steps after the provider's.
     pub after: Vec<Step>,
+}
+
+impl ServiceSettings {
+    /// A window is at least so long: one run of a batch service, and as long as probes watch a release.
+    pub fn window_min(&self) -> Option<Duration> {
+        let watched = self.probes.iter().map(|probe| probe.watch_for);
+        watched.chain(self.cadence).max()
+    }
 }
 
 /// What a release without marks means for going back over it: the service's `migrations` key.

@@ -33,6 +33,8 @@ pub fn after(phase: &Phase, stamped: &Stamped) -> Move {
         | Event::LedgerRefreshed { .. }
         | Event::Noticed(_)
         | Event::EpisodeDated { .. }
+        | Event::ProbeFailed { .. }
+        | Event::ProbePassed { .. }
         | Event::Graded { .. }
         | Event::Tainted { .. }
         | Event::Locked { .. }

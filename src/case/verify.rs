@@ -1,7 +1,8 @@
 //! Verification: "reverted" is not "recovered". Judges from signals and time alone; a pure function of them.
 
-use super::id::{Duration, Timestamp};
+use super::id::{Duration, ProbeName, Timestamp};
 use super::phase::Verifying;
+use super::probe::{Health, Runs};
 use super::story::CaseSignal;
 
 /// What is known when recovery is judged.
@@ -9,12 +10,40 @@ use super::story::CaseSignal;
 pub struct Evidence<'a> {
     /// The case's signals.
     pub signals: &'a [&'a CaseSignal],
+    /// The service's probes.
+    pub probes: &'a [ProbeWord<'a>],
     /// The provider was read after the act, and the target served: the moment of the last such reading.
     pub target_served_at: Option<Timestamp>,
     /// When this process began to listen: what was told before may not have been heard.
     pub listening_since: Timestamp,
     /// The present.
     pub now: Timestamp,
+}
+
+/// What a probe of the service says.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbeWord<'a> {
+    /// Its name.
+    pub name: &'a ProbeName,
+    /// What its last run found. `None`: it has not run since this process began.
+    pub runs: Option<&'a Runs>,
+    /// So many failures in a row count.
+    pub failures: u32,
+}
+
+impl ProbeWord<'_> {
+    /// It passed when the dust had settled, and still does.
+    fn passes_since(&self, settled: Timestamp) -> bool {
+        self.runs.is_some_and(|runs| runs.last == Health::Passing && runs.began_at >= settled)
+    }
+
+    /// It fails, by a run that began at or after this moment.
+    fn fails_since(&self, moment: Timestamp) -> bool {
+        self.runs.is_some_and(|runs| {
+            let failing = matches!(runs.last, Health::Failing(_));
+            failing && runs.failures >= self.failures && runs.began_at >= moment
+        })
+    }
 }
 
 /// What the evidence says.
@@ -46,10 +75,11 @@ pub fn judge(verifying: &Verifying, evidence: &Evidence<'_>) -> Judgement {
     let settled = verifying.done_at + policy.settle;
     let deadline = settled + policy.within;
     let clear = clear_since(evidence.signals, verifying.done_at);
+    let unproven = evidence.probes.iter().find(|probe| !probe.passes_since(settled));
     if let Some(since) = clear {
         let proven = (since + policy.clear_for).max(settled);
         let served = evidence.target_served_at.is_some_and(|at| at >= settled);
-        if now >= proven && served {
+        if now >= proven && served && unproven.is_none() {
             return Judgement::Recovered;
         }
         if now < proven {
@@ -68,15 +98,20 @@ pub fn judge(verifying: &Verifying, evidence: &Evidence<'_>) -> Judgement {
             since(verifying, now)
         ));
     }
+    if let Some(probe) = evidence.probes.iter().find(|probe| probe.fails_since(deadline)) {
+        let (name, since) = (probe.name, since(verifying, now));
+        return Judgement::NotRecovered(format!("the probe {name} still fails {since:#} after the rollback"));
+    }
     if now < deadline {
         return Judgement::Wait(if now < settled { settled } else { deadline });
     }
     if now < last_word {
         return Judgement::Wait(last_word);
     }
-    Judgement::Unverified(match clear {
-        Some(_) => "the signals cleared, but the provider does not show the target serving".into(),
-        None => format!("no signal was told as firing or as cleared within {:#}", since(verifying, now)),
+    Judgement::Unverified(match (clear, unproven) {
+        (Some(_), Some(probe)) => format!("the signals cleared, but the probe {} does not pass", probe.name),
+        (Some(_), None) => "the signals cleared, but the provider does not show the target serving".into(),
+        (None, _) => format!("no signal was told as firing or as cleared within {:#}", since(verifying, now)),
     })
 }
 
@@ -124,6 +159,7 @@ mod tests {
             &verifying,
             &Evidence {
                 signals: &signals,
+                probes: &[],
                 target_served_at: Some(at(served_at)),
                 listening_since: at(-3600),
                 now: at(now),

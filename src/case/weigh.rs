@@ -79,7 +79,7 @@ impl Scribe<'_> {
                 guards: self.view.shared.guards.clone(),
                 max_back: settings.max_back,
                 migrations: settings.migrations,
-                cadence: settings.cadence,
+                window_min: settings.window_min(),
             },
             signals,
         };

@@ -6,35 +6,6 @@ use toml::de::DeValue;
 use super::read::{At, Table};
 use super::server::public_url;
 
-/// `[probes.NAME]`.
-pub(super) fn probes(root: &Table<'_>) {
-    for (_, probe) in root.named_tables("probes") {
-        if let Some(http) = probe.table("http") {
-            if let Some(url) = http.text("url") {
-                public_url(probe.page(), &url);
-            }
-            http.whole("expect_status", 100..=599);
-            http.some_length("timeout");
-        }
-        if let Some(promql) = probe.table("promql") {
-            if let Some(url) = promql.text("url") {
-                public_url(probe.page(), &url);
-            }
-            promql.text("query");
-            promql.text("expect");
-        }
-        if let Some(command) = probe.table("command") {
-            argv(&command);
-            command.some_length("timeout");
-        }
-        probe.some_length("watch_for");
-        probe.some_length("every");
-        probe.whole("failures", 1..=1000);
-        probe.text("severity");
-        probe.page().not_built(probe.span(), "probes", "leave [probes] out and alert on the same checks");
-    }
-}
-
 /// `[plans.NAME]`.
 pub(super) fn plans(root: &Table<'_>) {
     for (_, plan) in root.named_tables("plans") {

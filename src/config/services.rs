@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::conditions;
 use super::fault::{Severity, quoted};
 use super::people::Approvals;
+use super::probes::{self, Probes};
 use super::providers::{Providers, SiteSettings, provider, target};
 use super::read::{At, Page, Table};
 use super::sources::known_service;
@@ -35,6 +36,7 @@ pub(super) struct Names<'n> {
     pub(super) providers: &'n Providers,
     pub(super) approvals: &'n Approvals,
     pub(super) verify: &'n BTreeMap<PolicyName, VerifyPolicy>,
+    pub(super) probes: &'n Probes,
 }
 
 /// A service under reading: who it is, and its table.
@@ -172,6 +174,7 @@ fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<Se
         cadence: table.some_length("cadence").map(|length| length.value),
         approval: policy(table, "approval", names.approvals.keys()),
         verify: policy(table, "verify", names.verify.keys()),
+        probes: probes::of_service(table, names.probes),
         before: Vec::new(),
         after: Vec::new(),
     };
@@ -258,9 +261,6 @@ fn unbuilt(table: &Table<'_>, ids: &[ServiceId]) {
             known_service(page, name, ids);
         }
         note("with", table.key_span("with"), "services that go back together");
-    }
-    if table.texts("probes").is_some() {
-        note("probes", table.key_span("probes"), "probes");
     }
     if table.text("plan").is_some() {
         note("plan", table.key_span("plan"), "steps of one's own in a plan");

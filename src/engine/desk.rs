@@ -17,6 +17,7 @@ use crate::case::live::Live;
 use crate::case::map::{Atlas, Mapped};
 use crate::case::next::Moment;
 use crate::case::notice::Notice;
+use crate::case::probe::Health;
 use crate::case::rules::RuleTable;
 use crate::case::scribe::{View, Written};
 use crate::case::settings::{ServiceSettings, SharedSettings};
@@ -356,6 +357,16 @@ impl Desk {
             let episodes = &held.dossier.episodes;
             held.live.asked.retain(|asked| episodes.contains_key(asked));
             held.live.asked.insert(key.clone());
+        }
+        if let (Some(held), Command::Probe(_, probe)) = (self.held.get_mut(&service), &command) {
+            // A check that panicked ended too, and found nothing out.
+            let nothing = || Health::Unknown("the check ended without an answer".into());
+            let (began_at, found) = if let Ending::Probed { began_at, found } = &ending {
+                (*began_at, found.clone())
+            } else {
+                (draft.now, nothing())
+            };
+            held.live.probed(probe, began_at, &found, draft.now);
         }
         if let Ending::Described(picture) = &ending {
             self.see(&service, picture, draft);

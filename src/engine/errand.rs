@@ -3,7 +3,7 @@
 use crate::case::command::Command;
 use crate::case::dossier::Dossier;
 use crate::case::face::Face;
-use crate::case::id::{CaseId, GroupName, Handle, Place, ServiceId};
+use crate::case::id::{CaseId, GroupName, Handle, Place, ProbeName, ServiceId};
 use crate::case::pager::{About, Summons};
 use crate::case::permit::Permit;
 use crate::case::phase::Phase;
@@ -37,6 +37,8 @@ pub enum Errand {
     Page(Box<Summons>),
     /// Ask its source when this signal's trouble began.
     Onset(ServiceId, Box<Signal>),
+    /// Run this probe of this service.
+    Probe(ServiceId, ProbeName),
 }
 
 impl Errand {
@@ -51,6 +53,7 @@ impl Errand {
             Errand::Watch(order, _) => Command::Watch(order.case.clone(), order.step),
             Errand::Say(note, ..) => Command::Say(note.case.clone(), note.number),
             Errand::Show(_, face, _) => Command::Show(face.case.clone()),
+            Errand::Probe(service, probe) => Command::Probe(service.clone(), probe.clone()),
             Errand::Onset(service, signal) => Command::Onset(service.clone(), signal.key()),
             Errand::Page(summons) => {
                 Command::Page(summons.about.clone(), summons.pager.clone(), summons.cause)
@@ -73,7 +76,9 @@ pub struct Errands {
 /// The service whose dossier a command belongs to. `None`: it is about everything.
 pub fn owner(command: &Command) -> Option<ServiceId> {
     match command {
-        Command::Describe(service) | Command::Onset(service, _) => Some(service.clone()),
+        Command::Describe(service) | Command::Onset(service, _) | Command::Probe(service, _) => {
+            Some(service.clone())
+        }
         Command::Propose(choice) => Some(choice.case.service()),
         Command::RollCall(case, _)
         | Command::Begin(case, _)
@@ -96,6 +101,7 @@ pub(super) fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
             let signal = dossier.episodes.get(key)?.signal.clone();
             Some(Errand::Onset(service.clone(), Box::new(signal)))
         }
+        Command::Probe(service, probe) => Some(Errand::Probe(service.clone(), probe.clone())),
         Command::Begin(..) => None,
         Command::Find(..) | Command::Watch(..) => {
             let case = dossier.open.as_deref()?;

@@ -99,6 +99,7 @@ fn read(command: Command) -> Option<Errand> {
         | Command::Say(..)
         | Command::Show(_)
         | Command::Onset(..)
+        | Command::Probe(..)
         | Command::Page(..) => None,
     }
 }

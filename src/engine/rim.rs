@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use crate::case::command::{Command, Ending, Progress};
 use crate::case::face::Face;
-use crate::case::id::{CaseId, Handle, Place, ServiceId, SourceName, Timestamp};
+use crate::case::id::{CaseId, Handle, Place, ProbeName, ServiceId, SourceName, Timestamp};
 use crate::case::pager::Summons;
 use crate::case::permit::Permit;
 use crate::case::plan::Choice;
+use crate::case::probe::Health;
 use crate::case::signal::Signal;
 use crate::case::step::Order;
 use crate::case::thread::Patience;
@@ -22,6 +23,7 @@ use crate::engine::lane::{Lanes, Load};
 use crate::engine::pace::Pace;
 use crate::execute::{Provider, Sighting, Target};
 use crate::outbound::Trouble;
+use crate::probe::Probe;
 use crate::probe::prometheus::Prometheus;
 use crate::report::Voice;
 use crate::report::rollcall::Rollcall;
@@ -61,6 +63,8 @@ pub struct Rim {
     pub rollcall: Arc<Rollcall>,
     /// Who knows when the alerts of a source began.
     pub prometheus: BTreeMap<SourceName, Arc<Prometheus>>,
+    /// The checks of the probes.
+    pub probes: BTreeMap<ProbeName, Arc<Probe>>,
     /// The time.
     pub clock: Clock,
 }
@@ -83,6 +87,7 @@ pub(super) async fn carry_out(errand: Errand, rim: Arc<Rim>) -> Arrival {
         }
         Errand::Show(thread, face, patience) => ended(command, show(&rim, &thread, &face, patience).await),
         Errand::Page(summons) => ended(command, page(&rim, &summons).await),
+        Errand::Probe(_, probe) => ended(command, run(&rim, &probe).await),
         Errand::Onset(service, signal) => ended(command, onset(&rim, &service, &signal).await),
     }
 }
@@ -104,6 +109,16 @@ async fn onset(rim: &Rim, service: &ServiceId, signal: &Signal) -> Ending {
             Ending::Unclear(why.to_string())
         }
     }
+}
+
+/// Runs a probe once, within its own deadline.
+async fn run(rim: &Rim, probe: &ProbeName) -> Ending {
+    let began_at = rim.clock.now();
+    let found = match rim.probes.get(probe) {
+        Some(check) => check.run().await,
+        None => Health::Unknown("the probe is not configured any more".into()),
+    };
+    Ending::Probed { began_at, found }
 }
 
 fn ended(command: Command, ending: Ending) -> Arrival {

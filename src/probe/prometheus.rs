@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use reqwest::{Client, redirect};
+use reqwest::Client;
 use serde::Deserialize;
 
+use super::{NO_AUTHORITIES, body, client};
 use crate::case::id::Timestamp;
 use crate::case::signal::Signal;
 use crate::outbound::{CallError, Trouble};
@@ -29,17 +30,7 @@ pub struct Prometheus {
 impl Prometheus {
     /// The server at this address.
     pub fn new(url: String) -> Prometheus {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .timeout(WITHIN)
-            .user_agent(concat!("snapback/", env!("CARGO_PKG_VERSION")));
-        // An address without TLS needs nobody's certificates.
-        let client = if url.starts_with("http:") { client.tls_certs_only([]) } else { client };
-        let http = client
-            .build()
-            .inspect_err(|error| tracing::error!(url, %error, "this Prometheus cannot be asked: install the certificate authorities of this system (ca-certificates)"))
-            .ok();
+        let http = client(&url, WITHIN);
         Prometheus { url, http, one: tokio::sync::Mutex::default() }
     }
 
@@ -48,25 +39,18 @@ impl Prometheus {
     /// # Errors
     /// Whatever keeps from knowing.
     pub async fn onset(&self, signal: &Signal) -> Result<Option<Timestamp>, Trouble> {
-        let none = || Trouble::Refused("no certificate authorities are installed here".into());
+        let none = || Trouble::Refused(NO_AUTHORITIES.into());
         let failed = |said: String| {
             Trouble::Unclear(CallError::Answer { doing: format!("read the alerts of {}", self.url), said })
         };
         let _turn = self.one.lock().await;
         let get = self.http.as_ref().ok_or_else(none)?.get(format!("{}/api/v1/alerts", self.url));
-        let mut answer = get.send().await.map_err(|error| failed(error.without_url().to_string()))?;
+        let answer = get.send().await.map_err(|error| failed(error.without_url().to_string()))?;
         if !answer.status().is_success() {
             return Err(failed(format!("it answers {}", answer.status())));
         }
-        let mut body = Vec::new();
-        while let Some(piece) =
-            answer.chunk().await.map_err(|error| failed(error.without_url().to_string()))?
-        {
-            body.extend_from_slice(&piece);
-            if body.len() > ANSWER_MAX {
-                return Err(failed("its answer is longer than 16 MiB".into()));
-            }
-        }
+        let body = body(answer, ANSWER_MAX).await.map_err(|error| failed(error.without_url().to_string()))?;
+        let body = body.ok_or_else(|| failed("its answer is longer than 16 MiB".into()))?;
         let answer: Answer = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
         Ok(of(signal, &answer.data.alerts))
     }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use secrecy::SecretString;
-
+use super::senders::{credential, of_feed, secret, spoken, told};
 use crate::admin::{Access, Role, Status, Token, host_of_url};
 use crate::case::id::{Digest, Duration, PagerName, ServiceId, SourceName, Timestamp};
 use crate::case::map::{Atlas, AtlasEntry};
@@ -18,12 +17,10 @@ use crate::engine::rim::Rim;
 use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
 use crate::execute::directory::{self, Directory};
 use crate::execute::{Provider, Site, Target};
-use crate::intake::{
-    Certificates, Confirm, Credential, Identity, IntakeSettings, Limits, Scheme, Secret, Sns, SourceKind,
-    SourceSettings, Subnet, Versions,
-};
+use crate::intake::{Identity, IntakeSettings, Limits, Secret, SourceSettings, Subnet};
 use crate::journal::StoreSettings;
 use crate::probe::prometheus::Prometheus;
+use crate::probe::{CommandCheck, HttpCheck, Probe, PromqlCheck};
 use crate::report::Voice;
 use crate::report::pager::{self, Pager};
 use crate::report::rollcall::{self, Rollcall};
@@ -269,6 +266,7 @@ impl Handout {
             lanes: self.lanes.clone(),
             rollcall: self.rollcall.clone(),
             prometheus: self.settings.sources.iter().filter_map(prometheus).collect(),
+            probes: self.settings.probes.iter().map(|(name, probe)| (name.clone(), check(probe))).collect(),
             clock: Clock,
         })
     }
@@ -396,99 +394,17 @@ fn prometheus(source: &config::SourceSettings) -> Option<(SourceName, Arc<Promet
     Some((source.name.clone(), Arc::new(Prometheus::new(url))))
 }
 
-/// What a source speaks, in intake's words.
-pub fn spoken(kind: &config::SourceKind) -> SourceKind {
-    match kind {
-        config::SourceKind::Alertmanager => SourceKind::Alertmanager,
-        config::SourceKind::Grafana => SourceKind::Grafana,
-        config::SourceKind::PagerDuty => SourceKind::PagerDuty,
-        config::SourceKind::Sns(_) => SourceKind::Sns,
-        config::SourceKind::EventBridge => SourceKind::EventBridge,
-        config::SourceKind::Datadog => SourceKind::Datadog,
-        config::SourceKind::NewRelic => SourceKind::NewRelic,
-        config::SourceKind::Generic(mapping) => SourceKind::Generic(mapping.clone()),
-    }
-}
-
-/// What a source must show. `None`: the configuration names nothing, which is a fault.
-fn credential(source: &config::SourceSettings) -> Option<Credential> {
-    if let config::SourceKind::Sns(settings) = &source.kind {
-        return Some(sns(settings));
-    }
-    let shown = source.credential.as_ref()?;
-    Some(match shown {
-        config::Credential::Bearer(_) | config::Credential::Basic { .. } => plain(shown)?,
-        config::Credential::Signed { secrets, signature_header, timestamp_header, prefix } => {
-            let named = |name: &Option<String>| name.as_ref().and_then(|name| name.parse().ok());
-            let scheme = match &source.kind {
-                config::SourceKind::PagerDuty => Scheme::PagerDuty,
-                config::SourceKind::Grafana => {
-                    let signature = named(signature_header).unwrap_or(Scheme::GRAFANA);
-                    Scheme::Grafana { signature, timestamp: named(timestamp_header) }
-                }
-                config::SourceKind::Generic(_) => Scheme::Header {
-                    signature: named(signature_header)?,
-                    prefix: prefix.clone().unwrap_or_default(),
-                },
-                config::SourceKind::Alertmanager
-                | config::SourceKind::Sns(_)
-                | config::SourceKind::EventBridge
-                | config::SourceKind::Datadog
-                | config::SourceKind::NewRelic => return None,
-            };
-            Credential::Signed { scheme, secrets: secrets.iter().map(secret).collect() }
+fn check(probe: &config::ProbeSettings) -> Arc<Probe> {
+    let within = |timeout: Duration| timeout.unsigned_abs();
+    Arc::new(match &probe.check {
+        config::CheckSettings::Http { url, expect_status, timeout } => {
+            Probe::Http(HttpCheck::new(url.clone(), *expect_status, within(*timeout)))
+        }
+        config::CheckSettings::Promql { url, query, expect } => {
+            Probe::Promql(PromqlCheck::new(url.clone(), query.clone(), *expect))
+        }
+        config::CheckSettings::Command { argv, folder, timeout } => {
+            Probe::Command(CommandCheck::new(argv.clone(), folder.clone(), within(*timeout)))
         }
     })
-}
-
-/// What a feed speaks, in intake's words.
-fn told(kind: &config::FeedKind) -> SourceKind {
-    match kind {
-        config::FeedKind::GitHub => SourceKind::GitHub,
-        config::FeedKind::ArgoCd => SourceKind::ArgoCd,
-        config::FeedKind::CdEvents => SourceKind::CdEvents,
-        config::FeedKind::CodeDeployTriggers(_) => SourceKind::CodeDeployTriggers,
-        config::FeedKind::CodeDeployEvents => SourceKind::CodeDeployEvents,
-        config::FeedKind::Generic => SourceKind::Deployments,
-    }
-}
-
-/// What a feed must show. `None`: the configuration names nothing, which is a fault.
-fn of_feed(feed: &config::FeedSettings) -> Option<Credential> {
-    if let config::FeedKind::CodeDeployTriggers(settings) = &feed.kind {
-        return Some(sns(settings));
-    }
-    let shown = feed.credential.as_ref()?;
-    if let config::Credential::Signed { secrets, .. } = shown {
-        let secrets = secrets.iter().map(secret).collect();
-        return Some(Credential::Signed { scheme: Scheme::GitHub, secrets });
-    }
-    plain(shown)
-}
-
-/// A token, or a name and a password.
-fn plain(shown: &config::Credential) -> Option<Credential> {
-    match shown {
-        config::Credential::Bearer(tokens) => Some(Credential::Bearer(tokens.iter().map(secret).collect())),
-        config::Credential::Basic { user, passwords } => {
-            Some(Credential::Basic { user: user.clone(), passwords: passwords.iter().map(secret).collect() })
-        }
-        config::Credential::Signed { .. } => None,
-    }
-}
-
-fn sns(settings: &config::SnsSettings) -> Credential {
-    let certificates = match &settings.certificates {
-        Some(files) => Certificates::laid_down(files.iter().map(|(name, pem)| (&**name, &**pem))),
-        None => Certificates::fetched(),
-    };
-    let versions = if settings.second_only { Versions::Second } else { Versions::Both };
-    Credential::Sns {
-        proof: Arc::new(Sns::new(settings.topics.clone(), versions, certificates)),
-        confirm: Arc::new(Confirm::new(settings.confirms, settings.endpoint_url.clone())),
-    }
-}
-
-fn secret(secret: &config::Secret) -> Secret {
-    secret.value.clone().map_or(Secret::Missing, |value: SecretString| Secret::Loaded(value))
 }

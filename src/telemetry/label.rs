@@ -340,6 +340,7 @@ impl Answered {
             | Ending::Elsewhere { .. }
             | Ending::Unsayable(_)
             | Ending::Began(_)
+            | Ending::Probed { .. }
             | Ending::Paged => None,
         }
     }
@@ -389,6 +390,8 @@ pub enum Errand {
     Page,
     /// A source is asked when an alert's trouble began.
     Onset,
+    /// One run of a probe.
+    Probe,
 }
 
 closed!(Errand, "command", {
@@ -402,6 +405,7 @@ closed!(Errand, "command", {
     Show => "show",
     Page => "page",
     Onset => "onset",
+    Probe => "probe",
 });
 
 impl From<&Command> for Errand {
@@ -417,6 +421,7 @@ impl From<&Command> for Errand {
             Command::Show(_) => Errand::Show,
             Command::Page(..) => Errand::Page,
             Command::Onset(..) => Errand::Onset,
+            Command::Probe(..) => Errand::Probe,
         }
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn calm() -> Brief {
             guards: GuardSettings::default(),
             max_back: MaxBack::default(),
             migrations: Migrations::Marked,
-            cadence: None,
+            window_min: None,
         },
     }
 }

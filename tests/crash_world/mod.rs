@@ -18,6 +18,7 @@ use snapback::case::pager::{Cause, Pager};
 use snapback::case::permit::Permit;
 use snapback::case::phase::{Outcome, Phase};
 use snapback::case::plan::Proposal;
+use snapback::case::probe::{Health, ProbePolicy};
 use snapback::case::release::Release;
 use snapback::case::rules::{Rule, RuleTable};
 use snapback::case::settings::{
@@ -415,6 +416,7 @@ impl World {
                 self.shown = face.headline.clone();
                 Ending::Shown(face.digest())
             }
+            Errand::Probe(..) => Ending::Probed { began_at: self.now, found: Health::Passing },
             // The same moment that is assumed: how it is known changes no ending.
             Errand::Onset(_, signal) => Ending::Began(signal.onset()),
             Errand::Page(summons) => {
@@ -511,6 +513,7 @@ fn after(command: &Command) -> &'static str {
         Command::Show(_) => "shown",
         Command::Page(..) => "paged",
         Command::Onset(..) => "dated",
+        Command::Probe(..) => "probed",
     }
 }
 
@@ -578,6 +581,11 @@ fn settings(scenario: Scenario, mode: Mode) -> Arc<DeskSettings> {
         with: Vec::new(),
         max_back: MaxBack::default(),
         cadence: None,
+        probes: vec![ProbePolicy {
+            watch_for: Duration::from_secs(60),
+            every: Duration::from_secs(30),
+            ..ProbePolicy::new("smoke".into())
+        }],
         approval: "default".into(),
         verify: "default".into(),
         before: Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use snapback::case::approval::{ApprovalPolicy, OnExpiry, PersonVote, Roster};
-use snapback::case::command::{Ask, Authority, Ending, Progress, Request, Wish};
+use snapback::case::command::{Ask, Authority, Ending, Input, Progress, Request, Wish};
 use snapback::case::decide::Verdict;
 use snapback::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture,
@@ -19,6 +19,7 @@ use snapback::case::map::{Atlas, AtlasEntry, Equivalents};
 use snapback::case::permit::Permit;
 use snapback::case::phase::Outcome;
 use snapback::case::plan::Proposal;
+use snapback::case::probe::Health;
 use snapback::case::release::Release;
 use snapback::case::rules::{Rule, RuleTable};
 use snapback::case::settings::{
@@ -73,6 +74,8 @@ pub(crate) struct Provider {
     pub class: Class,
     /// So many acts it proposes.
     pub acts: usize,
+    /// What a probe of the service finds. `None`: it runs and runs.
+    pub health: Option<Health>,
 }
 
 /// The world, with every request that left it and every refusal of the gate, in order.
@@ -149,6 +152,21 @@ impl World {
                 wake.clamp(self.now + Duration::from_secs(1), self.now + Duration::from_secs(30)).min(end);
             self.arrives(Vec::new());
         }
+    }
+
+    /// The process ends and begins again over what is stored.
+    pub(crate) fn restarts(&mut self, settings: DeskSettings) {
+        let dossiers: Vec<Dossier> = self.desk.dossiers().map(|dossier| (**dossier).clone()).collect();
+        self.desk = Desk::new(dossiers, self.standing.clone(), Arc::new(settings), self.now);
+        self.waiting.clear();
+        let restarted =
+            self.desk.services().into_iter().map(|service| Arrival::To(service, Box::new(Input::Restarted)));
+        self.arrives(restarted.collect());
+    }
+
+    /// How many errands of this kind are under way.
+    pub(crate) fn under_way(&self, kind: &str) -> usize {
+        self.waiting.iter().filter(|errand| errand.command().crash_point() == kind).count()
     }
 
     /// A delivery comes; what became of each of its signals.
@@ -312,6 +330,10 @@ impl World {
                 self.provider_of(&order.service).begin(&order, now)
             }
             Errand::Onset(_, signal) => Ending::Began(signal.onset()),
+            Errand::Probe(service, _) => {
+                let found = self.provider_of(service).health.clone()?;
+                Ending::Probed { began_at: now, found }
+            }
             Errand::Find(order) => self.provider_of(&order.service).find(order)?,
             Errand::Watch(order, _) => self.provider_of(&order.service).watch(order, now)?,
             Errand::Say(_, _, _, patience) if patience.is_over(now) && self.voice == Reads::Fails => {
@@ -360,6 +382,7 @@ impl Provider {
             takes: Takes::Does,
             class: Class::B,
             acts: 1,
+            health: Some(Health::Passing),
         }
     }
 
@@ -518,6 +541,7 @@ fn service(name: &str) -> ServiceSettings {
         with: Vec::new(),
         max_back: MaxBack::default(),
         cadence: None,
+        probes: Vec::new(),
         approval: "default".into(),
         verify: "default".into(),
         before: Vec::new(),

@@ -156,6 +156,8 @@ pub(crate) fn events() -> Vec<Event> {
     events.push(Event::NotPaged { case, pager: pager(), cause, why: why() });
     events.push(Event::Noticed(Box::new(notice())));
     events.push(Event::EpisodeDated { key, onset: now() });
+    events.push(Event::ProbeFailed { probe: "smoke".into(), since: now(), said: "answered 500".into() });
+    events.push(Event::ProbePassed { probe: "smoke".into() });
     events
 }
 

@@ -8,17 +8,18 @@ use super::shapes::Length;
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Probe {
-    /// A request.
+    /// A request. Exactly one of `http`, `promql` and `command`.
     http: Option<ProbeHttp>,
     /// A query.
     promql: Option<ProbePromql>,
     /// A command.
     command: Option<ProbeCommand>,
-    /// How long it runs after each deployment.
+    /// How long it runs after each deployment. Default 10m.
     watch_for: Option<Length>,
-    /// How often.
+    /// How often, at least 1s. Default 15s.
     every: Option<Length>,
-    /// So many failures in a row are a signal.
+    /// So many failures in a row are a signal. Default 3.
+    #[schemars(range(min = 1, max = 1000))]
     failures: Option<u32>,
     /// The signal's severity. Default critical.
     severity: Option<String>,
@@ -28,10 +29,10 @@ pub(super) struct Probe {
 #[schemars(deny_unknown_fields)]
 struct ProbeHttp {
     /// What is asked.
-    url: Option<String>,
-    /// The status that is health.
+    url: String,
+    /// The status that is health. Default 200.
     expect_status: Option<u16>,
-    /// How long it may take.
+    /// How long it may take, at most 10m. Default 3s.
     timeout: Option<Length>,
 }
 
@@ -39,19 +40,19 @@ struct ProbeHttp {
 #[schemars(deny_unknown_fields)]
 struct ProbePromql {
     /// The Prometheus server.
-    url: Option<String>,
+    url: String,
     /// What is asked.
-    query: Option<String>,
-    /// What is health, such as `< 0.01`.
-    expect: Option<String>,
+    query: String,
+    /// What is health, such as `< 0.01`: each sample must be so.
+    expect: String,
 }
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct ProbeCommand {
-    /// The program and its words.
-    argv: Option<Vec<String>>,
-    /// How long it may take.
+    /// The program and its words; no shell reads them. It runs beside this file.
+    argv: Vec<String>,
+    /// How long it may take, at most 10m. Default 60s.
     timeout: Option<Length>,
 }
 

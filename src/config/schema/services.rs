@@ -213,7 +213,7 @@ pub(super) struct Service {
     approval: Option<String>,
     /// How recovery is judged, `[verify.NAME]`. Default default.
     verify: Option<String>,
-    /// Not built yet.
+    /// The probes by which it is watched after each deployment, `[probes.NAME]`.
     probes: Option<Vec<String>>,
     /// Not built yet.
     plan: Option<String>,

@@ -4,7 +4,7 @@
 use super::{Desk, Draft, Gated, view};
 use crate::case::command::{Command, Ending};
 use crate::case::gate::record;
-use crate::case::id::{PagerName, ServiceId, Timestamp, covers};
+use crate::case::id::{PagerName, ProbeName, ServiceId, Timestamp, covers};
 use crate::case::pager::{self, About, Cause, Paging, Summons};
 use crate::case::standing::{Standing, StandingEvent};
 use crate::case::turn::Turn;
@@ -102,7 +102,9 @@ impl Desk {
             .running
             .iter()
             .filter(|running| owner(running).as_ref() == Some(service) && !wanted.contains(running))
-            .filter(|running| !matches!(running, Command::Begin(..) | Command::Describe(_)))
+            .filter(|running| {
+                !matches!(running, Command::Begin(..) | Command::Describe(_) | Command::Probe(..))
+            })
             .cloned()
             .collect();
         for command in stale {
@@ -112,7 +114,11 @@ impl Desk {
         let wake = held.dossier.wake_at(&view);
         let picture = (!self.running.contains(&Command::Describe(service.clone())))
             .then(|| held.dossier.picture_due(&view));
-        match wake.into_iter().chain(picture).min() {
+        let idle =
+            |probe: &ProbeName| !self.running.contains(&Command::Probe(service.clone(), probe.clone()));
+        let probes =
+            held.dossier.probes_due(&view).filter(|(probe, _)| idle(probe)).map(|(_, due)| due).min();
+        match wake.into_iter().chain(picture).chain(probes).min() {
             Some(at) => self.wakes.insert(service.clone(), at),
             None => self.wakes.remove(service),
         };
@@ -130,6 +136,7 @@ impl Desk {
             | Command::Say(..)
             | Command::Show(_)
             | Command::Onset(..)
+            | Command::Probe(..)
             | Command::Page(..) => false,
         }
     }

@@ -8,29 +8,20 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::task::JoinSet;
 
 use super::log::{notes, tail, write_whole};
 use crate::case::id::{Duration, Timestamp};
 use crate::execute::Clock;
 use crate::outbound::CallError;
+use crate::outbound::process::{self, How, PATH};
 
-/// Where programs are looked for: a command means the same however we were started.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// Output that is kept, from its end, where commands say what went wrong. More is read and forgotten, so that a
-/// command that floods is not stopped by a full pipe.
+/// Output that is kept, from its end, where commands say what went wrong.
 const OUTPUT_MAX: usize = 64 * 1024;
-
-/// After the command ended, or was killed, what it left in its pipes is read for so long. A daemon that it started
-/// may hold them open for ever.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Between a deadline and the record of it: the kill, the last words, the disk.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -101,7 +92,7 @@ impl Restarts {
         let path = record_path(&restart.root, &restart.sign);
         prune(&restart.root);
         write(&path, &record)?;
-        let child = match spawn(restart) {
+        let child = match process::spawn(&restart.argv, &restart.root) {
             Ok(child) => child,
             Err(error) => {
                 // It did not start, so nothing of it may be found.
@@ -162,81 +153,14 @@ fn write(path: &Path, record: &Record) -> io::Result<()> {
     write_whole(path, &serde_json::to_vec(record)?)
 }
 
-fn spawn(restart: &Restart) -> io::Result<Child> {
-    let Some((program, arguments)) = restart.argv.split_first() else {
-        return Err(io::Error::other("no command"));
-    };
-    Command::new(program)
-        .args(arguments)
-        .current_dir(&restart.root)
-        .env_clear()
-        .env("PATH", PATH)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-}
-
 /// Waits until it ended or its deadline passed; tells how, and the end of its output.
-async fn follow(mut child: Child, timeout: std::time::Duration) -> (String, String) {
-    let output = Arc::new(Mutex::new(Vec::new()));
-    let mut readers = JoinSet::new();
-    if let Some(stream) = child.stdout.take() {
-        readers.spawn(drain(stream, output.clone()));
-    }
-    if let Some(stream) = child.stderr.take() {
-        readers.spawn(drain(stream, output.clone()));
-    }
-    let status = match tokio::time::timeout(timeout, child.wait()).await {
-        Ok(Ok(status)) => told(status),
-        Ok(Err(error)) => format!("could not be waited for: {error}"),
-        Err(_) => {
-            kill(&mut child).await;
-            format!("was killed after {:#}", Duration::try_from(timeout).unwrap_or(Duration::MAX))
-        }
+async fn follow(child: Child, timeout: std::time::Duration) -> (String, String) {
+    let ended = process::follow(child, timeout, OUTPUT_MAX).await;
+    let how = match ended.how {
+        How::Exited(status) if status.success() => WELL.to_owned(),
+        How::Exited(_) | How::Killed(_) | How::Unknown(_) => ended.how.to_string(),
     };
-    let _ = tokio::time::timeout(LAST_WORDS, async { while readers.join_next().await.is_some() {} }).await;
-    readers.abort_all();
-    let bytes = std::mem::take(&mut *output.lock().unwrap_or_else(PoisonError::into_inner));
-    (status, String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn told(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(0), _) => WELL.into(),
-        (Some(code), _) => format!("ended with status {code}"),
-        (None, Some(signal)) => format!("ended by signal {signal}"),
-        (None, None) => "ended in an unknown way".into(),
-    }
-}
-
-/// Kills the whole group: a wrapper's children would go on otherwise.
-async fn kill(child: &mut Child) {
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-    if let Some(group) = group {
-        // The group is gone already when everybody in it ended in this very moment.
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    // A process that waits for a dead disk cannot be killed now; its record must be written all the same.
-    let _ = tokio::time::timeout(LAST_WORDS, child.wait()).await;
-}
-
-/// Reads a stream to its end and keeps the last part.
-async fn drain(mut stream: impl AsyncRead + Unpin, output: Arc<Mutex<Vec<u8>>>) {
-    let mut chunk = vec![0; 8 * 1024];
-    loop {
-        match stream.read(&mut chunk).await {
-            Ok(0) | Err(_) => return,
-            Ok(length) => {
-                let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-                output.extend(chunk.iter().take(length));
-                let excess = output.len().saturating_sub(OUTPUT_MAX);
-                output.drain(..excess);
-            }
-        }
-    }
+    (how, ended.output)
 }
 
 /// Takes the oldest records away. A record that cannot be taken away is tried again at the next restart.
@@ -255,7 +179,7 @@ fn prune(root: &Path) {
     }
 }
 
-/// Whether a program of this name would be found: by its path, or in [`PATH`]. A path is read from the root.
+/// Whether a program of this name would be found: by its path, or in `PATH`. A path is read from the root.
 pub(super) fn is_program(root: &Path, program: &str) -> bool {
     let executable =
         |path: &Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();

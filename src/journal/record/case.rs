@@ -14,13 +14,14 @@ use crate::case::gate::Why;
 use crate::case::habit::Habit;
 use crate::case::id::{
     Attempt, CaseId, DeploymentId, Digest, Duration, Fingerprint, Handle, NoteNo, PagerName, PersonId, Place,
-    ServiceId, SignalName, SourceName, StepNo, Timestamp,
+    ProbeName, ServiceId, SignalName, SourceName, StepNo, Timestamp,
 };
 use crate::case::ledger::Ledger;
 use crate::case::notice::Notice;
 use crate::case::pager::{Cause, Paging};
 use crate::case::phase::{Barred, CountdownClock, Outcome, Phase, Verifying};
 use crate::case::plan::{Choice, Plan};
+use crate::case::probe::Failing;
 use crate::case::release::Release;
 use crate::case::settings::{Mode, VerifyPolicy};
 use crate::case::signal::{Episode, EpisodeKey};
@@ -29,6 +30,7 @@ use crate::case::story::{Case, CaseClock, CaseSignal, NoPlan, Suspect};
 stored! {
     Dossier => DossierV1,
     EndedEpisode => EndedEpisodeV1,
+    Failing => FailingV1,
     Freeze => FreezeV1,
     PastOutcome => PastOutcomeV1,
     Case => CaseV1,
@@ -57,11 +59,20 @@ struct DossierV1 {
     #[serde(with = "super::pairs")]
     episodes: BTreeMap<EpisodeKey, Episode>,
     ended: VecDeque<EndedEpisode>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    failing: BTreeMap<ProbeName, Failing>,
     freeze: Option<Freeze>,
     open: Option<Box<Case>>,
     telling: Vec<Case>,
     outcomes: VecDeque<PastOutcome>,
     cases_opened: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Failing")]
+struct FailingV1 {
+    since: Timestamp,
+    said: String,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -294,7 +294,8 @@ struct LimitsV1 {
     guards: GuardSettings,
     max_back: MaxBack,
     migrations: Migrations,
-    cadence: Option<Duration>,
+    #[serde(rename = "cadence")]
+    window_min: Option<Duration>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -11,8 +11,8 @@ use crate::case::event::{Direction, Event, Origin, Settlement, Stamped};
 use crate::case::gate::Why;
 use crate::case::habit::Habit;
 use crate::case::id::{
-    Attempt, CaseId, DeploymentId, Digest, Handle, NoteNo, PagerName, PersonId, Place, ReleaseId, SignalName,
-    StepNo, Timestamp,
+    Attempt, CaseId, DeploymentId, Digest, Handle, NoteNo, PagerName, PersonId, Place, ProbeName, ReleaseId,
+    SignalName, StepNo, Timestamp,
 };
 use crate::case::ledger::Grade;
 use crate::case::notice::Notice;
@@ -67,6 +67,14 @@ enum EventV1 {
     EpisodeDated {
         key: EpisodeKey,
         onset: Timestamp,
+    },
+    ProbeFailed {
+        probe: ProbeName,
+        since: Timestamp,
+        said: String,
+    },
+    ProbePassed {
+        probe: ProbeName,
     },
     LedgerRefreshed {
         at: Timestamp,

@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::id::{
     AnswerUrl, CaseId, ChangeId, DeploymentId, Digest, Fingerprint, GroupName, Handle, Mark, NoteNo,
-    PagerName, PersonId, Place, PolicyName, ReleaseId, RuleName, ServiceId, SignalName, SourceName, StepNo,
+    PagerName, PersonId, Place, PolicyName, ProbeName, ReleaseId, RuleName, ServiceId, SignalName,
+    SourceName, StepNo,
 };
 
 stored_texts! {
-    AnswerUrl CaseId ChangeId DeploymentId Digest Fingerprint GroupName Handle Mark PagerName PersonId Place PolicyName ReleaseId
+    AnswerUrl CaseId ChangeId DeploymentId Digest Fingerprint GroupName Handle Mark PagerName PersonId Place PolicyName ProbeName ReleaseId
     RuleName ServiceId SignalName SourceName
 }
 

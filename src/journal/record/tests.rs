@@ -91,6 +91,14 @@ fn who_is_silent_is_kept() {
 
 /// And this.
 #[test]
+fn which_probes_fail_is_kept() {
+    let failing = crate::case::probe::Failing { since: samples::now(), said: "answered 500".into() };
+    let failing = BTreeMap::from([("smoke".into(), failing)]);
+    hold("dossiers_failing.jsonl", &[crate::case::dossier::Dossier { failing, ..samples::dossier() }]);
+}
+
+/// And this.
+#[test]
 fn the_reason_of_an_unlock_is_kept() {
     let reason = Some("it was the disk".to_owned());
     let event = Event::Unlocked { release: "v2".into(), by: Some("ann".into()), reason };

@@ -1,0 +1,141 @@
+//! A program of the user's own: run without a shell, with nothing in its environment but a fixed `PATH`, without input, in a
+//! process group of its own, which is killed as a whole at its deadline. Leaves what it is for, and what its end means, to
+//! whoever runs it.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+use crate::case::id::Duration;
+
+/// Where programs are looked for: a command means the same however we were started.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// After the program ended, or was killed, what it left in its pipes is read for so long. A daemon that it started may hold
+/// them open for ever.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A program that ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub how: How,
+    /// The end of what it wrote, both streams together.
+    pub output: String,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub enum How {
+    /// By itself, or by a signal of somebody else's.
+    Exited(ExitStatus),
+    /// It was killed at its deadline, which was so long.
+    Killed(std::time::Duration),
+    /// The operating system does not tell.
+    Unknown(io::Error),
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use std::os::unix::process::ExitStatusExt;
+        match self {
+            How::Exited(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => write!(f, "ended with status {code}"),
+                (None, Some(signal)) => write!(f, "ended by signal {signal}"),
+                (None, None) => f.write_str("ended in an unknown way"),
+            },
+            How::Killed(after) => {
+                write!(f, "was killed after {:#}", Duration::try_from(*after).unwrap_or(Duration::MAX))
+            }
+            How::Unknown(error) => write!(f, "could not be waited for: {error}"),
+        }
+    }
+}
+
+/// The process group of a program that must not outlive whoever runs it: when this goes, everybody in it is killed.
+#[derive(Debug)]
+pub struct Group(Option<Pid>);
+
+impl Group {
+    /// The group that this program leads.
+    pub fn of(child: &Child) -> Group {
+        Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It is gone already when everybody in it has ended.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Starts a program: its words, and where it runs.
+///
+/// # Errors
+/// When it cannot be started; then nothing of it runs.
+pub fn spawn(argv: &[String], folder: &Path) -> io::Result<Child> {
+    let Some((program, arguments)) = argv.split_first() else { return Err(io::Error::other("no command")) };
+    Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", PATH)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+}
+
+/// Waits until a program ended, or kills its group at its deadline. Of its output the last `keep` bytes are kept; more is read
+/// and forgotten, so that one that floods is not stopped by a full pipe.
+pub async fn follow(mut child: Child, timeout: std::time::Duration, keep: usize) -> Ended {
+    let output = Arc::new(Mutex::new(Vec::new()));
+    let mut readers = JoinSet::new();
+    if let Some(stream) = child.stdout.take() {
+        readers.spawn(drain(stream, output.clone(), keep));
+    }
+    if let Some(stream) = child.stderr.take() {
+        readers.spawn(drain(stream, output.clone(), keep));
+    }
+    let how = match tokio::time::timeout(timeout, child.wait()).await {
+        Ok(Ok(status)) => How::Exited(status),
+        Ok(Err(error)) => How::Unknown(error),
+        Err(_) => {
+            drop(Group::of(&child));
+            // A process that waits for a dead disk cannot be killed now, and nobody waits for it.
+            let _ = tokio::time::timeout(LAST_WORDS, child.wait()).await;
+            How::Killed(timeout)
+        }
+    };
+    let _ = tokio::time::timeout(LAST_WORDS, async { while readers.join_next().await.is_some() {} }).await;
+    readers.abort_all();
+    let bytes = std::mem::take(&mut *output.lock().unwrap_or_else(PoisonError::into_inner));
+    Ended { how, output: String::from_utf8_lossy(&bytes).into_owned() }
+}
+
+/// Reads a stream to its end and keeps the last part.
+async fn drain(mut stream: impl AsyncRead + Unpin, output: Arc<Mutex<Vec<u8>>>, keep: usize) {
+    let mut chunk = vec![0; 8 * 1024];
+    loop {
+        match stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => return,
+            Ok(length) => {
+                let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+                output.extend(chunk.iter().take(length));
+                let excess = output.len().saturating_sub(keep);
+                output.drain(..excess);
+            }
+        }
+    }
+}

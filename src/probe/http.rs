@@ -1,0 +1,67 @@
+//! A check by HTTP: a GET whose answer must have one status. Whoever cannot be reached, or does not answer in time, fails: that is
+//! what a broken service looks like from outside.
+
+use std::time::Duration;
+
+use reqwest::Client;
+
+use super::{NO_AUTHORITIES, body, client};
+use crate::case::probe::Health;
+
+/// What a failing answer said is kept in so many bytes; a page of errors has its message at its beginning.
+const KEPT: usize = 4096;
+
+/// A healthy answer is read so far.
+const READ_MAX: usize = 64 << 10;
+
+/// A GET, and the status that it must have.
+#[derive(Debug)]
+pub struct HttpCheck {
+    url: String,
+    expected: u16,
+    http: Option<Client>,
+}
+
+impl HttpCheck {
+    /// Asks this address, and is answered with this status within so long. A redirection is a status like any other.
+    pub fn new(url: String, expected: u16, within: Duration) -> HttpCheck {
+        let http = client(&url, within);
+        HttpCheck { url, expected, http }
+    }
+
+    pub(super) async fn run(&self) -> Health {
+        let Some(http) = &self.http else { return Health::Unknown(NO_AUTHORITIES.into()) };
+        let mut answer = match http.get(&self.url).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_timeout() => return Health::Failing("no answer in time".into()),
+            Err(error) => return Health::Failing(format!("no answer: {}", causes(&error.without_url()))),
+        };
+        let status = answer.status().as_u16();
+        if status == self.expected {
+            // An answer that breaks off is none; one that is long is one.
+            return match body(answer, READ_MAX).await {
+                Ok(_) => Health::Passing,
+                Err(error) => {
+                    Health::Failing(format!("the answer breaks off: {}", causes(&error.without_url())))
+                }
+            };
+        }
+        let mut said = Vec::new();
+        while let Ok(Some(piece)) = answer.chunk().await {
+            said.extend_from_slice(&piece);
+            if said.len() >= KEPT {
+                break;
+            }
+        }
+        said.truncate(KEPT);
+        let said = String::from_utf8_lossy(&said);
+        Health::Failing(format!("answered {status}, not {}\n{said}", self.expected).trim_end().to_owned())
+    }
+}
+
+/// An error with everything below it: the cause is what people need.
+fn causes(error: &dyn std::error::Error) -> String {
+    let first = Some(error);
+    let chain = std::iter::successors(first, |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
