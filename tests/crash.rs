@@ -192,7 +192,7 @@ fn after_a_long_outage_what_still_fires_is_planned_anew() {
 /// ended meanwhile, and nobody was there to hear it.
 #[test]
 fn after_a_long_outage_nothing_is_begun_before_the_alert_is_told_again() {
-    let scenario = Scenario { away_s: 20 * 60, tells_again: false, ..AUTOMATIC };
+    let scenario = Scenario { away_s: 20 * 60, tells_again: false, knows: false, ..AUTOMATIC };
     let calm = run(&scenario, &[]);
     let mut left = 0;
     for stop in 0..calm.visited.len() {
@@ -208,6 +208,17 @@ fn after_a_long_outage_nothing_is_begun_before_the_alert_is_told_again() {
         }
     }
     assert!(left > 0, "no stop lay before the act");
+}
+
+/// What its Prometheus says after the outage is such a word: it fires still.
+#[test]
+fn after_a_long_outage_its_prometheus_is_asked_whether_an_alert_still_fires() {
+    let scenario = Scenario { away_s: 20 * 60, tells_again: false, ..AUTOMATIC };
+    let calm = run(&scenario, &[]);
+    for stop in 0..calm.visited.len() {
+        let played = run(&scenario, &[stop]);
+        assert!(played.requests > 0, "it still fires, and nothing was done:\n{}", played.story.join("\n"));
+    }
 }
 
 /// What a refused turn read is read again: the hold that it may have led to is not on disk.

@@ -52,6 +52,8 @@ pub(crate) struct Scenario {
     pub away_s: i64,
     /// The sender tells a firing alert again, a minute after the process was started again.
     pub tells_again: bool,
+    /// Its Prometheus knows the alert for as long as it fires.
+    pub knows: bool,
     /// The provider proposes so many acts.
     pub steps: usize,
     /// What a late copy of a request does.
@@ -69,6 +71,7 @@ pub(crate) const AUTOMATIC: Scenario = Scenario {
     waits: false,
     away_s: 3,
     tells_again: true,
+    knows: true,
     steps: 1,
     class: Class::B,
 };
@@ -418,7 +421,8 @@ impl World {
             }
             Errand::Probe(..) => Ending::Probed { began_at: self.now, found: Health::Passing },
             // The same moment that is assumed: how it is known changes no ending.
-            Errand::Onset(_, signal) => Ending::Began(signal.onset()),
+            Errand::Onset(_, signal) if self.scenario.knows => Ending::Began(signal.onset()),
+            Errand::Onset(..) => Ending::Refused("no alert there is surely this one".into()),
             Errand::Page(summons) => {
                 self.story.push(format!("   {} is told {:?}", summons.pager, summons.cause));
                 match summons.cause {
