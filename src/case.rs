@@ -66,6 +66,7 @@ mod hear;
 mod pursue;
 mod question;
 mod refresh;
+mod report;
 mod weigh;
 
 // Speech.

@@ -242,6 +242,7 @@ fn picture() -> Picture {
         releases: vec![release(41), release(42)],
         figures: BTreeMap::new(),
         provider_judges: false,
+        reports: Vec::new(),
     }
 }
 

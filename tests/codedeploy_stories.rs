@@ -13,7 +13,7 @@ use aws::{Aws, Wire};
 use binary::{Program, TOKEN, copy, head, on_codedeploy, wait_until};
 use codedeploy_bed::{APPLICATION, GROUP, PLATFORMS, Platform, furnish, labels, put_out, with_group};
 use pager::{KEY, Pretend};
-use serde_json::Value;
+use serde_json::{Value, json};
 use snapback::case::id::{Duration, Timestamp};
 
 /// The program, the world, and the alert.
@@ -166,6 +166,38 @@ fn codedeploy_that_goes_back_first_is_adopted() {
     story.clears();
     story.program.wait_for_outcome("adopted");
     assert_eq!(story.aws.mutations(), 0, "it was left to CodeDeploy");
+}
+
+/// Its own report is a signal, and needs no alert: people are told which deployment failed and how.
+#[test]
+fn a_deployment_that_fails_is_a_signal_without_any_alert() {
+    on(&[Platform::InPlace, Platform::Ecs], |platform| {
+        let story = Story::begin_with(platform, |aws| {
+            with_group(aws, |group| {
+                group.next_ends = vec![Ends::Fails("HEALTH_CONSTRAINTS", "ApplicationStart")];
+            });
+            put_out(aws, platform, 3, 0);
+        });
+        let failed = story.aws.state().newest(APPLICATION, GROUP).expect("a deployment").id.clone();
+        let case =
+            story.program.wait("a case", "/v1/cases", |cases| cases["cases"][0]["signals"][0].is_object());
+        let case = &case["cases"][0];
+        let signal = &case["signals"][0];
+        assert_eq!(
+            (&signal["source"], &signal["name"]),
+            (&json!("provider"), &json!("DeploymentFailed")),
+            "{case:#}"
+        );
+        assert!(
+            signal["summary"].as_str().is_some_and(|says| says.contains("HEALTH_CONSTRAINTS")),
+            "{case:#}"
+        );
+        let decided =
+            story.program.wait("its suspect", "/v1/cases", |cases| cases["cases"][0]["suspect"].is_object());
+        assert_eq!(decided["cases"][0]["suspect"]["deployment"], failed.as_str(), "{decided:#}");
+        // What failed does not serve: nothing is taken back, and CodeDeploy's own release stays.
+        assert_eq!(story.aws.mutations(), 0, "{decided:#}");
+    });
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub struct BriefSignal {
     pub opened_at: Timestamp,
     /// Whether it counts as firing now.
     pub firing: bool,
-    /// The source, when asked, said that it still fires, however old it was when it arrived.
+    /// The source, when asked since Snapback began to listen, said that it still fires; lifts staleness.
     pub confirmed: bool,
     /// It was not told as firing since this process began to listen: how long before that it was told last. What
     /// its sender said in between was perhaps not heard. `None`: told since.

@@ -207,6 +207,8 @@ pub(super) enum Cleared {
     OurOwn,
     /// A person said so.
     Exonerated,
+    /// Its provider reports another deployment.
+    OfAnother,
     /// The trouble was there before.
     Older,
     /// The window was over.
@@ -216,7 +218,7 @@ pub(super) enum Cleared {
 impl Cleared {
     fn part(self) -> PartName {
         match self {
-            Cleared::OurOwn | Cleared::Exonerated => PartName::Base,
+            Cleared::OurOwn | Cleared::Exonerated | Cleared::OfAnother => PartName::Base,
             Cleared::Older => PartName::AlreadyFiring,
             Cleared::WindowOver => PartName::Time,
         }
@@ -229,6 +231,7 @@ impl Cleared {
             Cleared::Exonerated => {
                 format!("a person said that deployment {deployment} is not to blame for {name}")
             }
+            Cleared::OfAnother => format!("its provider reports another deployment than {deployment}"),
             Cleared::Older => format!("{name} was there before deployment {deployment} began"),
             Cleared::WindowOver => {
                 format!("{name} began when the window of deployment {deployment} was over")
@@ -249,6 +252,11 @@ pub(super) fn bearing(
     }
     if signal.exonerated.contains(&candidate.deployment) {
         return Err(Cleared::Exonerated);
+    }
+    // A provider's report is about one deployment, which it names.
+    let reports = signal.source == SourceName::provider();
+    if reports && signal.fingerprint.as_str() != candidate.deployment.as_str() {
+        return Err(Cleared::OfAnother);
     }
     let order = order(signal, candidate, brief.limits.guards.clock_skew);
     if order == Order::Before {

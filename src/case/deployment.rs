@@ -135,6 +135,19 @@ pub struct Picture {
     pub figures: BTreeMap<String, f64>,
     /// The provider judges what is going out itself (alarms, canary analysis): it gets its grace first.
     pub provider_judges: bool,
+    /// What the provider itself reports as trouble now, of deployments by others than us.
+    pub reports: Vec<Report>,
+}
+
+/// A provider's own report of trouble: a deployment that failed, is stuck, or whose parts fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Of which deployment.
+    pub deployment: DeploymentId,
+    /// Since when, as far as the provider tells.
+    pub since: Timestamp,
+    /// What it says.
+    pub says: String,
 }
 
 impl Picture {

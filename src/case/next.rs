@@ -24,6 +24,8 @@ use super::words;
 const REFRESH_EVERY: Duration = Duration::from_mins(5);
 /// A service with probes is read as often as they run, so that they watch a release from its beginning, and no oftener than this.
 const REFRESH_MIN: Duration = Duration::from_secs(5);
+/// While something goes out its provider is read so often: what fails then is told by it first.
+const GOING_OUT_EVERY: Duration = Duration::from_secs(15);
 /// However many notices come, the provider is read no oftener for them.
 const READ_PACE: Duration = Duration::from_secs(2);
 /// While the provider could not be read, it is asked again so often.
@@ -293,8 +295,9 @@ impl Dossier {
 }
 
 fn refresh_every(view: &View<'_>) -> Duration {
-    let fastest = view.settings.probes.iter().map(|probe| probe.every).min();
-    fastest.map_or(REFRESH_EVERY, |every| every.clamp(REFRESH_MIN, REFRESH_EVERY))
+    let probes = view.settings.probes.iter().map(|probe| probe.every);
+    let going_out = view.live.in_flight.as_ref().map(|_| GOING_OUT_EVERY);
+    probes.chain(going_out).min().unwrap_or(REFRESH_EVERY).clamp(REFRESH_MIN, REFRESH_EVERY)
 }
 
 /// What the engine knows about the moment of asking the gate.

@@ -43,6 +43,7 @@ impl Scribe<'_> {
         if first_sight {
             self.inherit();
         }
+        self.reported(picture);
         self.reopen_for(&news.deployments);
     }
 

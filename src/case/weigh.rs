@@ -95,6 +95,7 @@ impl Scribe<'_> {
 
     fn brief_signal(&self, key: &EpisodeKey) -> Option<BriefSignal> {
         let episode = self.dossier.episodes.get(key)?;
+        let unheard = self.unheard(episode.heard_at);
         Some(BriefSignal {
             source: episode.signal.source.clone(),
             name: episode.signal.name.clone(),
@@ -106,9 +107,9 @@ impl Scribe<'_> {
             lag: episode.signal.lag,
             opened_at: episode.opened_at,
             firing: episode.is_firing(),
-            // Only who still fires has a moment since which it does.
-            confirmed: matches!(episode.signal.lag, Lag::Exact(_)),
-            unheard: self.unheard(episode.heard_at),
+            // Who is asked since when an alert fires says that it does; whether that was before a restart is told by `unheard`.
+            confirmed: matches!(episode.signal.lag, Lag::Exact(_)) && unheard.is_none(),
+            unheard,
             episodes_day: self.episodes_in_the_day_before(key, episode.started_at),
             exonerated: episode.exonerated.clone(),
         })

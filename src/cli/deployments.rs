@@ -194,6 +194,7 @@ impl Told {
             deployments,
             figures: BTreeMap::new(),
             provider_judges: false,
+            reports: Vec::new(),
         }
     }
 }

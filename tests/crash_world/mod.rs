@@ -501,6 +501,7 @@ impl World {
                 .into(),
             figures: BTreeMap::new(),
             provider_judges: false,
+            reports: Vec::new(),
         }
     }
 }

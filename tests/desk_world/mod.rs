@@ -8,7 +8,7 @@ use snapback::case::approval::{ApprovalPolicy, OnExpiry, PersonVote, Roster};
 use snapback::case::command::{Ask, Authority, Ending, Input, Progress, Request, Wish};
 use snapback::case::decide::Verdict;
 use snapback::case::deployment::{
-    ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture,
+    ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture, Report,
 };
 use snapback::case::dossier::Dossier;
 use snapback::case::gate::{WIRE_DEADLINE, Why, gate, record};
@@ -74,6 +74,8 @@ pub(crate) struct Provider {
     pub class: Class,
     /// So many acts it proposes.
     pub acts: usize,
+    /// What it reports as trouble.
+    pub reports: Vec<Report>,
     /// What a probe of the service finds. `None`: it runs and runs.
     pub health: Option<Health>,
 }
@@ -382,6 +384,7 @@ impl Provider {
             takes: Takes::Does,
             class: Class::B,
             acts: 1,
+            reports: Vec::new(),
             health: Some(Health::Passing),
         }
     }
@@ -401,6 +404,7 @@ impl Provider {
             releases: self.releases.values().cloned().collect(),
             figures: BTreeMap::new(),
             provider_judges: false,
+            reports: self.reports.clone(),
         }
     }
 

@@ -73,14 +73,13 @@ impl<'a> Evidence<'a> {
     }
 
     fn is_stale(&self, signal: &BriefSignal) -> bool {
-        self.age(signal) > self.stale_after()
+        !signal.confirmed && self.age(signal) > self.stale_after()
     }
 
-    /// How old a signal is as evidence: its age when it arrived, unless its source said then that it still fires; or, where
-    /// nothing was told of it since Snapback began to listen, the silence before that; the longer of both.
+    /// How old a signal is as evidence: its age when it arrived, or, where nothing was told of it since Snapback began
+    /// to listen, the silence before that; the longer of both.
     fn age(&self, signal: &BriefSignal) -> Duration {
         let at_arrival = signal.opened_at.duration_since(signal.started_at);
-        let at_arrival = if signal.confirmed { Duration::ZERO } else { at_arrival };
         at_arrival.max(signal.unheard.unwrap_or(Duration::ZERO))
     }
 

@@ -8,9 +8,12 @@ use aws_sdk_codedeploy::types::{DeploymentCreator, DeploymentInfo, DeploymentSta
 use super::appspec::Puts;
 use super::group::{Group, is_over, moment, succeeded};
 use super::revision::Artifact;
+use super::serving::has_traffic;
 use super::{CodeDeploy, Site, description};
-use crate::case::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture};
-use crate::case::id::{DeploymentId, ReleaseId, ServiceId, Timestamp};
+use crate::case::deployment::{
+    ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture, Report,
+};
+use crate::case::id::{DeploymentId, Duration, ReleaseId, ServiceId, Timestamp};
 use crate::case::release::Release;
 use crate::case::signal::Labels;
 use crate::outbound::Trouble;
@@ -52,6 +55,7 @@ impl CodeDeploy {
             releases: releases.into_values().collect(),
             figures: serving.figures,
             provider_judges: judges(&group),
+            reports: report(&group, at).into_iter().collect(),
         })
     }
 
@@ -157,9 +161,39 @@ fn origin(told: &DeploymentInfo) -> DeploymentOrigin {
     }
 }
 
-/// CodeDeploy itself goes back when a deployment fails or an alarm rings.
+/// CodeDeploy itself goes back when a deployment fails or an alarm rings; after a failure it begins that a moment later.
 fn judges(group: &Group) -> bool {
     let goes_back = group.info.auto_rollback_configuration().is_some_and(|config| config.enabled());
     let listens = group.info.alarm_configuration().is_some_and(|config| config.enabled());
-    group.under_way().is_some() && (goes_back || listens)
+    let failed =
+        group.releases().next_back().is_some_and(|newest| status(newest) == DeploymentStatus::Failed);
+    (group.under_way().is_some() && (goes_back || listens)) || (failed && goes_back)
+}
+
+/// A deployment that moves nothing for so long is stuck. CodeDeploy gives a script an hour by default (AppSpec reference,
+/// "hooks", `timeout`); waiting for somebody, or for the old fleet's end, is another status.
+const STUCK_AFTER: Duration = Duration::from_mins(90);
+
+/// What CodeDeploy reports of the newest deployment: that it failed, and with which code; that machines or targets of it failed while it
+/// goes on; that it does not end. Our own is followed by its case.
+fn report(group: &Group, at: Timestamp) -> Option<Report> {
+    let newest =
+        group.releases().next_back().filter(|newest| origin(newest) == DeploymentOrigin::Ordinary)?;
+    let began = moment(newest.start_time().or_else(|| newest.create_time()))?;
+    let failed = newest.deployment_overview().map_or(0, |overview| overview.failed());
+    let goes_on = newest.status() == Some(&Status::InProgress) && !has_traffic(newest);
+    let (since, says) = match status(newest) {
+        DeploymentStatus::Failed => {
+            let error = newest.error_information();
+            let code = error.and_then(|error| error.code()).map_or("no code", |code| code.as_str());
+            let message = error.and_then(|error| error.message()).unwrap_or("no message");
+            (moment(newest.complete_time()).unwrap_or(at), format!("it failed: {code}: {message}"))
+        }
+        DeploymentStatus::GoingOut if failed > 0 => (at, format!("{failed} of its targets failed")),
+        DeploymentStatus::GoingOut if goes_on && at >= began + STUCK_AFTER => {
+            (began + STUCK_AFTER, format!("it goes on for more than {STUCK_AFTER:#}"))
+        }
+        DeploymentStatus::GoingOut | DeploymentStatus::Finished | DeploymentStatus::Stopped => return None,
+    };
+    Some(Report { deployment: DeploymentId::new(newest.deployment_id()?), since, says })
 }

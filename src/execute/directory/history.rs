@@ -47,6 +47,7 @@ pub(super) fn describe(
         releases,
         figures: BTreeMap::new(),
         provider_judges: false,
+        reports: Vec::new(),
     })
 }
 
