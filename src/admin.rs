@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use crate::case::command::Ask;
 use crate::case::decide::LOGIC;
 use crate::case::dossier::Dossier;
-use crate::case::id::{CaseId, ServiceId, SourceName, Timestamp};
+use crate::case::id::{CaseId, DeliveryId, ServiceId, SourceName, Timestamp};
 use crate::case::ledger::Ledger;
 use crate::case::plan::Plan;
 use crate::case::rules::RuleTable;
@@ -45,12 +45,17 @@ pub use events::{EventShape, Written};
 pub use problem::Problem;
 
 use cursor::Cursor;
-use shapes::{CasePlanShape, CaseShape, CasesShape, DeploymentShape, DeploymentsShape, ExplanationShape};
+use shapes::{
+    CasePlanShape, CaseShape, CasesShape, DeadLetterShape, DeadLettersShape, DeploymentShape,
+    DeploymentsShape, ExplanationShape,
+};
 use shapes::{RulesShape, ServiceShape, ServicesShape, StateShape};
 
 /// Cases of one page. A case has at most 512 events of some 150 bytes: the largest page stays below the 8 MiB that
 /// our own client takes.
 const CASES_PAGE: u32 = 50;
+/// Dead letters on a page.
+const DEAD_LETTERS_PAGE: u32 = 100;
 /// The largest body of a request (failure model §6).
 const BODY_MAX: usize = 64 << 10;
 /// Deployments of one page: each is some 300 bytes.
@@ -129,6 +134,7 @@ pub fn router(view: View) -> Router {
         .route("/v1/deployments", only(READS, get(deployments)))
         .route("/v1/rules", only(READS, get(rules)))
         .route("/v1/state", only(READS, get(state)))
+        .route("/v1/deadletters", only(READS, get(dead_letters)))
         .route("/metrics", only(READS, get(async |State(view): Shared| metrics::scrape(&view).await)))
         .route(
             "/v1/events",
@@ -219,6 +225,27 @@ async fn cases(State(view): Shared, query: Asked<CasesQuery>) -> Result<Json<Cas
     let cases = page.cases.iter().map(shape).collect();
     let next = page.next.map(|place| Cursor(place.to_string()).opaque());
     Ok(Json(CasesShape { cases, next }))
+}
+
+/// Which dead letters are asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeadLettersQuery {
+    next: Option<Cursor>,
+}
+
+/// `GET /v1/deadletters`: the newest first. Their bodies stay in the store: they may hold anything.
+async fn dead_letters(
+    State(view): Shared,
+    query: Asked<DeadLettersQuery>,
+) -> Result<Json<DeadLettersShape>, Problem> {
+    let before = asked(query)?.next.map(|Cursor(place)| place.parse().map(DeliveryId)).transpose();
+    let before = before.map_err(|_| Problem::Query("`next` is not one that was given".to_owned()))?;
+    let mut letters = stored(&view, move |reader| reader.dead_letters(before, DEAD_LETTERS_PAGE + 1)).await?;
+    let more = letters.len() > DEAD_LETTERS_PAGE as usize;
+    letters.truncate(DEAD_LETTERS_PAGE as usize);
+    let last = letters.last().filter(|_| more).map(|letter| Cursor(letter.id.0.to_string()).opaque());
+    Ok(Json(DeadLettersShape { dead_letters: letters.iter().map(DeadLetterShape::of).collect(), next: last }))
 }
 
 fn ledgers(dossiers: Vec<Dossier>) -> BTreeMap<ServiceId, Ledger> {

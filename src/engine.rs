@@ -19,11 +19,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::case::approval::Roster;
-use crate::case::command::{Command, Ending, Input};
+use crate::case::command::{Command, Ending, Input, Request};
 use crate::case::id::{DeliveryId, ServiceId, Timestamp};
 use crate::case::turn::{Disposition, Turn};
 use crate::clock::{Clock, sleep};
-use crate::engine::desk::{Arrival, Content, Desk, DeskSettings};
+use crate::engine::desk::{Arrival, Content, Desk, DeskSettings, Replay};
 use crate::engine::errand::Errands;
 use crate::engine::rim::{Rim, carry_out, whisper};
 use crate::journal::reader::StoredDelivery;
@@ -163,6 +163,26 @@ impl Engine {
         Some(arrivals)
     }
 
+    /// Brings the dead letters that people want to be read again.
+    async fn bring_letters(&self, arrivals: &mut [Arrival]) {
+        for arrival in arrivals {
+            let Arrival::Delivery { content, .. } = arrival else { continue };
+            let Content::Asked(request) = content else { continue };
+            let Request::Replay { letter, .. } = **request else { continue };
+            let stored = self.parts.journal.read(move |reader| reader.dead_letter(letter)).await;
+            let reads = stored.unwrap_or_else(|error| {
+                tracing::error!(error = %error, "a dead letter could not be read");
+                None
+            });
+            let reads = reads.map(|stored| {
+                // It is read anew, whatever was found wrong with it before.
+                let stored = StoredDelivery { dead: None, ..stored };
+                (stored.source.clone(), Box::new((self.parts.reader)(&stored)))
+            });
+            *content = Content::Replayed(Replay { letter, reads });
+        }
+    }
+
     fn reload(&mut self, reload: Reload) {
         // What is said to people, and asked about them, goes on by the new settings: the old ones may be what was wrong.
         let by_the_old: Vec<Command> =
@@ -228,7 +248,8 @@ impl Engine {
         });
     }
 
-    async fn take_turn(&mut self, arrivals: Vec<Arrival>) {
+    async fn take_turn(&mut self, mut arrivals: Vec<Arrival>) {
+        self.bring_letters(&mut arrivals).await;
         let now: Timestamp = self.parts.clock.now();
         for arrival in &arrivals {
             chronicle::arrived(arrival, &self.rim, &self.parts.metrics);

@@ -28,6 +28,7 @@ fn scene() -> Scene {
         undecided: 0,
         writable: true,
         store: Some(StoreState {
+            dead_letters: 0,
             oldest_undecided: Duration::from_secs(7),
             hold: true,
             pause: None,

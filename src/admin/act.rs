@@ -38,6 +38,7 @@ type Who = Extension<Option<Principal>>;
 pub(super) fn router() -> Router<Arc<View>> {
     Router::new()
         .route("/v1/cases/{id}/{verb}", only("POST", post(of_case)))
+        .route("/v1/deadletters/{id}/replay", only("POST", post(replay)))
         .route("/v1/pause", only("POST", post(pause)))
         .route("/v1/resume", only("POST", post(resume)))
 }
@@ -140,6 +141,20 @@ async fn resume(State(view): Shared, Extension(who): Who, sent: Sent) -> Result<
     }
     let everything = who.role >= Role::Admin;
     hand_over(&view, Request::Resume { by: who.person, at, everything }).await
+}
+
+/// `POST /v1/deadletters/{id}/replay`.
+async fn replay(
+    State(view): Shared,
+    id: Result<Path<u64>, PathRejection>,
+    Extension(who): Who,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let who = acting(who, Role::Operator)?;
+    let letter = DeliveryId(id.map(|Path(id)| id).map_err(|_| Problem::NoRoute)?);
+    sent.read::<Nothing>()?;
+    let at = (view.now)();
+    hand_over(&view, Request::Replay { by: who.person, at, letter }).await
 }
 
 /// Whoever acts shows a token, and has the role.

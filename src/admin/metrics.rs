@@ -22,10 +22,21 @@ use crate::telemetry::metrics::{Scene, ServiceState, StoreState, unsent};
 /// Answers with the text for Prometheus. Reads two rows of the store and no service: those are in memory. A store that cannot be
 /// read leaves out what it alone knows; whoever watches learns the rest all the same.
 pub(super) async fn scrape(view: &View) -> Response {
-    let asked = |reader: &Reader| Ok((reader.standing()?, oldest_undecided(reader)?));
+    let asked = |reader: &Reader| {
+        let waits = Waits { oldest: oldest_undecided(reader)?, dead_letters: reader.dead_letter_count()? };
+        Ok((reader.standing()?, waits))
+    };
     let scene = scene(view, stored(view, asked).await.ok());
     let kind = HeaderValue::from_static(crate::telemetry::CONTENT_TYPE);
     ([(CONTENT_TYPE, kind)], view.metrics.scrape(&scene)).into_response()
+}
+
+/// What waits in the store.
+struct Waits {
+    /// When the oldest delivery came that is not judged.
+    oldest: Option<Timestamp>,
+    /// What nobody could read.
+    dead_letters: u64,
 }
 
 /// When the oldest delivery came that waits for its judgement.
@@ -34,7 +45,7 @@ fn oldest_undecided(reader: &Reader) -> Result<Option<Timestamp>, ReadError> {
     Ok(next.first().map(|delivery| delivery.received_at))
 }
 
-fn scene(view: &View, store: Option<(Standing, Option<Timestamp>)>) -> Scene {
+fn scene(view: &View, store: Option<(Standing, Waits)>) -> Scene {
     let status = Arc::clone(&view.status.borrow());
     let now = (view.now)();
     let standing = store.as_ref().map(|(standing, _)| standing);
@@ -47,18 +58,19 @@ fn scene(view: &View, store: Option<(Standing, Option<Timestamp>)>) -> Scene {
         }),
         undecided: (view.undecided)(),
         writable: (view.readiness)().is_ok(),
-        store: store.as_ref().map(|(standing, oldest)| state(standing, *oldest, now)),
+        store: store.as_ref().map(|(standing, waits)| state(standing, waits, now)),
         config_error: status.config_error.is_some(),
         config_taken_at: status.taken_at,
         audit_height: *view.commits.borrow(),
     }
 }
 
-fn state(standing: &Standing, oldest: Option<Timestamp>, now: Timestamp) -> StoreState {
+fn state(standing: &Standing, waiting: &Waits, now: Timestamp) -> StoreState {
     let waits = |since: Timestamp| Duration::try_from(now.duration_since(since)).unwrap_or_default();
     let stops = |everything| if everything { Stops::Everything } else { Stops::Automatic };
     StoreState {
-        oldest_undecided: oldest.map(waits).unwrap_or_default(),
+        oldest_undecided: waiting.oldest.map(waits).unwrap_or_default(),
+        dead_letters: waiting.dead_letters,
         hold: standing.hold.is_some(),
         unsent_pages: unsent(&standing.paged),
         pause: standing.pause.as_ref().map(|pause| stops(pause.everything)),

@@ -3,6 +3,7 @@
 
 mod case;
 mod explanation;
+mod letter;
 mod rules;
 mod service;
 mod state;
@@ -15,6 +16,7 @@ pub use explanation::{
     CandidateShape, DigestsShape, ExplanationShape, GuardShape, PartShape, PassedOverShape, RowShape,
     ShadowShape,
 };
+pub use letter::{DeadLetterShape, DeadLettersShape};
 pub use rules::{AlertsShape, RuleShape, RulesShape};
 pub use service::{
     DeploymentShape, DeploymentsShape, FreezeShape, ReadyShape, ServiceReleaseShape, ServiceShape,

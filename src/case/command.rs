@@ -7,8 +7,8 @@ use super::approval::{PersonVote, Roster};
 use super::deployment::Picture;
 use super::event::Settlement;
 use super::id::{
-    AnswerUrl, CaseId, Digest, Duration, GroupName, Handle, NoteNo, PagerName, PersonId, Place, ProbeName,
-    ReleaseId, ServiceId, StepNo, Timestamp,
+    AnswerUrl, CaseId, DeliveryId, Digest, Duration, GroupName, Handle, NoteNo, PagerName, PersonId, Place,
+    ProbeName, ReleaseId, ServiceId, StepNo, Timestamp,
 };
 use super::notice::Notice;
 use super::pager::{About, Cause};
@@ -322,6 +322,15 @@ pub enum Request {
         /// When it reached us.
         at: Timestamp,
     },
+    /// A dead letter is read again, and taken as what it says.
+    Replay {
+        /// Who.
+        by: PersonId,
+        /// When it reached us.
+        at: Timestamp,
+        /// Which.
+        letter: DeliveryId,
+    },
     /// As somebody said it in the chat, which proves who they are and nothing more: their groups are found when it is
     /// decided, and whoever said it is answered there.
     Spoken {
@@ -343,7 +352,8 @@ impl Request {
             Request::Of(_, Ask { by, .. })
             | Request::Pause { by, .. }
             | Request::Resume { by, .. }
-            | Request::Release { by, .. } => by,
+            | Request::Release { by, .. }
+            | Request::Replay { by, .. } => by,
             Request::Spoken { request, .. } => request.by(),
         }
     }

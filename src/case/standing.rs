@@ -170,7 +170,7 @@ impl Standing {
         let conflict = |why: &str| Disposition::Conflict(why.into());
         let late = match &request {
             Request::Resume { at, .. } | Request::Release { at, .. } => too_late(*at, now),
-            Request::Of(..) | Request::Pause { .. } | Request::Spoken { .. } => None,
+            Request::Of(..) | Request::Pause { .. } | Request::Replay { .. } | Request::Spoken { .. } => None,
         };
         if let Some(why) = late {
             return conflict(&why);
@@ -192,6 +192,7 @@ impl Standing {
             }
             Request::Resume { by, at, .. } => (StandingEvent::Resumed { by, at }, "the pause is over"),
             Request::Spoken { .. } => return conflict("who said it is not known yet"),
+            Request::Replay { .. } => return conflict("the dead letter was not looked for"),
             Request::Release { .. } if standing.hold.is_none() => return conflict("there is no hold"),
             Request::Release { by, at } => (StandingEvent::Released { by, at }, "the hold is over"),
         };

@@ -23,6 +23,8 @@ pub struct Turn {
     pub gates: Vec<GateAsk>,
     /// How each delivery that this turn took ended.
     pub dispositions: Vec<(DeliveryId, Vec<Disposition>)>,
+    /// Dead letters that were read after all, each with the request for it.
+    pub replays: Vec<(DeliveryId, DeliveryId)>,
     /// Every delivery up to this one is decided.
     pub cursor: Option<DeliveryId>,
     /// What people are answered once this is true. Not stored: an answer that is lost is asked for again.

@@ -45,4 +45,15 @@ pub enum Content {
     Dead(String),
     /// A request of a person.
     Asked(Box<Request>),
+    /// A person wants a dead letter to be read again.
+    Replayed(Replay),
+}
+
+/// A dead letter, as it reads now.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Which.
+    pub letter: DeliveryId,
+    /// Whose it is, and what it says now. `None`: there is no such letter, or it was replayed already.
+    pub reads: Option<(SourceName, Box<Content>)>,
 }

@@ -3,6 +3,7 @@
 //! shell.
 
 mod follow;
+mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::case::settings::{ServiceSettings, SharedSettings};
 use crate::case::signal::{EpisodeKey, Signal};
 use crate::case::standing::{Hold, Standing, StandingEvent};
 use crate::case::turn::{Change, Disposition, Gated, Turn};
-pub use crate::engine::arrival::{Arrival, Content};
+pub use crate::engine::arrival::{Arrival, Content, Replay};
 use crate::engine::errand::owner;
 use crate::engine::spoken;
 
@@ -248,6 +249,7 @@ impl Desk {
             Content::Dead(why) => vec![Disposition::Dead(why)],
             Content::Signals(signals) => self.sort_out(source, signals, draft),
             Content::Asked(request) => vec![self.asked(*request, draft)],
+            Content::Replayed(replay) => self.replayed(id, replay, draft),
         };
         draft.turn.dispositions.push((id, dispositions));
         draft.turn.cursor = draft.turn.cursor.max(Some(id));

@@ -49,7 +49,11 @@ pub(super) fn authorised<'d>(
             }
             Err(Disposition::Forbidden(format!("{by} is in no group that decides anything")))
         }
-        Request::Pause { .. } | Request::Resume { .. } | Request::Release { .. } | Request::Spoken { .. } => {
+        Request::Pause { .. }
+        | Request::Resume { .. }
+        | Request::Release { .. }
+        | Request::Replay { .. }
+        | Request::Spoken { .. } => {
             Err(Disposition::Forbidden("that takes an admin, by the command line".into()))
         }
     }

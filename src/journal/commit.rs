@@ -112,6 +112,7 @@ impl<'c> Commit<'c> {
             self.change(change)?;
         }
         self.dispositions(&turn.dispositions)?;
+        self.replays(&turn.replays)?;
         if let Some(cursor) = turn.cursor {
             self.cursor(cursor)?;
         }
@@ -261,6 +262,17 @@ impl<'c> Commit<'c> {
         Ok(())
     }
 
+    /// Which dead letters were read after all. Each request for it, and what it led to, is among the deliveries and dispositions.
+    fn replays(&mut self, replays: &[(DeliveryId, DeliveryId)]) -> Result<(), SqlError> {
+        for (letter, delivery) in replays {
+            self.tx
+                .prepare_cached("INSERT INTO replays (letter, delivery) VALUES (?1, ?2)")
+                .and_then(|mut insert| insert.execute((letter.0, delivery.0)))
+                .doing("write which dead letter was replayed")?;
+        }
+        Ok(())
+    }
+
     fn cursor(&mut self, cursor: DeliveryId) -> Result<(), SqlError> {
         self.tx
             .prepare_cached("UPDATE store SET cursor = ?1 WHERE cursor < ?1")
@@ -302,9 +314,11 @@ impl<'c> Commit<'c> {
 
     /// Deletes deliveries up to this one.
     pub(super) fn prune(&mut self, through: u64) -> Result<(), SqlError> {
-        for table in
-            ["DELETE FROM deliveries WHERE id <= ?1", "DELETE FROM dispositions WHERE delivery <= ?1"]
-        {
+        for table in [
+            "DELETE FROM deliveries WHERE id <= ?1",
+            "DELETE FROM dispositions WHERE delivery <= ?1",
+            "DELETE FROM replays WHERE letter <= ?1",
+        ] {
             self.tx
                 .prepare_cached(table)
                 .and_then(|mut delete| delete.execute([through]))

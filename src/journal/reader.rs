@@ -45,6 +45,23 @@ pub struct Reader {
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
+/// A delivery that was authentic and could not be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// Its number.
+    pub id: DeliveryId,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// Whose it is.
+    pub source: SourceName,
+    /// Why nobody could read it.
+    pub why: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// What became of it when it was replayed, if it was.
+    pub replayed: Option<Disposition>,
+}
+
 /// Which cases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CaseFilter {
@@ -151,21 +168,48 @@ impl Reader {
         self.row("SELECT body FROM dispositions WHERE delivery = ?1", [of.0])
     }
 
-    /// The newest deliveries that could not be read; at most `limit`.
-    pub fn dead_letters(&self, limit: u32) -> Result<Vec<StoredDelivery>, ReadError> {
-        self.all(
+    /// Deliveries that could not be read, newest first, before this one; at most `limit`.
+    pub fn dead_letters(&self, before: Option<DeliveryId>, limit: u32) -> Result<Vec<DeadLetter>, ReadError> {
+        let letters = self.all(
+            "SELECT id, received_at, source, dead, length(deliveries.body), dispositions.body
+             FROM deliveries LEFT JOIN replays ON letter = id
+             LEFT JOIN dispositions ON dispositions.delivery = replays.delivery
+             WHERE dead IS NOT NULL AND id < ?1 ORDER BY id DESC LIMIT ?2",
+            (before.map_or(i64::MAX as u64, |before| before.0), limit),
+            |row| {
+                let letter = DeadLetter {
+                    id: DeliveryId(row.get(0)?),
+                    received_at: row.get(1).map(moment)?,
+                    source: SourceName::new(row.get::<_, String>(2)?),
+                    why: row.get(3)?,
+                    bytes: row.get(4)?,
+                    replayed: None,
+                };
+                Ok((letter, row.get::<_, Option<String>>(5)?))
+            },
+        )?;
+        let read = letters.into_iter().map(|(letter, became)| {
+            let became: Option<Vec<Disposition>> = became.map(|body| record::read(&body)).transpose()?;
+            Ok(DeadLetter { replayed: became.and_then(|all| all.into_iter().next()), ..letter })
+        });
+        read.collect()
+    }
+
+    /// A delivery that could not be read and was not replayed since. `None`: there is none of this number.
+    pub fn dead_letter(&self, id: DeliveryId) -> Result<Option<StoredDelivery>, ReadError> {
+        self.one(
             "SELECT id, received_at, source, dead, body FROM deliveries
-             WHERE dead IS NOT NULL ORDER BY id DESC LIMIT ?1",
-            [limit],
+             WHERE id = ?1 AND dead IS NOT NULL AND id NOT IN (SELECT letter FROM replays)",
+            [id.0],
             delivery,
         )
     }
 
-    /// How many deliveries could not be read.
+    /// How many deliveries could not be read, and were not replayed since.
     pub fn dead_letter_count(&self) -> Result<u64, ReadError> {
-        let count =
-            self.one("SELECT count(*) FROM deliveries WHERE dead IS NOT NULL", [], |row| row.get(0))?;
-        Ok(count.unwrap_or(0))
+        let sql = "SELECT (SELECT count(*) FROM deliveries WHERE dead IS NOT NULL)
+                   - (SELECT count(*) FROM replays JOIN deliveries ON id = letter)";
+        Ok(self.one(sql, [], |row| row.get(0))?.unwrap_or(0))
     }
 
     /// Cases, newest first; at most `limit`.

@@ -12,7 +12,10 @@ const LIBRARY_MIN: i32 = 3_051_003;
 /// Tells a store of ours from any other SQLite file: `SNAP`.
 const APPLICATION: i32 = 0x534e_4150;
 /// The version of the tables that this Snapback writes.
-const SCHEMA: i32 = 1;
+const SCHEMA: i32 = 2;
+/// What leads from each version to the next.
+const STEPS: [&str; SCHEMA as usize] =
+    [include_str!("schema/sqlite-1.sql"), include_str!("schema/sqlite-2.sql")];
 /// Large enough for five alerts of usual size; overflow chains are then rare.
 pub(super) const PAGE_BYTES: u64 = 8192;
 /// A store that was not closed in order is checked whole up to this size: some 100 ms. A larger one is checked
@@ -247,17 +250,19 @@ fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     if tables > 0 && application != APPLICATION {
         return Err(OpenError::Foreign(path.to_owned()));
     }
-    match version {
-        0 => connection
-            .execute_batch(&format!(
-                "BEGIN IMMEDIATE;\n{}\nPRAGMA application_id = {APPLICATION};\nPRAGMA user_version = 1;\nCOMMIT;",
-                include_str!("schema/sqlite-1.sql")
-            ))
-            .doing("make its tables")
-            .map_err(|cause| of(path, cause)),
-        SCHEMA => Ok(()),
-        found => Err(OpenError::Newer { path: path.to_owned(), found }),
+    if !(0..=SCHEMA).contains(&version) {
+        return Err(OpenError::Newer { path: path.to_owned(), found: version });
     }
+    let steps = STEPS.iter().skip(usize::try_from(version).unwrap_or(usize::MAX));
+    let steps: String = steps.copied().collect();
+    if steps.is_empty() {
+        return Ok(());
+    }
+    // All of them or none: a store that is half made is a store of no version.
+    let made = format!(
+        "BEGIN IMMEDIATE;\n{steps}\nPRAGMA application_id = {APPLICATION};\nPRAGMA user_version = {SCHEMA};\nCOMMIT;"
+    );
+    connection.execute_batch(&made).doing("make its tables").map_err(|cause| of(path, cause))
 }
 
 /// Looks for damage in a store that was not closed in order.

@@ -92,6 +92,8 @@ catalogue! {
         "Whether deliveries can be stored; if not, senders are told to come again";
     HOLD = Gauge "snapback_hold" in "0 or 1":
         "Whether Snapback forbids itself to act, because its store may be stale";
+    DEAD_LETTERS = Gauge "snapback_dead_letters" in "deliveries":
+        "Authentic deliveries that nobody could read, and that were not replayed since";
     SOURCE_SILENT = Gauge "snapback_source_silent" in "0 or 1":
         "Whether a source is silent: two of its heartbeats are missed; a source without a heartbeat is not among them";
     PAUSED = Gauge "snapback_paused" in "0 or 1":

@@ -81,6 +81,8 @@ pub struct StoreState {
     pub pause: Option<Stops>,
     /// What pagers have not taken yet about the hold.
     pub unsent_pages: u64,
+    /// Dead letters that were not replayed.
+    pub dead_letters: u64,
 }
 
 /// How a configured service stands.
@@ -239,6 +241,7 @@ impl Metrics {
 fn tell_the_store(sheet: &mut Sheet, store: &StoreState) {
     sheet.gauge(&names::OLDEST_UNDECIDED, store.oldest_undecided.as_secs_f64());
     sheet.gauge(&names::HOLD, truth(store.hold));
+    sheet.gauge(&names::DEAD_LETTERS, float(store.dead_letters));
     // Whoever stops everything stops what is automatic too.
     let stops = |what: Stops| u64::from(store.pause == Some(what) || store.pause == Some(Stops::Everything));
     sheet.standing(&names::PAUSED, stops);

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::case::id::{
-    AnswerUrl, CaseId, ChangeId, DeploymentId, Digest, Fingerprint, GroupName, Handle, Mark, NoteNo,
-    PagerName, PersonId, Place, PolicyName, ProbeName, ReleaseId, RuleName, ServiceId, SignalName,
+    AnswerUrl, CaseId, ChangeId, DeliveryId, DeploymentId, Digest, Fingerprint, GroupName, Handle, Mark,
+    NoteNo, PagerName, PersonId, Place, PolicyName, ProbeName, ReleaseId, RuleName, ServiceId, SignalName,
     SourceName, StepNo,
 };
 
@@ -18,7 +18,11 @@ stored_texts! {
 struct StepNoV1(u16);
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "DeliveryId")]
+struct DeliveryIdV1(u64);
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "NoteNo")]
 struct NoteNoV1(u32);
 
-stored! { StepNo => StepNoV1, NoteNo => NoteNoV1 }
+stored! { StepNo => StepNoV1, NoteNo => NoteNoV1, DeliveryId => DeliveryIdV1 }

@@ -8,7 +8,8 @@ use crate::case::approval::PersonVote;
 use crate::case::command::{Ask, Authority, Request, Wish};
 use crate::case::event::Settlement;
 use crate::case::id::{
-    AnswerUrl, CaseId, Digest, Duration, GroupName, PersonId, Place, ReleaseId, ServiceId, Timestamp,
+    AnswerUrl, CaseId, DeliveryId, Digest, Duration, GroupName, PersonId, Place, ReleaseId, ServiceId,
+    Timestamp,
 };
 
 stored! {
@@ -38,6 +39,11 @@ enum RequestV1 {
     Release {
         by: PersonId,
         at: Timestamp,
+    },
+    Replay {
+        by: PersonId,
+        at: Timestamp,
+        letter: DeliveryId,
     },
     Spoken {
         request: Box<Request>,
