@@ -46,7 +46,7 @@ pub use problem::Problem;
 
 use cursor::Cursor;
 use shapes::{
-    CasePlanShape, CaseShape, CasesShape, DeadLetterShape, DeadLettersShape, DeploymentShape,
+    CasePlanShape, CaseShape, CasesShape, CheckShape, DeadLetterShape, DeadLettersShape, DeploymentShape,
     DeploymentsShape, ExplanationShape,
 };
 use shapes::{RulesShape, ServiceShape, ServicesShape, StateShape};
@@ -92,6 +92,9 @@ pub type Previews = Arc<
         + Send
         + Sync,
 >;
+/// Tries everything that is connected. `None`: it is at work already.
+pub type Doctor =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Vec<CheckShape>>> + Send>> + Send + Sync>;
 /// What time it is.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -114,6 +117,8 @@ pub struct View {
     pub inbox: Inbox,
     /// What a request would lead to.
     pub previews: Previews,
+    /// What tries everything.
+    pub doctor: Doctor,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Told at each commit.

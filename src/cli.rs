@@ -9,6 +9,7 @@ mod client;
 mod decision;
 mod demo;
 mod deployments;
+mod doctor;
 mod explain;
 mod failure;
 mod healthcheck;
@@ -67,6 +68,8 @@ enum Command {
     Resume(act::ResumeFlags),
     /// Let a release go out again that was rolled back
     Unlock(act::UnlockFlags),
+    /// Try everything that is connected, without effect: each with its cause and the next step
+    Doctor(doctor::DoctorFlags),
     /// Ask a server whether it is ready: 0 yes, 1 no; for containers
     Healthcheck(healthcheck::HealthcheckFlags),
     /// The audit in the store; needs no running server
@@ -120,6 +123,7 @@ fn run(command: Command) -> Result<Finished, Failure> {
         Command::Pause(flags) => act::pause(&flags),
         Command::Resume(flags) => act::resume(&flags),
         Command::Unlock(flags) => act::unlock(&flags),
+        Command::Doctor(flags) => doctor::run(&flags),
         Command::Healthcheck(flags) => healthcheck::run(&flags),
         Command::Audit(flags) => audit::run(&flags),
         Command::Schema(flags) => schema::run(&flags),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod chat;
+mod doctor;
 mod handout;
 mod previews;
 mod senders;
@@ -27,6 +28,8 @@ use crate::journal::{AppendError, Health, Journal, OpenError, Opened, inbox};
 use crate::report::Voice;
 use crate::telemetry::metrics::Metrics;
 
+pub use doctor::examine;
+use doctor::{Patient, Ward};
 use handout::Handout;
 pub use previews::{ByHand, by_hand};
 pub use senders::spoken;
@@ -146,6 +149,8 @@ impl Server {
         let (to_intake, intake_settings) = watch::channel(Arc::new(heard(&handout)));
         let (to_people, people) = watch::channel(handout.people());
         let (to_previews, previewed) = watch::channel((handout.rim(), handout.desk()));
+        let patient = |handout: &Handout| Patient { settings: handout.settings(), rim: handout.rim() };
+        let (to_doctor, patients) = watch::channel(patient(&handout));
         let (to_rosters, rosters) = watch::channel(None);
         let reading_rosters = tokio::spawn(chat::read_rosters(people, to_rosters));
         let (to_status, status) = watch::channel(Arc::new(handout.status(None, BTreeMap::new())));
@@ -162,12 +167,21 @@ impl Server {
         ));
         let view = admin::View {
             reader: journal.reader(),
-            status,
+            status: status.clone(),
             access,
             readiness: readiness(&journal),
             inbox: inbox.clone(),
             commits: journal.commits(),
             previews: previews::previews(journal.reader(), previewed),
+            doctor: doctor::doctor(
+                Ward {
+                    public: public.1,
+                    reader: journal.reader(),
+                    readiness: readiness(&journal),
+                    status: status.clone(),
+                },
+                patients,
+            ),
             metrics: metrics.clone(),
             undecided: Arc::new(move || inbox.undecided()),
             written: admin::Written { last: journal.written(), stop: stop.subscribe() },
@@ -213,6 +227,7 @@ impl Server {
                         to_intake.send_replace(Arc::new(heard(&handout)));
                         to_people.send_replace(handout.people());
                         to_previews.send_replace((handout.rim(), handout.desk()));
+                        to_doctor.send_replace(patient(&handout));
                         to_access.send_replace(Arc::new(handout.access()));
                         // A full channel means that an older reading was not taken yet: wait for it.
                         let _ = to_engine.send(Reload { desk: handout.desk(), rim: handout.rim() }).await;

@@ -43,7 +43,7 @@ fn wrong_use_ends_with_two() {
         &["rollback", "checkout@production"],
         &["mark", "perhaps", "checkout@production", "--release", "41", "--reason", "x"],
         &["rollforward", "checkout@production"],
-        &["doctor"],
+        &["drill"],
         &["cases", "settle", "checkout@production.1", "ignore"],
         &["check", "--format", "yaml"],
         &["schema", "openapi"],

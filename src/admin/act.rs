@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::access::{Principal, Role};
-use super::shapes::PreviewShape;
+use super::shapes::{DoctorShape, PreviewShape};
 use super::{Problem, View, one_case, only, stored};
 use crate::case::approval::PersonVote;
 use crate::case::command::{Ask, Authority, Request, Wish};
@@ -39,6 +39,7 @@ pub(super) fn router() -> Router<Arc<View>> {
     Router::new()
         .route("/v1/cases/{id}/{verb}", only("POST", post(of_case)))
         .route("/v1/deadletters/{id}/replay", only("POST", post(replay)))
+        .route("/v1/doctor", only("POST", post(doctor)))
         .route("/v1/pause", only("POST", post(pause)))
         .route("/v1/resume", only("POST", post(resume)))
 }
@@ -141,6 +142,16 @@ async fn resume(State(view): Shared, Extension(who): Who, sent: Sent) -> Result<
     }
     let everything = who.role >= Role::Admin;
     hand_over(&view, Request::Resume { by: who.person, at, everything }).await
+}
+
+/// `POST /v1/doctor`: tries everything that is connected. It posts to the chat and to pagers, and changes nothing.
+async fn doctor(State(view): Shared, Extension(who): Who, sent: Sent) -> Result<Json<DoctorShape>, Problem> {
+    acting(who, Role::Operator)?;
+    sent.read::<Nothing>()?;
+    match (view.doctor)().await {
+        Some(checks) => Ok(Json(DoctorShape { checks })),
+        None => Err(Problem::Conflict("the doctor is at work already: ask again in a moment".to_owned())),
+    }
 }
 
 /// `POST /v1/deadletters/{id}/replay`.

@@ -2,6 +2,7 @@
 //! RFC 3339 in UTC, durations seconds as numbers, ids opaque text.
 
 mod case;
+mod doctor;
 mod explanation;
 mod letter;
 mod rules;
@@ -12,6 +13,7 @@ pub use case::{
     CaseEventShape, CasePlanShape, CaseShape, CaseSignalShape, CasesShape, ClockShape, PreviewShape,
     ReleaseShape, StepShape, SuspectShape, VoteShape,
 };
+pub use doctor::{CheckOutcome, CheckShape, DoctorShape};
 pub use explanation::{
     CandidateShape, DigestsShape, ExplanationShape, GuardShape, PartShape, PassedOverShape, RowShape,
     ShadowShape,

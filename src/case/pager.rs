@@ -115,6 +115,8 @@ pub enum About {
     Case(CaseId),
     /// The hold: Snapback forbids itself to act.
     Hold,
+    /// Nothing: whether the pager listens is tried.
+    Rehearsal,
 }
 
 impl About {
@@ -123,6 +125,7 @@ impl About {
         match self {
             About::Case(case) => format!("snapback/{case}"),
             About::Hold => "snapback/hold".to_owned(),
+            About::Rehearsal => "snapback/doctor".to_owned(),
         }
     }
 }
@@ -188,6 +191,22 @@ impl Summons {
             service: Some(case.id.service()),
             thread: case.thread.clone().filter(Place::is_thread),
             at: case.events.last().map_or(case.opened_at, |stamped| stamped.at),
+        }
+    }
+
+    /// That an incident that there is not is over: it wakes nobody, and shows whether the pager listens.
+    pub fn rehearsal(pager: &PagerName, now: Timestamp) -> Summons {
+        Summons {
+            about: About::Rehearsal,
+            pager: pager.clone(),
+            cause: None,
+            headline: "Snapback tries whether this pager listens".to_owned(),
+            now: "nothing".to_owned(),
+            why: Vec::new(),
+            steps: Vec::new(),
+            service: None,
+            thread: None,
+            at: now,
         }
     }
 

@@ -123,7 +123,7 @@ impl Scribe<'_> {
             }
             Command::Probe(_, probe) => self.probed(probe),
             // The hold is the standing's: the desk heard it.
-            Command::Page(About::Hold, ..) => {}
+            Command::Page(About::Hold | About::Rehearsal, ..) => {}
         }
     }
 

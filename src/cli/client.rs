@@ -14,6 +14,8 @@ use super::table::plain;
 
 /// An answer takes at most this long, connecting included.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// What asks others in its turn takes at most this long: each of them is given 15 s.
+const PATIENT_DEADLINE: Duration = Duration::from_mins(5);
 /// The largest answer: a page of cases is smaller.
 const BODY_MAX: usize = 8 << 20;
 /// Pages that one command follows: a thousand cases are more than anybody reads on a terminal.
@@ -89,9 +91,18 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 impl Client {
     /// A client for these flags.
     pub(super) fn new(flags: &ServerFlags) -> Result<Client, Failure> {
+        Client::within(flags, DEADLINE)
+    }
+
+    /// A client for what takes longer: it asks others in its turn.
+    pub(super) fn patient(flags: &ServerFlags) -> Result<Client, Failure> {
+        Client::within(flags, PATIENT_DEADLINE)
+    }
+
+    fn within(flags: &ServerFlags, deadline: Duration) -> Result<Client, Failure> {
         let base = address(&flags.url, "write it like http://127.0.0.1:8081")?;
         let trust = if base.scheme() == "http" { Trust::NothingEncrypted } else { Trust::Authorities };
-        let http = http(&base, trust, DEADLINE)?;
+        let http = http(&base, trust, deadline)?;
         let runtime = runtime()?;
         Ok(Client { base, token: flags.token.clone().filter(|token| !token.is_empty()), http, runtime })
     }

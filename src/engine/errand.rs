@@ -87,7 +87,7 @@ pub fn owner(command: &Command) -> Option<ServiceId> {
         | Command::Say(case, _)
         | Command::Show(case)
         | Command::Page(About::Case(case), ..) => Some(case.service()),
-        Command::Page(About::Hold, ..) => None,
+        Command::Page(About::Hold | About::Rehearsal, ..) => None,
     }
 }
 
@@ -139,6 +139,6 @@ pub(super) fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
         Command::Page(About::Case(case), pager, cause) => {
             dossier.case(case).map(|case| Errand::Page(Box::new(Summons::of_case(case, pager, *cause))))
         }
-        Command::Page(About::Hold, ..) => None,
+        Command::Page(About::Hold | About::Rehearsal, ..) => None,
     }
 }

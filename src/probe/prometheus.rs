@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::Client;
+use reqwest::header::DATE;
 use serde::Deserialize;
 
 use super::{NO_AUTHORITIES, body, client};
@@ -34,11 +35,25 @@ impl Prometheus {
         Prometheus { url, http, one: tokio::sync::Mutex::default() }
     }
 
+    /// Whether its alerts can be read, and what time it is there.
+    ///
+    /// # Errors
+    /// Whatever keeps from reading them.
+    pub async fn check(&self) -> Result<Option<Timestamp>, Trouble> {
+        self.alerts().await.map(|(_, date)| date)
+    }
+
     /// When the trouble of this alert began. `None`: no alert there is surely this one.
     ///
     /// # Errors
     /// Whatever keeps from knowing.
     pub async fn onset(&self, signal: &Signal) -> Result<Option<Timestamp>, Trouble> {
+        let (alerts, _) = self.alerts().await?;
+        Ok(of(signal, &alerts))
+    }
+
+    /// Its alerts, and the moment of its answer.
+    async fn alerts(&self) -> Result<(Vec<Alert>, Option<Timestamp>), Trouble> {
         let none = || Trouble::Refused(NO_AUTHORITIES.into());
         let failed = |said: String| {
             Trouble::Unclear(CallError::Answer { doing: format!("read the alerts of {}", self.url), said })
@@ -49,11 +64,17 @@ impl Prometheus {
         if !answer.status().is_success() {
             return Err(failed(format!("it answers {}", answer.status())));
         }
+        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok()).and_then(moment);
         let body = body(answer, ANSWER_MAX).await.map_err(|error| failed(error.without_url().to_string()))?;
         let body = body.ok_or_else(|| failed("its answer is longer than 16 MiB".into()))?;
         let answer: Answer = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
-        Ok(of(signal, &answer.data.alerts))
+        Ok((answer.data.alerts, date))
     }
+}
+
+/// The moment of an answer, as HTTP writes it (RFC 9110 §5.6.7).
+fn moment(date: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
 }
 
 /// The onset of the one alert that this signal surely is: it fires, and all of its labels are the signal's. A signal may have more:

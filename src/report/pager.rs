@@ -103,6 +103,14 @@ impl Pager {
         heard.await.map_err(lost)?
     }
 
+    /// Tells it that an incident that there is not is over: whoever may not tell it anything is refused, and nobody is woken.
+    ///
+    /// # Errors
+    /// As [`Pager::summon`].
+    pub async fn rehearse(&self, name: &PagerName, now: Timestamp) -> Result<(), Trouble> {
+        self.summon(&Summons::rehearsal(name, now)).await
+    }
+
     /// Tells it that somebody is needed, or that nobody is any more.
     ///
     /// # Errors
@@ -215,7 +223,7 @@ fn summary(summons: &Summons, cause: Cause) -> String {
 fn case_of(summons: &Summons) -> Option<&str> {
     match &summons.about {
         About::Case(case) => Some(case.as_str()),
-        About::Hold => None,
+        About::Hold | About::Rehearsal => None,
     }
 }
 

@@ -224,6 +224,30 @@ impl Slack {
         Ok((thread, stands))
     }
 
+    /// Posts a message in the channel of services that name none, edits it, and takes it away: what a thread needs.
+    ///
+    /// # Errors
+    /// What Slack refuses first.
+    pub async fn rehearse(&self) -> Result<(), Trouble> {
+        self.introduce().await?;
+        let content = |text: &str| SlackMessageContent::new().with_text(text.to_owned());
+        let channel = self.settings.channel.as_str();
+        let post = SlackApiChatPostMessageRequest::new(
+            channel.into(),
+            content("Snapback tries whether it can speak here; this message goes away"),
+        );
+        let posted = self.client.post(&post).await?;
+        let edit = SlackApiChatUpdateRequest::new(
+            posted.channel.clone(),
+            content("Snapback can speak here; this message goes away"),
+            posted.ts.clone(),
+        );
+        let edited = self.client.update(&edit).await;
+        // It goes away whatever became of the edit.
+        self.client.delete(&SlackApiChatDeleteRequest::new(posted.channel, posted.ts)).await?;
+        Ok(edited?)
+    }
+
     /// Takes a message of ours back. One that stays does no harm beyond being read without its thread.
     pub async fn withdraw(&self, message: &Thread) {
         let request =

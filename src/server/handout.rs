@@ -188,6 +188,11 @@ impl Handout {
         changed.iter().filter(|(_, changed)| *changed).map(|(key, _)| *key).collect()
     }
 
+    /// The configuration in force, for whoever tries everything that is in it.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::new(self.settings.clone())
+    }
+
     pub(super) fn digest(&self) -> Digest {
         self.settings.digest.clone()
     }

@@ -1,0 +1,345 @@
+//! The doctor: everything that is connected, tried for real and without effect, so that people know before the night. Owns what is
+//! looked at and in which order; each room tries its own things.
+
+mod doors;
+mod surroundings;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::admin::shapes::CheckShape;
+use crate::admin::{self, Readiness, Status};
+use crate::case::id::{GroupName, Timestamp};
+use crate::case::probe::Health;
+use crate::case::readiness::obstacles;
+use crate::clock::Clock;
+use crate::config::{self, Settings};
+use crate::engine::rim::Rim;
+use crate::journal::reader::{ReadError, Reader};
+use crate::report::Voice;
+use crate::report::log::Log;
+use crate::server::handout::Handout;
+
+/// One reading of everything at a time: it posts to chats, and asks every provider.
+const AT_ONCE: usize = 1;
+/// One thing may take so long; what hangs longer is ill.
+const WITHIN: Duration = Duration::from_secs(15);
+/// So far may clocks differ before orders of moments are wrong.
+const CLOCKS_APART_MAX: i64 = 10;
+
+/// What the doctor looks at, in force now.
+#[derive(Clone)]
+pub(super) struct Patient {
+    pub(super) settings: Arc<Settings>,
+    pub(super) rim: Arc<Rim>,
+}
+
+/// What stays for as long as the process runs.
+pub(super) struct Ward {
+    /// Where senders reach us.
+    pub(super) public: SocketAddr,
+    pub(super) reader: Reader,
+    pub(super) readiness: Readiness,
+    pub(super) status: watch::Receiver<Arc<Status>>,
+}
+
+/// The doctor, for the admin API. `None`: it is at work already.
+pub(super) fn doctor(ward: Ward, patients: watch::Receiver<Patient>) -> admin::Doctor {
+    let (ward, slots) = (Arc::new(ward), Arc::new(Semaphore::new(AT_ONCE)));
+    Arc::new(move || {
+        let (ward, slots) = (Arc::clone(&ward), Arc::clone(&slots));
+        let patient = patients.borrow().clone();
+        let looked: Pin<Box<dyn Future<Output = Option<Vec<CheckShape>>> + Send>> = Box::pin(async move {
+            let _slot = slots.try_acquire().ok()?;
+            Some(look(&ward, &patient).await)
+        });
+        looked
+    })
+}
+
+async fn look(ward: &Ward, patient: &Patient) -> Vec<CheckShape> {
+    let mut found = vec![configuration(ward)];
+    if let Err(why) = (ward.readiness)() {
+        found.push(CheckShape::ill(
+            "store",
+            "writer",
+            format!("nothing can be stored: {why}"),
+            "see the disk",
+        ));
+    }
+    found.extend(doors::doors(&patient.settings, ward.public).await);
+    found.extend(heartbeats(ward, patient));
+    found.extend(services(ward, patient).await);
+    found.extend(connected(patient).await);
+    found
+}
+
+/// What needs no running server: who is asked, and what lies below.
+async fn connected(patient: &Patient) -> Vec<CheckShape> {
+    let mut found = surroundings::store(&patient.settings).await;
+    found.extend(surroundings::certificate(&patient.settings));
+    found.extend(lags(patient).await);
+    found.extend(providers(patient).await);
+    found.extend(probes(patient).await);
+    found.extend(chat(patient).await);
+    found.extend(groups(patient).await);
+    found.extend(pagers(patient).await);
+    found.extend(surroundings::circles(&patient.settings));
+    found
+}
+
+/// Tries what needs no running server, and says what it left out.
+pub async fn examine(settings: Settings) -> Vec<CheckShape> {
+    let handout = Handout::new(settings, Voice::log(Log::structured()));
+    let mut found = connected(&Patient { settings: handout.settings(), rim: handout.rim() }).await;
+    let next = "start the server, and ask again";
+    for (area, why) in [
+        ("source", "their doors are the running server's"),
+        ("feed", "their doors are the running server's"),
+        ("heartbeat", "the running server listens to them"),
+        ("readiness", "the running server reads the providers"),
+    ] {
+        found.push(CheckShape::left_out(area, "all", why, next));
+    }
+    found
+}
+
+fn configuration(ward: &Ward) -> CheckShape {
+    match &ward.status.borrow().config_error {
+        Some(fault) => CheckShape::ill(
+            "configuration",
+            "on disk",
+            format!("it is faulty, and the one before stays in force: {fault}"),
+            "see `snapback check`",
+        ),
+        None => CheckShape::well("configuration", "on disk", "it is the one in force"),
+    }
+}
+
+/// Whether the silence of each source can be seen, and is.
+fn heartbeats(ward: &Ward, patient: &Patient) -> Vec<CheckShape> {
+    let silent = ward.reader.standing().map(|standing| standing.silent).unwrap_or_default();
+    let of = |source: &config::SourceSettings| {
+        let name = source.name.as_str();
+        match (silent.get(&source.name), &source.heartbeat) {
+            (Some(silence), _) => CheckShape::ill(
+                "heartbeat",
+                name,
+                format!("silent since {:.0}: trouble that it would tell of is not heard", silence.since),
+                "see whether its sender runs and reaches this server",
+            ),
+            (None, Some(_)) => CheckShape::well("heartbeat", name, "it is not missed"),
+            (None, None) => CheckShape::note(
+                "heartbeat",
+                name,
+                "it has none: its silence cannot be told from quiet",
+                "let an alert fire for ever there, and name it as `heartbeat`",
+            ),
+        }
+    };
+    patient.settings.sources.iter().map(of).collect()
+}
+
+/// How late each source's alarms tell, and whether those who know can be asked; whoever answers tells the time too.
+async fn lags(patient: &Patient) -> Vec<CheckShape> {
+    let mut found = Vec::new();
+    let assumed = patient.settings.sources.iter().filter(|source| source.prometheus_url.is_none());
+    found.extend(assumed.map(|source| {
+        CheckShape::note(
+            "lag",
+            source.name.as_str(),
+            format!("how late its alarms tell is assumed to be {:#}", source.lag),
+            "set `lag` to the longest `for:`, annotate alerts with snapback_lag, or give `prometheus_url`",
+        )
+    }));
+    let mut dated = 0;
+    for (source, prometheus) in &patient.rim.prometheus {
+        let name = source.as_str();
+        match in_time(prometheus.check()).await {
+            Some(Ok(date)) => {
+                found.push(CheckShape::well("prometheus_url", name, "its alerts can be read"));
+                dated += usize::from(date.is_some());
+                found.extend(date.map(|date| clock(name, date, Clock.now())));
+            }
+            Some(Err(trouble)) => found.push(CheckShape::ill(
+                "prometheus_url",
+                name,
+                trouble.to_string(),
+                "see whether this is the address of a Prometheus, and reachable from here",
+            )),
+            None => found.push(too_slow("prometheus_url", name)),
+        }
+    }
+    if dated == 0 {
+        let next = "give a source `prometheus_url`: its clock is compared then";
+        found.push(CheckShape::left_out("clock", "this machine", "nobody here tells the time", next));
+    }
+    found
+}
+
+/// Whether our clock and another one agree. Its answer tells whole seconds.
+fn clock(of: &str, date: Timestamp, now: Timestamp) -> CheckShape {
+    let apart = now.duration_since(date).as_secs().abs();
+    if apart > CLOCKS_APART_MAX {
+        let cause = format!("this machine and {of} are {apart} s apart: which came first is told by clocks");
+        return CheckShape::ill("clock", of, cause, "let both keep time by NTP");
+    }
+    CheckShape::well("clock", of, "it agrees with this machine's")
+}
+
+async fn providers(patient: &Patient) -> Vec<CheckShape> {
+    let mut found = Vec::new();
+    for (service, (provider, target)) in &patient.rim.services {
+        let Some(findings) = in_time(provider.check(target)).await else {
+            found.push(too_slow("provider", service.as_str()));
+            continue;
+        };
+        if findings.is_empty() {
+            let cause = format!("{} can be read, and what a rollback needs is there", provider.kind());
+            found.push(CheckShape::well("provider", service.as_str(), cause));
+        }
+        let ill = findings.into_iter();
+        found.extend(ill.map(|of| CheckShape::ill("provider", service.as_str(), of.says, of.remedy)));
+    }
+    found
+}
+
+/// Could each be rolled back right now? What stands in the way is no fault of the set-up by itself.
+async fn services(ward: &Ward, patient: &Patient) -> Vec<CheckShape> {
+    let reader = ward.reader.clone();
+    let ask = move || Ok::<_, ReadError>((reader.dossiers()?, reader.standing()?));
+    let read = tokio::task::spawn_blocking(ask).await;
+    let Ok(Ok((dossiers, standing))) = read else { return Vec::new() };
+    let troubles = ward.status.borrow().troubles.clone();
+    let mut found = Vec::new();
+    for entry in &patient.settings.services {
+        let (id, name) = (&entry.core.id, entry.core.id.as_str());
+        let Some(dossier) = dossiers.iter().find(|dossier| dossier.service == *id) else {
+            found.push(CheckShape::note(
+                "readiness",
+                name,
+                "nothing is known of it yet",
+                "wait until its provider was read",
+            ));
+            continue;
+        };
+        let trouble = troubles.get(id).map(String::as_str);
+        let reasons = obstacles(dossier, &entry.core, &standing, trouble, Clock.now());
+        found.push(if reasons.is_empty() {
+            CheckShape::well("readiness", name, "it could be rolled back now")
+        } else {
+            let cause = format!("it could not be rolled back now: {}", reasons.join("; "));
+            CheckShape::note("readiness", name, cause, "see `snapback services show`")
+        });
+    }
+    found
+}
+
+async fn probes(patient: &Patient) -> Vec<CheckShape> {
+    let mut found = Vec::new();
+    for (name, probe) in &patient.rim.probes {
+        found.push(match probe.run().await {
+            Health::Passing => CheckShape::well("probe", name.as_str(), "it passes"),
+            Health::Failing(said) => CheckShape::note(
+                "probe",
+                name.as_str(),
+                format!("it fails now: {said}"),
+                "mend what it checks: as long as it fails it says nothing of another release",
+            ),
+            Health::Unknown(why) => CheckShape::ill(
+                "probe",
+                name.as_str(),
+                why,
+                "see its block in the configuration: it can be neither well nor ill",
+            ),
+        });
+    }
+    found
+}
+
+async fn chat(patient: &Patient) -> Vec<CheckShape> {
+    let Some(slack) = &patient.rim.voice.slack else {
+        let next = "configure [slack], or read the log and the API";
+        return vec![CheckShape::note("slack", "chat", "cases are told in the log and the API alone", next)];
+    };
+    let mut found = Vec::new();
+    match in_time(slack.rehearse()).await {
+        None => found.push(too_slow("slack", "messages")),
+        Some(Ok(())) => {
+            found.push(CheckShape::well("slack", "messages", "one was posted, edited and taken away again"));
+        }
+        Some(Err(trouble)) => found.push(CheckShape::ill(
+            "slack",
+            "messages",
+            trouble.to_string(),
+            "see the token, its scopes and the channel: docs/slack.md",
+        )),
+    }
+    found.push(CheckShape::left_out(
+        "slack",
+        "clicks",
+        "only a person can press a button",
+        format!(
+            "type `{} help` in the channel: the answer shows that Slack reaches this server",
+            patient.settings.slack.as_ref().map_or("/snapback", |slack| slack.command.as_str())
+        ),
+    ));
+    found
+}
+
+/// Whether somebody is found in each group: nobody of an empty one can decide.
+async fn groups(patient: &Patient) -> Vec<CheckShape> {
+    let roster = patient.rim.rollcall.read_all(Clock.now()).await;
+    let of = |group: &GroupName| {
+        let members = roster.members.get(group).map_or(0, BTreeSet::len);
+        match members {
+            0 => CheckShape::ill(
+                "group",
+                group.as_str(),
+                "nobody is found in it: nobody of it can decide",
+                "see its ids and tokens, and Slack's scopes usergroups:read and users:read",
+            ),
+            members => CheckShape::well("group", group.as_str(), format!("it has {members} who may decide")),
+        }
+    };
+    patient.settings.groups.keys().map(of).collect()
+}
+
+async fn pagers(patient: &Patient) -> Vec<CheckShape> {
+    let mut found = Vec::new();
+    for (name, pager) in &patient.rim.voice.pagers {
+        found.push(match in_time(pager.rehearse(name, Clock.now())).await {
+            None => too_slow("pages", name.as_str()),
+            Some(Ok(())) => CheckShape::well(
+                "pages",
+                name.as_str(),
+                "it took the end of an incident that there is not; nobody was woken",
+            ),
+            Some(Err(trouble)) => CheckShape::ill(
+                "pages",
+                name.as_str(),
+                trouble.to_string(),
+                "see its address and its key: docs/pages.md",
+            ),
+        });
+    }
+    if patient.rim.voice.pagers.is_empty() {
+        let next = "configure [pages.NAME]: docs/pages.md";
+        found.push(CheckShape::note("pages", "nobody", "nobody is woken by anything", next));
+    }
+    found
+}
+
+fn too_slow(area: &str, name: &str) -> CheckShape {
+    let cause = format!("no answer within {} s", WITHIN.as_secs());
+    CheckShape::ill(area, name, cause, "see whether it runs, and is reachable from here")
+}
+
+async fn in_time<T>(what: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(WITHIN, what).await.ok()
+}
