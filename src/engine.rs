@@ -25,7 +25,7 @@ use crate::case::turn::{Disposition, Turn};
 use crate::clock::{Clock, sleep};
 use crate::engine::desk::{Arrival, Content, Desk, DeskSettings, Replay};
 use crate::engine::errand::Errands;
-use crate::engine::rim::{Rim, carry_out, whisper};
+use crate::engine::rim::{Rim, announce, carry_out, whisper};
 use crate::journal::reader::StoredDelivery;
 use crate::journal::{AppendError, Handover, Health, Journal, inbox};
 use crate::telemetry::metrics::Metrics;
@@ -82,7 +82,7 @@ pub struct Engine {
     endings: mpsc::Receiver<Arrival>,
     to_endings: mpsc::Sender<Arrival>,
     running: BTreeMap<Command, AbortHandle>,
-    /// Answers on their way to people; as many as were asked for in the last moments.
+    /// Answers and bulletins on their way to people; as many as the last moments gave cause for.
     whispers: JoinSet<()>,
     /// Every delivery up to this one is decided.
     cursor: DeliveryId,
@@ -327,6 +327,9 @@ impl Engine {
         }
         for answer in errands.whispers {
             self.whispers.spawn(whisper(answer, self.rim.clone()));
+        }
+        for bulletin in errands.bulletins {
+            self.whispers.spawn(announce(bulletin, self.rim.clone()));
         }
         while self.whispers.try_join_next().is_some() {}
         for errand in errands.start {

@@ -90,3 +90,38 @@ fn the_silence_of_another_services_source_is_nobody_elses() {
     assert_eq!((grade(&world), silent(&world)), (Grade::Good, false));
     assert!(world.desk.standing().silent.contains_key(&"prometheus".into()));
 }
+
+/// A release that goes out while nobody would notice what it breaks is told at once, and once.
+#[test]
+fn a_release_that_nobody_would_hear_of_is_told_when_it_goes_out() {
+    let mut world = world();
+    world.pass(200);
+    assert!(silent(&world));
+    assert!(!world.told().contains("would not be noticed"), "nothing goes out:\n{}", world.told());
+    world.puts_out("checkout", "v3");
+    world.pass(1200);
+    let told: Vec<String> =
+        world.told().lines().filter(|line| line.contains("told:")).map(str::to_owned).collect();
+    assert_eq!(told.len(), 1, "{}", world.told());
+    assert!(
+        told[0].contains("checkout@production: v3") && told[0].contains("prometheus is silent since"),
+        "{told:?}"
+    );
+
+    // What fires already, and is nobody's case, says nothing of another release either.
+    let mut world = self::world();
+    beats_for(&mut world, 40);
+    world.hears(vec![Signal { received_at: world.now, ..alert("checkout", "f1", world.now) }]);
+    for _ in 0..60 {
+        beats_for(&mut world, 1);
+    }
+    world.puts_out("checkout", "v3");
+    beats_for(&mut world, 6);
+    assert!(world.told().contains("HighErrorRate fires already, since"), "{}", world.told());
+    // Whom everybody hears goes out in silence.
+    let mut world = self::world();
+    beats_for(&mut world, 40);
+    world.puts_out("checkout", "v3");
+    beats_for(&mut world, 6);
+    assert!(!world.told().contains("would not be noticed"), "{}", world.told());
+}

@@ -3,7 +3,6 @@
 
 mod binary;
 mod pager;
-#[allow(dead_code, reason = "the workspace is shared, and does more than these stories need")]
 mod slack;
 
 use std::io::{Read as _, Write as _};

@@ -2,12 +2,14 @@
 //! is not to blame.
 
 mod binary;
+mod slack;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use binary::{Program, furnish, head, lay_releases, now, serving, wait_until};
 use serde_json::{Value, json};
+use slack::{DEPLOYS, Workspace};
 
 const RULES: &str = "[[rule]]\nname = \"what the smoke test says\"\nmatch = ['source=\"probe\"']\naction = \"rollback\"\ncountdown = \"1s\"\n";
 
@@ -15,9 +17,9 @@ const RULES: &str = "[[rule]]\nname = \"what the smoke test says\"\nmatch = ['so
 const SMOKE: &str = "#!/bin/sh\nfor sign in srv/current/broken broken; do\n  [ ! -e $sign ] || { echo \"checkout has no database: $sign\"; exit 1; }\ndone\n";
 
 /// The program over releases of which 42 serves since an hour, and a smoke test that runs every second.
-fn begin(prepare: impl Fn(&Path)) -> (Program, PathBuf) {
+fn begin(more: &str, prepare: impl Fn(&Path)) -> (Program, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
-    furnish(folder.path(), &format!("{}{SETTINGS}", head("live")), RULES);
+    furnish(folder.path(), &format!("{}{SETTINGS}{more}", head("live")), RULES);
     let root = folder.path().join("srv");
     lay_releases(&root);
     let line = |(release, hours): (&str, i64)| {
@@ -52,7 +54,7 @@ fn graded(service: &Value, release: &str, ledger: &str) -> bool {
 
 #[test]
 fn a_deployment_that_breaks_the_smoke_test_goes_back_without_an_alert() {
-    let (program, root) = begin(|_| ());
+    let (program, root) = begin("", |_| ());
     program.wait("42 to prove itself", "/v1/services/checkout@production", |service| {
         graded(service, "42", "good")
     });
@@ -72,8 +74,16 @@ fn a_deployment_that_breaks_the_smoke_test_goes_back_without_an_alert() {
 
 #[test]
 fn a_probe_that_fails_before_the_deployment_blames_nobody() {
-    let (program, root) =
-        begin(|folder| std::fs::write(folder.join("broken"), "").expect("what breaks the smoke test"));
+    let slack = Workspace::open();
+    let chat = format!(
+        "\n[slack]\nbot_token = {{ file = \"bot-token\" }}\nsigning_secret = {{ file = \"signing-secret\" }}\nchannel = \"{DEPLOYS}\"\napi_url = \"{}\"\n",
+        slack.api_url()
+    );
+    let (program, root) = begin(&chat, |folder| {
+        std::fs::write(folder.join("bot-token"), slack.token()).expect("a token");
+        std::fs::write(folder.join("signing-secret"), slack.signing_secret()).expect("a secret");
+        std::fs::write(folder.join("broken"), "").expect("what breaks the smoke test");
+    });
     let service = program.wait("that it is seen", "/v1/services/checkout@production", |service| {
         service["ready"]["reasons"].to_string().contains("the probe checkout-smoke fails since")
     });
@@ -82,6 +92,15 @@ fn a_probe_that_fails_before_the_deployment_blames_nobody() {
     let case = program.wait_for_outcome("left_alone");
     assert_eq!(case["suspect"], Value::Null, "{case:#}");
     assert_eq!(serving(&root), "43", "nothing is rolled back");
+    // That nobody would notice what 43 breaks is told when it goes out, once.
+    let told = || {
+        let messages = slack.messages();
+        let texts: Vec<String> = messages.iter().map(|message| slack.rendered(message)).collect();
+        texts.into_iter().filter(|text| text.contains("would not be noticed")).collect::<Vec<String>>()
+    };
+    assert!(wait_until(|| !told().is_empty()), "{:?}", slack.messages());
+    let told = told();
+    assert!(told.len() == 1 && told[0].contains("the probe checkout-smoke fails since"), "{told:?}");
     // What is mended is seen, and the next release is watched again.
     std::fs::remove_file(program.path("broken")).expect("mended");
     assert!(wait_until(|| {

@@ -3,7 +3,7 @@
 
 use super::deployment::Owner;
 use super::dossier::Dossier;
-use super::id::Timestamp;
+use super::id::{SourceName, Timestamp};
 use super::ledger::TargetRules;
 use super::phase::Phase;
 use super::release::RollbackMark;
@@ -27,18 +27,7 @@ pub fn obstacles(
     if standing.pause.as_ref().is_some_and(|pause| pause.everything) {
         reasons.push("everything is paused".to_owned());
     }
-    for (source, since) in standing.deaf_to(&dossier.service) {
-        reasons
-            .push(format!("{source} is silent since {since:.0}: trouble that it would tell of is not heard"));
-    }
-    for policy in &settings.probes {
-        if let Some(failing) = dossier.failing.get(&policy.name) {
-            let (name, since) = (&policy.name, failing.since);
-            reasons.push(format!(
-                "the probe {name} fails since {since:.0}: it would say nothing of another release"
-            ));
-        }
-    }
+    reasons.extend(blind(dossier, settings, standing));
     if let Some(trouble) = trouble {
         reasons.push(format!("the provider cannot be read: {trouble}"));
     }
@@ -49,6 +38,33 @@ pub fn obstacles(
         reasons.push(format!("the open case needs a person: {why}"));
     }
     reasons.extend(no_way_back(dossier, settings, now));
+    reasons
+}
+
+/// Why trouble of another release would not be noticed, each in a sentence; empty when it would.
+pub fn blind(dossier: &Dossier, settings: &ServiceSettings, standing: &Standing) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for (source, since) in standing.deaf_to(&dossier.service) {
+        reasons
+            .push(format!("{source} is silent since {since:.0}: trouble that it would tell of is not heard"));
+    }
+    for policy in &settings.probes {
+        if let Some(failing) = dossier.failing.get(&policy.name) {
+            let (name, since) = (&policy.name, failing.since);
+            reasons
+                .push(format!("the probe {name} fails since {since:.0}: it says nothing of another release"));
+        }
+    }
+    // What the open case is about is what a rollback would be for.
+    let open = dossier.open.as_deref().map(|case| &case.id);
+    let of_others = dossier.episodes.values().filter(|episode| {
+        let is_judged_now = episode.case.is_some() && episode.case.as_ref() == open;
+        episode.is_firing() && episode.signal.source != SourceName::probe() && !is_judged_now
+    });
+    for episode in of_others {
+        let (name, since) = (&episode.signal.name, episode.started_at);
+        reasons.push(format!("{name} fires already, since {since:.0}: it says nothing of another release"));
+    }
     reasons
 }
 

@@ -8,10 +8,11 @@ use super::id::{Duration, ReleaseId, Timestamp};
 use super::ledger::{Grade, Ledger, News};
 use super::notice::{Notice, informed};
 use super::phase::{Outcome, Phase};
+use super::readiness::blind;
 use super::release::Release;
 use super::scribe::{Scribe, View};
 use super::signal::EpisodeKey;
-use super::turn::Disposition;
+use super::turn::{Bulletin, Disposition};
 
 /// A deployment that becomes known so long after a signal, and began before it, re-opens the question of blame.
 const LATE_NOTICE: Duration = Duration::from_mins(10);
@@ -30,6 +31,8 @@ impl Scribe<'_> {
             picture.releases.iter().map(|release| informed(release, notices)).collect();
         let news = self.dossier.ledger.news(&picture.deployments, &releases);
         let first_sight = !self.dossier.ledger.first_sight_over;
+        let is_unseen = |deployment: &&Deployment| self.dossier.ledger.deployment(&deployment.id).is_none();
+        let unseen: Vec<Deployment> = news.deployments.iter().filter(is_unseen).cloned().collect();
         let moved = self.dossier.ledger.current != picture.current || self.dossier.owner != picture.owner;
         if first_sight || moved || news != News::default() {
             self.write(Event::LedgerRefreshed {
@@ -43,8 +46,32 @@ impl Scribe<'_> {
         if first_sight {
             self.inherit();
         }
+        if !first_sight {
+            self.tell_blindness(&unseen);
+        }
         self.reported(picture);
         self.reopen_for(&news.deployments);
+    }
+
+    /// A release goes out, or went out just now, and nobody would notice what it does: people are told while they look at it.
+    fn tell_blindness(&mut self, unseen: &[Deployment]) {
+        let now = self.view.now;
+        let is_young = |deployment: &&Deployment| {
+            deployment.origin == DeploymentOrigin::Ordinary
+                && now.duration_since(deployment.started_at) <= LATE_NOTICE
+        };
+        let newest = unseen.iter().filter(is_young).max_by_key(|deployment| deployment.started_at);
+        let Some(newest) = newest else { return };
+        let reasons = blind(self.dossier, self.view.settings, self.view.standing);
+        if reasons.is_empty() {
+            return;
+        }
+        let service = self.dossier.service.clone();
+        let called = self.dossier.ledger.release_of(newest).map_or(newest.release.as_str(), Release::called);
+        let by = newest.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let first = format!("{service}: {called}{by} goes out, and what it breaks would not be noticed");
+        let lines = std::iter::once(first).chain(reasons).collect();
+        self.written.bulletins.push(Bulletin { service, lines });
     }
 
     /// A notice of a deployment, from a feed. Of a release of the service's, the provider is read at once, and what is said of it

@@ -11,7 +11,7 @@ use super::pager::About;
 use super::rules::RuleTable;
 use super::settings::{ServiceSettings, SharedSettings, VerifyPolicy};
 use super::standing::{Standing, StandingEvent};
-use super::turn::Disposition;
+use super::turn::{Bulletin, Disposition};
 
 /// Rounds of "does anything follow from that?" for one input. A case passes its phases in fewer; more is a loop.
 const ROUNDS_MAX: usize = 32;
@@ -55,6 +55,8 @@ pub struct Written {
     pub dispositions: Vec<Disposition>,
     /// What the standing has to know.
     pub standing: Vec<StandingEvent>,
+    /// What people should know now, and no case tells.
+    pub bulletins: Vec<Bulletin>,
     /// Closed cases that were told to the end and left.
     pub departed: Vec<super::story::Case>,
 }

@@ -27,8 +27,19 @@ pub struct Turn {
     pub replays: Vec<(DeliveryId, DeliveryId)>,
     /// Every delivery up to this one is decided.
     pub cursor: Option<DeliveryId>,
+    /// What people are told of a service beside any case, once this is true. Not stored: it is about the moment.
+    pub bulletins: Vec<Bulletin>,
     /// What people are answered once this is true. Not stored: an answer that is lost is asked for again.
     pub whispers: Vec<Whisper>,
+}
+
+/// Something that people should know of a service, and no case tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bulletin {
+    /// The service.
+    pub service: ServiceId,
+    /// What; the first line stands alone.
+    pub lines: Vec<String>,
 }
 
 /// An answer to one person.

@@ -421,8 +421,9 @@ impl Desk {
             events: Vec::new(),
             departed: Vec::new(),
         });
-        let Written { events, dispositions, standing, departed } =
+        let Written { events, dispositions, standing, bulletins, departed } =
             Arc::make_mut(&mut change.dossier).take(input, &view);
+        draft.turn.bulletins.extend(bulletins);
         change.events.extend(events);
         change.departed.extend(departed);
         draft.turn.standing.extend(standing);

@@ -11,7 +11,7 @@ use crate::case::plan::Choice;
 use crate::case::signal::Signal;
 use crate::case::step::Order;
 use crate::case::thread::Patience;
-use crate::case::turn::Whisper;
+use crate::case::turn::{Bulletin, Whisper};
 use crate::case::words::{self, Note};
 
 /// One command under way, with everything that it needs.
@@ -71,6 +71,8 @@ pub struct Errands {
     pub stop: Vec<Command>,
     /// Answer these people.
     pub whispers: Vec<Whisper>,
+    /// Tell people this.
+    pub bulletins: Vec<Bulletin>,
 }
 
 /// The service whose dossier a command belongs to. `None`: it is about everything.

@@ -14,7 +14,7 @@ use crate::case::probe::Health;
 use crate::case::signal::Signal;
 use crate::case::step::Order;
 use crate::case::thread::Patience;
-use crate::case::turn::Whisper;
+use crate::case::turn::{Bulletin, Whisper};
 use crate::case::words::Note;
 use crate::clock::{Clock, pause_until, sleep};
 use crate::engine::desk::Arrival;
@@ -410,6 +410,29 @@ async fn page(rim: &Rim, summons: &Summons) -> Ending {
     }
     // Asked again as the case is then: perhaps nobody is needed any more.
     unclear("it did not answer")
+}
+
+/// Tells people something of a service beside any case: in the log, and in its channel. It is of the moment: what cannot be told
+/// soon is in the log and in what the service's readiness says.
+pub(super) async fn announce(bulletin: Bulletin, rim: Arc<Rim>) {
+    let service = &bulletin.service;
+    tracing::warn!(%service, says = bulletin.lines.join(" | "), "a bulletin");
+    let Some(slack) = &rim.voice.slack else { return };
+    let mut pace = Pace::of_speaking();
+    for _ in 0..WHISPERS {
+        rim.lanes.turn(slack.channel(service), Load::Words, &rim.clock).await;
+        match slack.announce(&bulletin).await {
+            Ok(()) => return,
+            Err(trouble @ (Trouble::Refused(_) | Trouble::Moved(_) | Trouble::Unclear(_))) => {
+                // One that may be there is not said twice.
+                return tracing::warn!(%service, error = %trouble, "a bulletin is not surely in Slack");
+            }
+            Err(trouble) => {
+                tracing::warn!(%service, error = %trouble, "a bulletin is not in Slack yet");
+                sleep(pace.wait(None)).await;
+            }
+        }
+    }
 }
 
 /// Answers one person. Nothing depends on it, and whoever is not answered asks again.

@@ -6,7 +6,7 @@ pub mod blocks;
 mod client;
 mod people;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use secrecy::SecretString;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::case::face::{Button, Face};
 use crate::case::id::{AnswerUrl, CaseId, PersonId, Place, ServiceId, Timestamp};
 use crate::case::thread::{Thread, Workspace};
-use crate::case::turn::{Manner, Whisper};
+use crate::case::turn::{Bulletin, Manner, Whisper};
 use crate::case::words::Note;
 use crate::outbound::Trouble;
 
@@ -246,6 +246,20 @@ impl Slack {
         // It goes away whatever became of the edit.
         self.client.delete(&SlackApiChatDeleteRequest::new(posted.channel, posted.ts)).await?;
         Ok(edited?)
+    }
+
+    /// Posts a bulletin in the channel of its service.
+    ///
+    /// # Errors
+    /// [`Trouble::Unclear`] when it may be there all the same.
+    pub async fn announce(&self, bulletin: &Bulletin) -> Result<(), Trouble> {
+        let content = blocks::answer(&bulletin.lines, &BTreeSet::new(), &[]);
+        let channel = self.channel(&bulletin.service);
+        let post = SlackApiChatPostMessageRequest::new(channel.into(), content)
+            .with_unfurl_links(false)
+            .with_unfurl_media(false);
+        self.client.post(&post).await?;
+        Ok(())
     }
 
     /// Takes a message of ours back. One that stays does no harm beyond being read without its thread.

@@ -254,6 +254,8 @@ impl World {
             let (turn, gated) = self.append(turn);
             self.metrics.committed(&turn, |_| label::Provider::Directory);
             let errands = self.desk.commit(turn, gated);
+            let bulletins = errands.bulletins.iter();
+            self.story.extend(bulletins.map(|bulletin| format!("   told: {}", bulletin.lines.join(" / "))));
             self.waiting.retain(|errand| !errands.stop.contains(&errand.command()));
             self.waiting.extend(errands.start);
             for errand in std::mem::take(&mut self.waiting) {

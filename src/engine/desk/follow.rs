@@ -41,7 +41,8 @@ impl Desk {
                 held.dossier = change.dossier;
             }
         }
-        let mut errands = Errands { whispers: turn.whispers, ..Errands::default() };
+        let mut errands =
+            Errands { whispers: turn.whispers, bulletins: turn.bulletins, ..Errands::default() };
         for permit in permits {
             let errand = Errand::Begin(permit);
             self.running.insert(errand.command());
