@@ -234,7 +234,7 @@ async fn take(
     let delivery = Delivery { received_at, source: source.clone(), key, body, content };
     let id = match intake.inbox.receive(delivery).await {
         Ok(Received::New(id)) => {
-            of.credential.stored(&kept);
+            of.credential.stored(&kept, received_at);
             Some(id)
         }
         Ok(Received::Seen) => None,

@@ -139,9 +139,9 @@ impl Credential {
 
 impl Credential {
     /// What follows once a delivery is proven and stored.
-    pub(super) fn stored(&self, body: &[u8]) {
+    pub(super) fn stored(&self, body: &[u8], received_at: Timestamp) {
         if let Credential::Sns { confirm, .. } = self {
-            confirm.stored(body);
+            confirm.stored(body, received_at);
         }
     }
 

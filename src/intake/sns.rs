@@ -104,6 +104,10 @@ pub(super) fn read(body: &Proven<Bytes>, told: Told<'_>) -> Result<Content, Unre
 pub(super) fn aside(envelope: &Envelope<'_>, told: Told<'_>) -> Option<Content> {
     let topic = cut(&envelope.topic_arn, 300);
     let why = match envelope.kind {
+        Kind::SubscriptionConfirmation if !is_of_now(&envelope.timestamp, told.received_at) => format!(
+            "SNS asked at {} to confirm the subscription to {topic}, too far from now: nothing follows",
+            cut(&envelope.timestamp, 64)
+        ),
         Kind::SubscriptionConfirmation => format!("SNS asks to confirm the subscription to {topic}"),
         Kind::UnsubscribeConfirmation => format!("the subscription to {topic} was ended"),
         Kind::Notification if is_of_now(&envelope.timestamp, told.received_at) => return None,
@@ -116,7 +120,8 @@ pub(super) fn aside(envelope: &Envelope<'_>, told: Told<'_>) -> Option<Content> 
     Some(Content::Aside(why))
 }
 
-fn is_of_now(published: &str, now: Timestamp) -> bool {
+/// Whether a message was published near enough to when it came: SNS's own tries end after an hour.
+pub(super) fn is_of_now(published: &str, now: Timestamp) -> bool {
     let published: Option<Spelled> = serde_json::from_value(published.into()).ok();
     let age = published.and_then(|at| at.0).map(|at| now.duration_since(at));
     age.is_some_and(|age| age <= OLDEST && age >= -NEWEST)

@@ -358,58 +358,76 @@ async fn no_bad_address_is_called() {
     assert!(nobody.is_err(), "somebody called: {nobody:?}");
 }
 
-/// T11: what is confirmed is built from our own topic, and goes where SNS is.
+/// Takes calls until the one with this token has come; gives the tokens of all of them.
+async fn tokens_until(pretend: &TcpListener, last: &str) -> Vec<String> {
+    let mut tokens = Vec::new();
+    while tokens.last().map(String::as_str) != Some(last) {
+        let within = std::time::Duration::from_secs(20);
+        let call = tokio::time::timeout(within, pretend.accept()).await;
+        let (mut called, _) =
+            call.unwrap_or_else(|_| panic!("no call with {last}: {tokens:?}")).expect("one");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(called.read_u8().await.expect("a head"));
+        }
+        called.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("answered");
+        let head = String::from_utf8(head).expect("text");
+        let topic = TOPIC.replace(':', "%3A");
+        let expected = format!("GET /?Action=ConfirmSubscription&Version=2010-03-31&TopicArn={topic}&Token=");
+        let rest = head.strip_prefix(&expected).unwrap_or_else(|| panic!("another call: {head}"));
+        tokens.push(rest.split(' ').next().expect("a token").to_owned());
+    }
+    tokens
+}
+
+/// T11: what is confirmed is built from our own topic, and goes where SNS is. T03, T04: once, and while it is of now.
 #[tokio::test]
 async fn a_subscription_is_confirmed_by_a_call_of_our_own() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let signer = Signer::new();
     let pretend = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let bait = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    // The addresses in the messages lead to the same listener, where they would be another call.
     let endpoint = format!("http://{}", pretend.local_addr().expect("an address"));
-    let bait_url = format!("http://{}/?Action=ConfirmSubscription", bait.local_addr().expect("an address"));
+    let bait = format!("{endpoint}/bait?Action=ConfirmSubscription");
     let mut world = of_signer(&signer, Confirm::new(true, Some(endpoint))).await;
-    // An end of a subscription has such an address too, which would subscribe anew.
-    let ended = signer.confirmation("UnsubscribeConfirmation", &bait_url, PUBLISHED);
-    assert_eq!(send(&world, &ended.to_string()).await.status, 200);
-    let asks = signer.confirmation("SubscriptionConfirmation", &bait_url, PUBLISHED);
-    assert_eq!(send(&world, &asks.to_string()).await.status, 200);
-    assert_eq!(world.received().len(), 2, "both are stored");
-
-    let within = std::time::Duration::from_secs(20);
-    let (mut called, _) = tokio::time::timeout(within, pretend.accept()).await.expect("a call").expect("one");
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(called.read_u8().await.expect("a head"));
+    let asks =
+        |token: &str, at: &str| signer.asking(token, "SubscriptionConfirmation", &bait, at).to_string();
+    let first = asks("first", PUBLISHED);
+    // An end of a subscription has such an address too, which would subscribe anew; and somebody kept an old question.
+    let ended = signer.confirmation("UnsubscribeConfirmation", &bait, PUBLISHED).to_string();
+    let old = asks("old", "2026-03-02T07:14:21.000Z");
+    let messages = [ended, old, first.clone(), first.replacen('{', "{ ", 1), asks("last", PUBLISHED)];
+    for message in &messages {
+        assert_eq!(send(&world, message).await.status, 200, "{message}");
     }
-    called.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("answered");
-    let head = String::from_utf8(head).expect("text");
-    let topic = TOPIC.replace(':', "%3A");
-    let expected = format!(
-        "GET /?Action=ConfirmSubscription&Version=2010-03-31&TopicArn={topic}&Token=2336412f37fb687f5d51e6e2425a8a58 HTTP/1.1\r\n"
-    );
-    assert!(head.starts_with(&expected), "{head}");
-    let moment = std::time::Duration::from_millis(1);
-    assert!(
-        tokio::time::timeout(moment, bait.accept()).await.is_err(),
-        "the message's own address was called"
-    );
-    assert!(
-        tokio::time::timeout(moment, pretend.accept()).await.is_err(),
-        "only the question is answered, once"
-    );
+    let stored = world.received();
+    assert_eq!(stored.len(), messages.len(), "all are stored");
+    let says = |nth: usize| {
+        let Content::Aside(what) = &stored[nth].content else { panic!("{:?}", stored[nth].content) };
+        what.clone()
+    };
+    assert!(says(1).contains("too far from now: nothing follows"), "{}", says(1));
+    assert!(says(2).starts_with("SNS asks to confirm"), "{}", says(2));
+    let mut tokens = tokens_until(&pretend, "last").await;
+    tokens.sort();
+    assert_eq!(tokens, ["first", "last"], "each question of now is answered once, and nothing else is");
 }
 
+/// A source that may confirm and one that may not share the address: what the second was asked leads to no call.
 #[tokio::test]
 async fn no_subscription_is_confirmed_unless_it_is_asked_for() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let signer = Signer::new();
-    let bait = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let endpoint = format!("http://{}", bait.local_addr().expect("an address"));
-    let mut world = of_signer(&signer, Confirm::new(false, Some(endpoint.clone()))).await;
-    let asks = signer.confirmation("SubscriptionConfirmation", &endpoint, PUBLISHED);
-    assert_eq!(send(&world, &asks.to_string()).await.status, 200);
-    assert!(matches!(world.received()[0].content, Content::Aside(_)));
-    let moment = std::time::Duration::from_millis(1);
-    assert!(tokio::time::timeout(moment, bait.accept()).await.is_err(), "somebody called");
+    let pretend = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", pretend.local_addr().expect("an address"));
+    let mut silent = of_signer(&signer, Confirm::new(false, Some(endpoint.clone()))).await;
+    let speaking = of_signer(&signer, Confirm::new(true, Some(endpoint.clone()))).await;
+    let asks =
+        |token: &str| signer.asking(token, "SubscriptionConfirmation", &endpoint, PUBLISHED).to_string();
+    assert_eq!(send(&silent, &asks("unwanted")).await.status, 200);
+    assert!(matches!(silent.received()[0].content, Content::Aside(_)));
+    assert_eq!(send(&speaking, &asks("wanted")).await.status, 200);
+    assert_eq!(tokens_until(&pretend, "wanted").await, ["wanted"]);
 }
 
 /// One name with two values names nothing: an alarm over two services is of neither.

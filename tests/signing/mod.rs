@@ -64,10 +64,15 @@ impl Signer {
 
     /// The question whether a subscription is wanted, or that one was ended.
     pub(crate) fn confirmation(&self, kind: &str, subscribe_url: &str, at: &str) -> Value {
+        self.asking("2336412f37fb687f5d51e6e2425a8a58", kind, subscribe_url, at)
+    }
+
+    /// The same, with this token.
+    pub(crate) fn asking(&self, token: &str, kind: &str, subscribe_url: &str, at: &str) -> Value {
         self.sign(json!({
             "Type": kind,
             "MessageId": "165545c9-2a5c-472c-8df2-7ff2be2b3b1b",
-            "Token": "2336412f37fb687f5d51e6e2425a8a58",
+            "Token": token,
             "TopicArn": TOPIC,
             "Message": "You have chosen to subscribe to the topic.\nTo confirm, visit the SubscribeURL.",
             "SubscribeURL": subscribe_url,

@@ -2,18 +2,22 @@
 //! CVE-2026-32096): the call is built here, from a topic of the configuration and the token alone, and goes to SNS in that
 //! topic's region. An end of a subscription is told, and nothing is called: its address would subscribe anew.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use super::sns::{host, region};
-use crate::intake::sns::{Envelope, Kind};
+use crate::case::id::Timestamp;
+use crate::intake::sns::{Envelope, Kind, is_of_now};
 
 /// So many answers are under way at once: a topic asks once.
 const AT_ONCE: usize = 4;
 /// One answer may take so long; SNS asks again where somebody presses *Request confirmation*.
 const WITHIN: Duration = Duration::from_secs(10);
+/// So many answered questions are remembered: more than anybody subscribes within the time in which a question is of now.
+const ANSWERED_MAX: usize = 64;
 /// A token is some 250 characters.
 const TOKEN_MAX: usize = 1024;
 
@@ -25,16 +29,19 @@ pub struct Confirm {
     /// In the place of AWS's own address: a pretend SNS on this machine.
     endpoint: Option<String>,
     room: Arc<Semaphore>,
+    /// Tokens of questions that were answered, newest first: a question that comes again, perhaps spelled otherwise where nothing
+    /// is signed, is answered once.
+    answered: Mutex<VecDeque<String>>,
 }
 
 impl Confirm {
     /// Answers, or tells a person how.
     pub fn new(answers: bool, endpoint: Option<String>) -> Confirm {
-        Confirm { answers, endpoint, room: Arc::new(Semaphore::new(AT_ONCE)) }
+        Confirm { answers, endpoint, room: Arc::new(Semaphore::new(AT_ONCE)), answered: Mutex::default() }
     }
 
     /// Takes a message that is proven and stored.
-    pub(in crate::intake) fn stored(&self, body: &[u8]) {
+    pub(in crate::intake) fn stored(&self, body: &[u8], received_at: Timestamp) {
         let Ok(envelope) = Envelope::read(body) else { return };
         let topic = envelope.topic_arn.to_string();
         match envelope.kind {
@@ -43,6 +50,12 @@ impl Confirm {
                 tracing::error!(
                     topic,
                     "somebody ended the subscription of this topic: its alarms do not arrive any more; subscribe it again"
+                );
+            }
+            Kind::SubscriptionConfirmation if !is_of_now(&envelope.timestamp, received_at) => {
+                tracing::warn!(
+                    topic,
+                    "a question of a subscription is too far from now: it is recorded, and not answered"
                 );
             }
             Kind::SubscriptionConfirmation if self.answers => {
@@ -67,6 +80,9 @@ impl Confirm {
             );
             return;
         };
+        if !self.is_first(token) {
+            return tracing::info!(topic, "this question of a subscription was answered already");
+        }
         let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
             tracing::error!(
                 topic,
@@ -84,6 +100,17 @@ impl Confirm {
             }
             drop(place);
         });
+    }
+
+    /// Whether this token was not answered lately; from now on it was.
+    fn is_first(&self, token: &str) -> bool {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered.iter().any(|known| known == token) {
+            return false;
+        }
+        answered.truncate(ANSWERED_MAX - 1);
+        answered.push_front(token.to_owned());
+        true
     }
 
     /// The call, built from the topic and the token.

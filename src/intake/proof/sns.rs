@@ -29,7 +29,8 @@ const FAILED_FOR: Duration = Duration::from_secs(30);
 /// So many addresses are asked within a minute: the last part of one is a stranger's to choose.
 const ASKED_MAX: usize = 6;
 const ASKED_WITHIN: Duration = Duration::from_mins(1);
-/// SNS waits 15 s for the whole answer.
+/// A turn to fetch is waited for so long: with the fetch itself it is less than the 15 s that SNS waits for the whole answer.
+const TURN_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 const FETCH_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What a source of kind `sns` must show.
@@ -240,7 +241,9 @@ impl Certificates {
             return Ok(known);
         }
         let Some(http) = &self.http else { return Err(Problem::CertificateAway) };
-        let _turn = self.fetching.lock().await;
+        // Whoever waits longer for others' certificates than its sender does is told to come again.
+        let turn = tokio::time::timeout(TURN_WITHIN, self.fetching.lock()).await;
+        let _turn = turn.map_err(|_| Problem::CertificateAway)?;
         if let Some(known) = self.known(name, now)? {
             return Ok(known);
         }
