@@ -15,6 +15,7 @@ fn a_bad_release_goes_back_through_the_real_alertmanager() {
     stage.wait_until_good("v1");
     stage.deploy("v2");
     let case = stage.wait_for_closed_case();
+    // Five minutes are what the lag is assumed to be: the real `activeAt` alone says that it began after the deployment.
     assert_eq!(case["outcome"], "recovered", "{case:#}");
     assert_eq!((case["from"]["release"].as_str(), case["to"]["release"].as_str()), (Some("v2"), Some("v1")));
     assert_eq!(stage.serving(), "v1");

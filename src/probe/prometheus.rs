@@ -15,6 +15,9 @@ use crate::outbound::{CallError, Trouble};
 
 /// A call may take so long: what is asked has to be there before a case is judged.
 const WITHIN: Duration = Duration::from_secs(5);
+/// On its way through Alertmanager's API a moment is cut to milliseconds (go-openapi/strfmt `DateTime`), and `activeAt` is not: without a
+/// `for:` both are one moment.
+const ROUNDED: crate::case::id::Duration = crate::case::id::Duration::from_millis(1);
 /// The longest answer: some 20,000 alerts.
 const ANSWER_MAX: usize = 16 << 20;
 
@@ -93,7 +96,7 @@ fn of(signal: &Signal, alerts: &[Alert]) -> Option<Timestamp> {
     moments.dedup();
     match moments[..] {
         // What began after the sender says that it did is another run.
-        [Some(one)] if one <= signal.started_at => Some(one),
+        [Some(one)] if one <= signal.started_at + ROUNDED => Some(one.min(signal.started_at)),
         _ => None,
     }
 }
@@ -179,6 +182,14 @@ mod tests {
             ),
             ("two whole ones", vec![alert(&whole, "firing", 5), alert(&whole, "firing", 6)], None),
             ("no beginning", vec![Alert { active_at: None, ..alert(&this, "firing", 5) }], None),
+            (
+                "the same moment, not cut to milliseconds",
+                vec![Alert {
+                    active_at: Some(at(10) + crate::case::id::Duration::from_nanos(999_999)),
+                    ..alert(&this, "firing", 10)
+                }],
+                Some(at(10)),
+            ),
             ("a later run", vec![alert(&this, "firing", 12)], None),
         ] {
             assert_eq!(of(&signal, &alerts), expected, "{what}");

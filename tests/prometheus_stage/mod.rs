@@ -351,6 +351,7 @@ admin = "127.0.0.1:{}"
 url = "sqlite:snapback.db"
 
 [guards]
+clock_skew = "0s"
 episode_settle = "2s"
 
 [verify.default]
@@ -362,7 +363,8 @@ clear_for = "3s"
 kind = "alertmanager"
 bearer_token = {{ file = "token" }}
 services = ["*@production"]
-lag = "0s"
+prometheus_url = "http://127.0.0.1:{}"
+lag = "5m"
 
 [providers.hosts]
 kind = "directory"
@@ -375,7 +377,7 @@ target = {{ root = "checkout" }}
 soak = "2s"
 migrations = "marked"
 "#,
-        ports.listen, ports.admin
+        ports.listen, ports.admin, ports.prometheus
     )
 }
 
