@@ -13,8 +13,13 @@ pub use command::CommandCheck;
 pub use http::HttpCheck;
 pub use promql::PromqlCheck;
 use reqwest::{Client, Response, redirect};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::case::probe::Health;
+
+/// So many checks run at once, of all services: a start of the process is no storm on what they check.
+const AT_ONCE: usize = 16;
+static SLOTS: Semaphore = Semaphore::const_new(AT_ONCE);
 
 /// A probe's check. What it says is data of others: bounded, and without control characters.
 #[derive(Debug)]
@@ -28,6 +33,12 @@ pub enum Probe {
 }
 
 impl Probe {
+    /// Waits for its turn, which ends when what is given goes.
+    pub async fn turn() -> Option<SemaphorePermit<'static>> {
+        // Nobody ever closes it.
+        SLOTS.acquire().await.ok()
+    }
+
     /// Runs the check once. Cut in the middle it leaves nothing behind.
     pub async fn run(&self) -> Health {
         let found = match self {

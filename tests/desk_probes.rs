@@ -161,6 +161,20 @@ fn a_clear_alert_is_no_recovery_while_a_probe_fails() {
     assert_eq!(world.outcomes("checkout"), [Outcome::NotRecovered], "{}", world.told());
 }
 
+/// A probe that is taken out of the configuration tells no end: its signal ends with it.
+#[test]
+fn the_signal_of_a_probe_that_is_gone_ends() {
+    let mut world = v3_goes_out();
+    world.pass(30);
+    find(&mut world, failing());
+    world.pass(35);
+    assert!(episode(&world).is_some(), "{}", world.told());
+    let now = world.now;
+    world.desk.reload(Arc::new(settings(row(Verdict::Notify))), now);
+    world.pass(900);
+    assert_eq!(episode(&world), None, "{}", world.told());
+}
+
 /// A check that takes for ever is one check: it is never begun beside itself.
 #[test]
 fn a_probe_never_runs_beside_itself() {

@@ -229,6 +229,12 @@ impl Scribe<'_> {
         }
     }
 
+    /// Whether this is the signal of a probe that is not configured any more: nobody would ever tell its end.
+    pub(super) fn is_of_no_probe(&self, key: &EpisodeKey) -> bool {
+        key.source == SourceName::probe()
+            && !self.view.settings.probes.iter().any(|policy| policy.key() == *key)
+    }
+
     /// The labels of a signal that we raise ourselves (product §7).
     pub(super) fn labels_of_our_own(&self, name: &str, source: &str, severity: &str) -> Labels {
         let service = &self.dossier.service;

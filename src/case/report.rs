@@ -20,8 +20,11 @@ impl Scribe<'_> {
             .dossier
             .episodes
             .iter()
-            .filter(|(key, episode)| key.source == SourceName::provider() && episode.is_firing())
-            .filter(|(key, _)| !picture.reports.iter().any(|report| key_of(report) == **key))
+            .filter(|(key, episode)| {
+                let reported = picture.reports.iter().any(|report| key_of(report) == **key);
+                episode.is_firing()
+                    && (key.source == SourceName::provider() && !reported || self.is_of_no_probe(key))
+            })
             .map(|(_, episode)| cleared(&episode.signal, picture.at))
             .collect();
         let mut signals: Vec<Signal> =

@@ -111,8 +111,9 @@ async fn onset(rim: &Rim, service: &ServiceId, signal: &Signal) -> Ending {
     }
 }
 
-/// Runs a probe once, within its own deadline.
+/// Runs a probe once, within its own deadline, when it is its turn.
 async fn run(rim: &Rim, probe: &ProbeName) -> Ending {
+    let _turn = Probe::turn().await;
     let began_at = rim.clock.now();
     let found = match rim.probes.get(probe) {
         Some(check) => check.run().await,
