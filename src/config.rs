@@ -375,6 +375,7 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let tell_onset = told.map(|source| source.name.clone()).collect();
     let beats = sources.iter().filter_map(|source| Some((source.name.clone(), source.heartbeat.clone()?)));
     let heartbeats = beats.collect();
+    let dead_letters_max = limits.dead_letters;
     let feeds = feeds::feeds(root, &ids, &mut seen);
     later::plans(root);
     later::evidence(root);
@@ -412,7 +413,15 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
         labels,
         groups,
         slack,
-        shared: SharedSettings { guards, approvals, verify, pagers: pagers(&pages), tell_onset, heartbeats },
+        shared: SharedSettings {
+            guards,
+            approvals,
+            verify,
+            pagers: pagers(&pages),
+            tell_onset,
+            dead_letters_max,
+            heartbeats,
+        },
         pages,
         sources,
         feeds,

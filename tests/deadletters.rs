@@ -1,8 +1,10 @@
 //! Dead letters with the real program: listed with their reason, read again once somebody mended why, and never taken twice.
 
 mod binary;
+mod pager;
 
 use binary::{Program, furnish, head, lay_releases, now};
+use pager::{KEY, Pretend};
 use serde_json::{Value, json};
 
 const RULES: &str = "[[rule]]\nname = \"tell\"\naction = \"notify\"\n";
@@ -94,6 +96,42 @@ fn what_nobody_could_read_is_read_again_once_somebody_mended_why() {
     let folder = program.path("snapback.toml").display().to_string();
     let (code, said) = program.run(None, &["audit", "verify", "--config", &folder]);
     assert_eq!(code, Some(0), "{said}");
+}
+
+/// More than the limit within an hour wake people, once, and one incident for all of them.
+#[test]
+fn more_than_the_limit_wake_people_once() {
+    let pager = Pretend::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let more = format!(
+        "\n[limits]\ndead_letters = 2\n\n[pages.night]\nrouting_key = {{ file = \"routing-key\" }}\nurl = \"{}\"\non = [\"dead_letters\"]\n",
+        pager.events_url()
+    );
+    furnish(folder.path(), &(config("body.naem") + &more), RULES);
+    for (file, secret) in [(ADA, ADA), (VERA, VERA), (OURS, OURS), ("routing-key", KEY)] {
+        std::fs::write(folder.path().join(file), secret).expect("a secret");
+    }
+    lay_releases(&folder.path().join("srv"));
+    let mut program = Program::over(folder);
+    program.reads_with = Some(VERA.to_owned());
+    program.wait_for_releases();
+    for nth in 0..2 {
+        assert_eq!(send(&program, &json!({ "nth": nth })), 422);
+    }
+    program.wait("both letters", "/v1/deadletters", |letters| letters["dead_letters"][1].is_object());
+    assert_eq!(pager.incident("snapback/dead_letters").opened, 0, "the limit is not passed");
+    for nth in 2..6 {
+        assert_eq!(send(&program, &json!({ "nth": nth })), 422);
+    }
+    let event = pager.wakes("snapback/dead_letters", "dead_letters");
+    assert!(event.to_string().contains("could not be read"), "{event:#}");
+    // After a restart nobody is woken anew.
+    program.kill();
+    program.start_again();
+    program.wait_for_releases();
+    assert_eq!(send(&program, &json!({ "nth": 7 })), 422);
+    program.wait("the last letter", "/v1/deadletters", |letters| letters["dead_letters"][6].is_object());
+    assert_eq!(pager.incident("snapback/dead_letters").opened, 1);
 }
 
 /// What is replayed has the moment at which it came, and none that is newer.

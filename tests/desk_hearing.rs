@@ -4,17 +4,19 @@
 #[allow(dead_code, reason = "the world is shared, and tells more than these stories need")]
 mod desk_world;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use desk_world::{World, alert, at, id, row, settings};
 use snapback::case::decide::Verdict;
 use snapback::case::heartbeat::Heartbeat;
-use snapback::case::id::Duration;
+use snapback::case::id::{DeliveryId, Duration};
 use snapback::case::ledger::Grade;
 use snapback::case::matcher::Matcher;
+use snapback::case::pager::{Cause, Pager};
 use snapback::case::signal::Signal;
 use snapback::case::turn::Disposition;
-use snapback::engine::desk::DeskSettings;
+use snapback::engine::desk::{Arrival, Content, DeskSettings};
 
 /// A world whose source tells every minute that it is there.
 fn world() -> World {
@@ -124,4 +126,38 @@ fn a_release_that_nobody_would_hear_of_is_told_when_it_goes_out() {
     world.puts_out("checkout", "v3");
     beats_for(&mut world, 6);
     assert!(!world.told().contains("would not be noticed"), "{}", world.told());
+}
+
+/// Too many dead letters within an hour wake people once, until there are fewer.
+#[test]
+fn too_many_dead_letters_wake_people_until_there_are_fewer() {
+    let mut settings = settings(row(Verdict::Notify));
+    let shared = Arc::get_mut(&mut settings.shared).expect("nobody else has them");
+    shared.dead_letters_max = 2;
+    let pager = Pager {
+        asks_of: BTreeSet::new(),
+        on: BTreeSet::from([Cause::DeadLetters]),
+        unanswered_after: Duration::from_mins(3),
+    };
+    shared.pagers.insert("night".into(), pager);
+    let mut world = World::new(settings);
+    let dies = |world: &mut World, id: u64| {
+        let content = Content::Dead("no JSON".into());
+        world.arrives(vec![Arrival::Delivery { id: DeliveryId(id), source: "prometheus".into(), content }]);
+        world.pass(60);
+    };
+    let woken = |world: &World| {
+        let told = world.told();
+        let says = |line: &&str| line.contains("night is told");
+        told.lines().filter(says).map(str::to_owned).collect::<Vec<String>>()
+    };
+    (1..=2).for_each(|id| dies(&mut world, id));
+    assert!(woken(&world).is_empty(), "{:?}", woken(&world));
+    (3..=6).for_each(|id| dies(&mut world, id));
+    assert_eq!(woken(&world).len(), 1, "{:?}", woken(&world));
+    assert!(woken(&world)[0].contains("DeadLetters"), "{:?}", woken(&world));
+    // Each counts for an hour: the last but one of six is over after it.
+    world.pass(3600 - 120);
+    assert_eq!(woken(&world).len(), 2, "{:?}", woken(&world));
+    assert!(woken(&world)[1].contains("None"), "{:?}", woken(&world));
 }

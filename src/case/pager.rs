@@ -14,6 +14,8 @@ use super::words;
 
 /// What people have to see that is still not in the thread so long after it happened is told by the pager (product §9).
 const UNTOLD_AFTER: Duration = super::choose::TOLD_MAX;
+/// Dead letters count for so long.
+const LETTERS_WITHIN: Duration = Duration::from_hours(1);
 /// A page that nobody takes is let go so long after its case is over: by then people know, or nobody will.
 const KEPT_AFTER_THE_END: Duration = Duration::from_hours(24);
 
@@ -52,6 +54,8 @@ pub enum Cause {
     Failed,
     /// Snapback forbids itself to act.
     Hold,
+    /// More deliveries than the limit could not be read.
+    DeadLetters,
 }
 
 /// How urgent a page is, in PagerDuty's words.
@@ -78,6 +82,7 @@ impl Cause {
             Cause::Unverified => "unverified",
             Cause::Failed => "failed",
             Cause::Hold => "hold",
+            Cause::DeadLetters => "dead_letters",
         }
     }
 
@@ -93,6 +98,7 @@ impl Cause {
             Cause::Unverified => "whether the rollback helped is not known",
             Cause::Failed => "the rollback failed",
             Cause::Hold => "Snapback forbids itself to act",
+            Cause::DeadLetters => "senders send what nobody can read",
         }
     }
 
@@ -102,7 +108,7 @@ impl Cause {
             Cause::Approval | Cause::Unanswered | Cause::NeedsHuman | Cause::NotRecovered | Cause::Failed => {
                 Severity::Critical
             }
-            Cause::Untold | Cause::Unverified | Cause::Hold => Severity::Error,
+            Cause::Untold | Cause::Unverified | Cause::Hold | Cause::DeadLetters => Severity::Error,
             Cause::BreakGlass => Severity::Warning,
         }
     }
@@ -113,10 +119,33 @@ impl Cause {
 pub enum About {
     /// A case.
     Case(CaseId),
-    /// The hold: Snapback forbids itself to act.
-    Hold,
+    /// What is true of everything.
+    All(Matter),
     /// Nothing: whether the pager listens is tried.
     Rehearsal,
+}
+
+/// What is true of everything, and may wake people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Matter {
+    /// Snapback forbids itself to act.
+    #[default]
+    Hold,
+    /// More deliveries than the limit could not be read.
+    DeadLetters,
+}
+
+impl Matter {
+    /// Every one.
+    pub const ALL: [Matter; 2] = [Matter::Hold, Matter::DeadLetters];
+
+    /// What it is called where it wakes people.
+    fn cause(self) -> Cause {
+        match self {
+            Matter::Hold => Cause::Hold,
+            Matter::DeadLetters => Cause::DeadLetters,
+        }
+    }
 }
 
 impl About {
@@ -124,7 +153,8 @@ impl About {
     pub fn key(&self) -> String {
         match self {
             About::Case(case) => format!("snapback/{case}"),
-            About::Hold => "snapback/hold".to_owned(),
+            About::All(Matter::Hold) => "snapback/hold".to_owned(),
+            About::All(Matter::DeadLetters) => "snapback/dead_letters".to_owned(),
             About::Rehearsal => "snapback/doctor".to_owned(),
         }
     }
@@ -213,7 +243,7 @@ impl Summons {
     /// What this pager is told about the hold, or that there is none any more.
     pub fn of_hold(hold: Option<&Hold>, pager: &PagerName, cause: Option<Cause>, now: Timestamp) -> Summons {
         Summons {
-            about: About::Hold,
+            about: About::All(Matter::Hold),
             pager: pager.clone(),
             cause,
             headline: "Snapback holds: nothing is rolled back until somebody has looked".to_owned(),
@@ -223,6 +253,29 @@ impl Summons {
             service: None,
             thread: None,
             at: hold.map_or(now, |hold| hold.since),
+        }
+    }
+}
+
+impl Summons {
+    /// What this pager is told about a matter of everything.
+    pub fn of_all(
+        matter: Matter,
+        standing: &Standing,
+        pager: &PagerName,
+        cause: Option<Cause>,
+        now: Timestamp,
+    ) -> Summons {
+        match matter {
+            Matter::Hold => Summons::of_hold(standing.hold.as_ref(), pager, cause, now),
+            Matter::DeadLetters => Summons {
+                about: About::All(matter),
+                headline: "Snapback is told what it cannot read: nothing follows from it".to_owned(),
+                now: "see GET /v1/deadletters, mend why, and replay them".to_owned(),
+                why: vec![format!("{} deliveries within an hour could not be read", standing.letters.len())],
+                at: standing.letters.last().copied().unwrap_or(now),
+                ..Summons::of_hold(None, pager, cause, now)
+            },
         }
     }
 }
@@ -353,12 +406,43 @@ pub fn due<'a>(
 }
 
 impl Standing {
-    /// What each pager has to be told about the hold from now on, where that is news.
-    pub fn page_news<'a>(&'a self, pagers: &'a Pagers) -> impl Iterator<Item = StandingEvent> + 'a {
-        pagers.iter().filter_map(|(name, pager)| {
-            let cause = (self.hold.is_some() && pager.on.contains(&Cause::Hold)).then_some(Cause::Hold);
-            let known = self.paged.get(name).copied().unwrap_or_default();
-            (cause != known.cause).then(|| StandingEvent::PageDue { pager: name.clone(), cause })
+    /// What each pager has to be told about everything from now on, where that is news. More dead letters than `limit` within an hour
+    /// wake people once, until there are fewer again.
+    pub fn page_news<'a>(
+        &'a self,
+        pagers: &'a Pagers,
+        limit: u32,
+        now: Timestamp,
+    ) -> impl Iterator<Item = StandingEvent> + 'a {
+        Matter::ALL.into_iter().flat_map(move |matter| {
+            pagers.iter().filter_map(move |(name, pager)| {
+                let is_so = match matter {
+                    Matter::Hold => self.hold.is_some(),
+                    Matter::DeadLetters => self.letters_within_the_hour(now) > limit as usize,
+                };
+                let cause = (is_so && pager.on.contains(&matter.cause())).then(|| matter.cause());
+                let known = self.paged_of(matter).get(name).copied().unwrap_or_default();
+                (cause != known.cause).then(|| StandingEvent::PageDue { matter, pager: name.clone(), cause })
+            })
         })
+    }
+
+    /// What each pager was told about a matter last, or is to be told.
+    pub fn paged_of(&self, matter: Matter) -> &BTreeMap<PagerName, Paging> {
+        match matter {
+            Matter::Hold => &self.paged,
+            Matter::DeadLetters => &self.paged_letters,
+        }
+    }
+
+    fn letters_within_the_hour(&self, now: Timestamp) -> usize {
+        self.letters.iter().filter(|at| now.duration_since(**at) < LETTERS_WITHIN).count()
+    }
+
+    /// When there are no more dead letters within an hour than the limit, if there are now.
+    pub fn letters_fade_at(&self, limit: u32, now: Timestamp) -> Option<Timestamp> {
+        let many = self.letters_within_the_hour(now) > limit as usize;
+        let last = self.letters.iter().rev().nth(limit as usize)?;
+        many.then(|| *last + LETTERS_WITHIN)
     }
 }

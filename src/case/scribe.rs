@@ -125,7 +125,7 @@ impl Scribe<'_> {
             }
             Command::Probe(_, probe) => self.probed(probe),
             // The hold is the standing's: the desk heard it.
-            Command::Page(About::Hold | About::Rehearsal, ..) => {}
+            Command::Page(About::All(_) | About::Rehearsal, ..) => {}
         }
     }
 

@@ -108,6 +108,8 @@ pub struct SharedSettings {
     pub pagers: Pagers,
     /// Sources that can be asked when the trouble of an alert really began.
     pub tell_onset: BTreeSet<SourceName>,
+    /// More dead letters within an hour wake people.
+    pub dead_letters_max: u32,
     /// The heartbeats of the sources that have one: the silence of any other cannot be seen.
     pub heartbeats: BTreeMap<SourceName, Heartbeat>,
 }

@@ -10,7 +10,7 @@ use super::id::{
     Attempt, CaseId, ChangeId, DeploymentId, Duration, Mark, PagerName, PersonId, ServiceId, SourceName,
     StepNo, Timestamp,
 };
-use super::pager::{Cause, Paging};
+use super::pager::{Cause, Matter, Paging};
 use super::step::Class;
 use super::turn::Disposition;
 
@@ -18,6 +18,8 @@ use super::turn::Disposition;
 pub const ACTS_KEPT: Duration = Duration::from_hours(24);
 /// Raised cases are remembered for so long: longer than any window that counts them.
 pub const RAISED_KEPT: Duration = Duration::from_hours(1);
+/// The most dead letters remembered; no limit is higher.
+pub const LETTERS_MAX: usize = 1001;
 /// The most raised cases remembered; beyond it every window that counts them is full many times over.
 pub const RAISED_MAX: usize = 1024;
 
@@ -34,6 +36,10 @@ pub struct Standing {
     pub raised: Vec<Raised>,
     /// What each pager was told about the hold last, or is to be told.
     pub paged: BTreeMap<PagerName, Paging>,
+    /// When the last dead letters came, oldest first.
+    pub letters: Vec<Timestamp>,
+    /// What each pager was told about them last, or is to be told.
+    pub paged_letters: BTreeMap<PagerName, Paging>,
     /// Sources whose heartbeat is missed.
     pub silent: BTreeMap<SourceName, Silence>,
 }
@@ -121,8 +127,15 @@ pub enum StandingEvent {
     CaseRaised(Raised),
     /// An attempt passed the gate.
     Acted(ActRecord),
-    /// A pager has to be told something else about the hold: on disk before it is sent.
+    /// A delivery could not be read.
+    DeadLetter {
+        /// When it was taken.
+        at: Timestamp,
+    },
+    /// A pager has to be told something else about a matter of everything: on disk before it is sent.
     PageDue {
+        /// What about.
+        matter: Matter,
         /// Which.
         pager: PagerName,
         /// Why somebody is woken; `None`: nobody is needed any more.
@@ -130,6 +143,8 @@ pub enum StandingEvent {
     },
     /// The pager took it, or never will.
     PageTold {
+        /// What about.
+        matter: Matter,
         /// Which.
         pager: PagerName,
         /// What it was told.
@@ -227,11 +242,17 @@ impl Standing {
                 self.acts.retain(|old| act.at.duration_since(old.at) <= ACTS_KEPT);
                 self.acts.push(act.clone());
             }
-            StandingEvent::PageDue { pager, cause } => {
-                self.paged.insert(pager.clone(), Paging::due(*cause));
+            StandingEvent::DeadLetter { at } => {
+                if self.letters.len() >= LETTERS_MAX {
+                    self.letters.remove(0);
+                }
+                self.letters.push(*at);
             }
-            StandingEvent::PageTold { pager, cause } => {
-                self.paged.insert(pager.clone(), Paging::told(*cause));
+            StandingEvent::PageDue { matter, pager, cause } => {
+                self.paged_by(*matter).insert(pager.clone(), Paging::due(*cause));
+            }
+            StandingEvent::PageTold { matter, pager, cause } => {
+                self.paged_by(*matter).insert(pager.clone(), Paging::told(*cause));
             }
             StandingEvent::FellSilent { source, silence } => {
                 self.silent.insert(source.clone(), silence.clone());
@@ -246,6 +267,13 @@ impl Standing {
                     }
                 }
             }
+        }
+    }
+
+    fn paged_by(&mut self, matter: Matter) -> &mut BTreeMap<PagerName, Paging> {
+        match matter {
+            Matter::Hold => &mut self.paged,
+            Matter::DeadLetters => &mut self.paged_letters,
         }
     }
 

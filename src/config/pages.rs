@@ -18,6 +18,15 @@ const UNANSWERED_AFTER: Duration = Duration::from_mins(3);
 /// What wakes people where the file does not say.
 const ON: [Cause; 5] =
     [Cause::NotRecovered, Cause::Unverified, Cause::Failed, Cause::NeedsHuman, Cause::Hold];
+/// What `on` can name beside the tiers.
+const CAUSES: [Cause; 6] = [
+    Cause::NotRecovered,
+    Cause::Unverified,
+    Cause::Failed,
+    Cause::NeedsHuman,
+    Cause::Hold,
+    Cause::DeadLetters,
+];
 /// Whose questions wake people at once where the file does not say.
 const ASKS_OF: &str = "critical";
 /// How a tier is named in `on`.
@@ -124,7 +133,7 @@ fn on(table: &Table<'_>, tiers: &BTreeSet<&str>) -> (BTreeSet<String>, BTreeSet<
         if let Some(tier) = word.value.strip_prefix(OF_TIER) {
             known_tier(table, &word, tier, tiers);
             asks_of.insert(tier.to_owned());
-        } else if let Some(cause) = ON.into_iter().find(|cause| cause.word() == word.value) {
+        } else if let Some(cause) = CAUSES.into_iter().find(|cause| cause.word() == word.value) {
             on.insert(cause);
         } else {
             unknown(table, &word);
@@ -144,7 +153,7 @@ fn known_tier(table: &Table<'_>, word: &At<&str>, tier: &str, tiers: &BTreeSet<&
 }
 
 fn unknown(table: &Table<'_>, word: &At<&str>) {
-    let known = ON.map(Cause::word);
+    let known = CAUSES.map(Cause::word);
     let remedy = match spell::nearest(word.value, known) {
         Some(meant) => format!("did you mean \"{meant}\"?"),
         None => format!("write one of {}, or {OF_TIER}TIER", super::read::listed(&known)),

@@ -66,6 +66,8 @@ pub struct LimitSettings {
     pub connections: u32,
     /// Connections at a time from one address; trusted proxies are exempt.
     pub per_address: u32,
+    /// More dead letters within an hour wake people.
+    pub dead_letters: u32,
 }
 
 /// `[store]`.
@@ -91,7 +93,7 @@ impl Default for ServerSettings {
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        LimitSettings { connections: 2000, per_address: 64 }
+        LimitSettings { connections: 2000, per_address: 64, dead_letters: 20 }
     }
 }
 
@@ -233,6 +235,9 @@ pub(super) fn limits(root: &Table<'_>) -> LimitSettings {
         if let Some(number) = table.whole(key, 1..=60_000) {
             *slot = u32::try_from(number.value).unwrap_or(u32::MAX);
         }
+    }
+    if let Some(number) = table.whole("dead_letters", 1..=1000) {
+        settings.dead_letters = u32::try_from(number.value).unwrap_or(u32::MAX);
     }
     if settings.per_address > settings.connections {
         table.page().warning(

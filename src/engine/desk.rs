@@ -176,8 +176,7 @@ impl Desk {
         for service in self.due(now) {
             self.take(&service, &Input::Tick, &mut draft);
         }
-        let of_the_hold = self.standing.page_news(&self.settings.shared.pagers);
-        draft.turn.standing.extend(of_the_hold);
+        draft.turn.standing.extend(self.page_news(now));
         draft.turn.standing.extend(self.silences(now));
         self.ask_gate(&mut draft, Moment { clock_behind_until });
         let mut turn = draft.turn;
@@ -246,7 +245,10 @@ impl Desk {
         let dispositions = match content {
             Content::Notices(notices) => self.told(source, notices, draft),
             Content::Aside(what) => vec![Disposition::Aside(what)],
-            Content::Dead(why) => vec![Disposition::Dead(why)],
+            Content::Dead(why) => {
+                draft.turn.standing.push(StandingEvent::DeadLetter { at: draft.now });
+                vec![Disposition::Dead(why)]
+            }
             Content::Signals(signals) => self.sort_out(source, signals, draft),
             Content::Asked(request) => vec![self.asked(*request, draft)],
             Content::Replayed(replay) => self.replayed(id, replay, draft),

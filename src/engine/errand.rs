@@ -89,7 +89,7 @@ pub fn owner(command: &Command) -> Option<ServiceId> {
         | Command::Say(case, _)
         | Command::Show(case)
         | Command::Page(About::Case(case), ..) => Some(case.service()),
-        Command::Page(About::Hold | About::Rehearsal, ..) => None,
+        Command::Page(About::All(_) | About::Rehearsal, ..) => None,
     }
 }
 
@@ -141,6 +141,6 @@ pub(super) fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
         Command::Page(About::Case(case), pager, cause) => {
             dossier.case(case).map(|case| Errand::Page(Box::new(Summons::of_case(case, pager, *cause))))
         }
-        Command::Page(About::Hold | About::Rehearsal, ..) => None,
+        Command::Page(About::All(_) | About::Rehearsal, ..) => None,
     }
 }

@@ -223,7 +223,7 @@ fn summary(summons: &Summons, cause: Cause) -> String {
 fn case_of(summons: &Summons) -> Option<&str> {
     match &summons.about {
         About::Case(case) => Some(case.as_str()),
-        About::Hold | About::Rehearsal => None,
+        About::All(_) | About::Rehearsal => None,
     }
 }
 

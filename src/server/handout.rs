@@ -54,7 +54,8 @@ impl AtStart {
             admin: server.admin,
             trusted_proxies: server.trusted_proxies.clone(),
             tls: server.tls.is_some(),
-            limits: settings.limits.clone(),
+            // What wakes people is taken with every reading.
+            limits: config::LimitSettings { dead_letters: 0, ..settings.limits.clone() },
             store: settings.store.clone(),
         }
     }

@@ -619,6 +619,7 @@ fn settings(scenario: Scenario, mode: Mode) -> Arc<DeskSettings> {
         verify: BTreeMap::from([("default".into(), verify)]),
         pagers: BTreeMap::from([("pagerduty".into(), pager)]),
         tell_onset: BTreeSet::from(["prometheus".into()]),
+        dead_letters_max: 20,
         heartbeats: BTreeMap::new(),
     };
     let scope = SourceScope { services: vec!["*@production".into()], table: BTreeMap::new() };

@@ -526,6 +526,7 @@ pub(crate) fn settings(row: Rule) -> DeskSettings {
             verify: BTreeMap::from([("default".into(), verify)]),
             pagers: BTreeMap::new(),
             tell_onset: BTreeSet::new(),
+            dead_letters_max: 20,
             heartbeats: BTreeMap::new(),
         }),
         rules: Arc::new(RuleTable::new(vec![row], BTreeMap::new())),

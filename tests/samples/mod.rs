@@ -21,7 +21,7 @@ use snapback::case::habit::Habit;
 use snapback::case::id::{CaseId, Digest, Duration, NoteNo, ServiceId, SourceName, StepNo, Timestamp};
 use snapback::case::ledger::{Grade, Page};
 use snapback::case::notice::Notice;
-use snapback::case::pager::Cause;
+use snapback::case::pager::{Cause, Matter};
 use snapback::case::phase::{CountdownClock, Outcome, Phase, Verifying};
 use snapback::case::plan::{Choice, Plan, Undone};
 use snapback::case::release::{MigrationMarks, Release, RollbackMark};
@@ -450,8 +450,8 @@ pub(crate) fn standing_events() -> Vec<StandingEvent> {
             unsent: false,
         }),
         StandingEvent::NeverSent { case: case(), step: StepNo(0), attempt: 1 },
-        StandingEvent::PageDue { pager: "pagerduty".into(), cause: Some(Cause::Hold) },
-        StandingEvent::PageTold { pager: "pagerduty".into(), cause: None },
+        StandingEvent::PageDue { matter: Matter::Hold, pager: "pagerduty".into(), cause: Some(Cause::Hold) },
+        StandingEvent::PageTold { matter: Matter::Hold, pager: "pagerduty".into(), cause: None },
     ]
 }
 

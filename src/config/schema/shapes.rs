@@ -167,6 +167,9 @@ struct Limits {
     /// Connections at a time from one address. Default 64.
     #[schemars(range(min = 1, max = 60000))]
     per_address: Option<u32>,
+    /// More dead letters within an hour wake people, by pages whose `on` names dead_letters. Default 20.
+    #[schemars(range(min = 1, max = 1000))]
+    dead_letters: Option<u32>,
 }
 
 #[derive(JsonSchema)]

@@ -5,7 +5,7 @@ use super::{Desk, Draft, Gated, view};
 use crate::case::command::{Command, Ending};
 use crate::case::gate::record;
 use crate::case::id::{PagerName, ProbeName, ServiceId, Timestamp, covers};
-use crate::case::pager::{self, About, Cause, Paging, Summons};
+use crate::case::pager::{self, About, Cause, Matter, Paging, Summons};
 use crate::case::standing::{Standing, StandingEvent};
 use crate::case::turn::Turn;
 use crate::engine::errand::{Errand, Errands, errand, owner};
@@ -13,10 +13,12 @@ use crate::engine::errand::{Errand, Errands, errand, owner};
 /// A pager took what it was told about the hold, or never will; anything else is tried again.
 #[expect(clippy::wildcard_enum_match_arm, reason = "no other ending says what became of a page")]
 pub(super) fn paged(command: &Command, ending: &Ending, standing: &Standing, draft: &mut Draft) {
-    let Command::Page(About::Hold, pager, cause) = command else { return };
+    let Command::Page(About::All(matter), pager, cause) = command else { return };
+    let paged = standing.paged_of(*matter);
     match ending {
-        Ending::Paged | Ending::Refused(_) if standing.paged.get(pager) == Some(&Paging::due(*cause)) => {
-            draft.turn.standing.push(StandingEvent::PageTold { pager: pager.clone(), cause: *cause });
+        Ending::Paged | Ending::Refused(_) if paged.get(pager) == Some(&Paging::due(*cause)) => {
+            let (matter, pager, cause) = (*matter, pager.clone(), *cause);
+            draft.turn.standing.push(StandingEvent::PageTold { matter, pager, cause });
         }
         _ => {}
     }
@@ -51,7 +53,7 @@ impl Desk {
         for service in std::mem::take(&mut self.touched) {
             self.errands_of(&service, turn.at, &mut errands);
         }
-        self.errands_of_the_hold(turn.at, &mut errands);
+        self.errands_of_all(turn.at, &mut errands);
         errands
     }
 
@@ -146,31 +148,41 @@ impl Desk {
         self.wakes.iter().filter(|(_, at)| **at <= now).map(|(service, _)| service.clone()).collect()
     }
 
-    /// What pagers have to be told about the hold, which is nobody's dossier.
-    fn errands_of_the_hold(&mut self, now: Timestamp, errands: &mut Errands) {
-        let due = pager::due(&self.standing.paged, &self.settings.shared.pagers);
-        let wanted: Vec<(&PagerName, Option<Cause>)> = due.collect();
+    /// What pagers have to be told about what is nobody's dossier.
+    fn errands_of_all(&mut self, now: Timestamp, errands: &mut Errands) {
+        let mut wanted: Vec<(Matter, PagerName, Option<Cause>)> = Vec::new();
+        for matter in Matter::ALL {
+            let due = pager::due(self.standing.paged_of(matter), &self.settings.shared.pagers);
+            wanted.extend(due.map(|(pager, cause)| (matter, pager.clone(), cause)));
+        }
         let stale = |command: &Command| {
-            let Command::Page(About::Hold, pager, cause) = command else { return false };
-            !wanted.contains(&(pager, *cause))
+            let Command::Page(About::All(matter), pager, cause) = command else { return false };
+            !wanted.contains(&(*matter, pager.clone(), *cause))
         };
         errands.stop.extend(self.running.iter().filter(|running| stale(running)).cloned());
         self.running.retain(|running| !stale(running));
-        for (pager, cause) in wanted {
-            if self.running.insert(Command::Page(About::Hold, pager.clone(), cause)) {
-                let summons = Summons::of_hold(self.standing.hold.as_ref(), pager, cause, now);
+        for (matter, pager, cause) in wanted {
+            if self.running.insert(Command::Page(About::All(matter), pager.clone(), cause)) {
+                let summons = Summons::of_all(matter, &self.standing, &pager, cause, now);
                 errands.start.push(Errand::Page(Box::new(summons)));
             }
         }
     }
 
+    /// What pagers have to be told from now on.
+    pub(super) fn page_news(&self, now: Timestamp) -> impl Iterator<Item = StandingEvent> + '_ {
+        let shared = &self.settings.shared;
+        self.standing.page_news(&shared.pagers, shared.dead_letters_max, now)
+    }
+
     /// When the next service is due, or a pager has to be told about the hold.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let of_the_hold = self.standing.page_news(&self.settings.shared.pagers).next().map(|_| self.last);
+        let of_pages = self.page_news(self.last).next().map(|_| self.last);
+        let fade = self.standing.letters_fade_at(self.settings.shared.dead_letters_max, self.last);
         let heartbeats = &self.settings.shared.heartbeats;
         let of_silence = self.hearing.wakes_at(heartbeats, &self.standing.silent);
         let heard_again = self.silences(self.last).first().map(|_| self.last);
-        self.wakes.values().copied().chain(of_the_hold).chain(of_silence).chain(heard_again).min()
+        self.wakes.values().copied().chain(of_pages).chain(fade).chain(of_silence).chain(heard_again).min()
     }
 
     /// Whether nothing is under way and every case is told: for tests and for a clean stop.

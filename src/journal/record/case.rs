@@ -249,4 +249,5 @@ enum CauseV1 {
     Unverified,
     Failed,
     Hold,
+    DeadLetters,
 }

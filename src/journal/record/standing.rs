@@ -10,7 +10,7 @@ use crate::case::id::{
     Attempt, CaseId, ChangeId, DeploymentId, Mark, PagerName, PersonId, ServiceId, SourceName, StepNo,
     Timestamp,
 };
-use crate::case::pager::{Cause, Paging};
+use crate::case::pager::{Cause, Matter, Paging};
 use crate::case::standing::{ActRecord, Hold, Pause, Raised, Standing, StandingEvent};
 use crate::case::step::Class;
 use crate::case::turn::Disposition;
@@ -22,6 +22,7 @@ stored! {
     ActRecord => ActRecordV1,
     Raised => RaisedV1,
     Silence => SilenceV1,
+    Matter => MatterV1,
     StandingEvent => StandingEventV1,
     Why => WhyV1,
     Disposition => DispositionV1,
@@ -36,8 +37,19 @@ struct StandingV1 {
     raised: Vec<Raised>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     paged: BTreeMap<PagerName, Paging>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    letters: Vec<Timestamp>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    paged_letters: BTreeMap<PagerName, Paging>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     silent: BTreeMap<SourceName, Silence>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Matter", rename_all = "snake_case")]
+enum MatterV1 {
+    Hold,
+    DeadLetters,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,16 +102,45 @@ struct RaisedV1 {
 #[serde(remote = "StandingEvent", tag = "kind", content = "of", rename_all = "snake_case")]
 enum StandingEventV1 {
     Paused(Pause),
-    Resumed { by: PersonId, at: Timestamp },
+    Resumed {
+        by: PersonId,
+        at: Timestamp,
+    },
     Held(Hold),
-    Released { by: PersonId, at: Timestamp },
+    Released {
+        by: PersonId,
+        at: Timestamp,
+    },
     CaseRaised(Raised),
     Acted(ActRecord),
-    NeverSent { case: CaseId, step: StepNo, attempt: Attempt },
-    PageDue { pager: PagerName, cause: Option<Cause> },
-    PageTold { pager: PagerName, cause: Option<Cause> },
-    FellSilent { source: SourceName, silence: Silence },
-    HeardAgain { source: SourceName, at: Timestamp },
+    NeverSent {
+        case: CaseId,
+        step: StepNo,
+        attempt: Attempt,
+    },
+    DeadLetter {
+        at: Timestamp,
+    },
+    PageDue {
+        #[serde(default)]
+        matter: Matter,
+        pager: PagerName,
+        cause: Option<Cause>,
+    },
+    PageTold {
+        #[serde(default)]
+        matter: Matter,
+        pager: PagerName,
+        cause: Option<Cause>,
+    },
+    FellSilent {
+        source: SourceName,
+        silence: Silence,
+    },
+    HeardAgain {
+        source: SourceName,
+        at: Timestamp,
+    },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -74,6 +74,24 @@ fn who_was_woken_is_kept() {
     hold("standing_paged.jsonl", &[crate::case::standing::Standing { paged, ..samples::standing() }]);
 }
 
+/// And these: dead letters, and whom they woke.
+#[test]
+fn how_many_letters_were_dead_is_kept() {
+    use crate::case::pager::Matter;
+    let letters = vec![samples::now(), samples::now()];
+    let due = Paging { cause: Some(Cause::DeadLetters), told: false };
+    let paged_letters = BTreeMap::from([("pagerduty".into(), due)]);
+    let standing = crate::case::standing::Standing { letters, paged_letters, ..samples::standing() };
+    hold("standing_letters.jsonl", &[standing]);
+    let (matter, pager, cause) = (Matter::DeadLetters, PagerName::new("pagerduty"), Some(Cause::DeadLetters));
+    let events = [
+        StandingEvent::DeadLetter { at: samples::now() },
+        StandingEvent::PageDue { matter, pager: pager.clone(), cause },
+        StandingEvent::PageTold { matter, pager, cause },
+    ];
+    hold("standing_events_of_letters.jsonl", &events);
+}
+
 /// And these: a source fell silent, and was heard again.
 #[test]
 fn who_is_silent_is_kept() {
