@@ -2,6 +2,8 @@
 //! wrong and what to do.
 
 mod binary;
+#[allow(dead_code, reason = "each test uses the part of it that it is about")]
+mod certificates;
 mod pager;
 mod slack;
 
@@ -11,6 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use binary::{Program, furnish, head, lay_releases, now};
+use certificates::Authority;
 use pager::{KEY, Pretend};
 use serde_json::{Value, json};
 use slack::Workspace;
@@ -75,6 +78,8 @@ fn config(setup: &Setup) -> String {
         "RESTART" => SERVICE.replace("target = { root = \"srv\" }", restarts).replace("MORE", ""),
         more => SERVICE.replace("MORE", more),
     };
+    let tls = "tls = { certificate = \"cert.pem\", key = \"key.pem\" }\n\n[store]";
+    let head = if setup.more.contains("#TLS") { head.replace("[store]", tls) } else { head };
     format!("{head}\n{}\n{service}", setup.more)
 }
 
@@ -299,6 +304,22 @@ fn a_configuration_that_is_faulty_on_disk_is_named() {
     program.hang_up();
     program.wait("that it is seen", "/v1/state", |state| state["config_error"].is_string());
     names("a faulty file", &asked(&program), "configuration", "on disk", "the one before stays");
+}
+
+/// Senders are shown a certificate that nobody trusts any more; the doors are tried over TLS all the same.
+#[test]
+fn a_certificate_that_has_ended_is_named() {
+    let setup = Setup {
+        prepare: Box::new(|folder| Authority::new("ours").sign_until(2020).write(folder)),
+        more: sound().more + "#TLS\n",
+        ..sound()
+    };
+    let program = begin(&setup);
+    program.wait("it to serve", "/v1/state", |state| state["mode"].is_string());
+    let found = asked(&program);
+    names("it has ended", &found, "certificate", "cert.pem", "it has ended");
+    let door = found.1.iter().find(|check| check["area"] == "source").expect("a door");
+    assert_eq!(door["outcome"], "well", "{door:#}");
 }
 
 /// Who may read may not have chats written to.
