@@ -2,7 +2,6 @@
 //! wrong and what to do.
 
 mod binary;
-#[allow(dead_code, reason = "each test uses the part of it that it is about")]
 mod certificates;
 mod pager;
 mod slack;
