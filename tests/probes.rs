@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use snapback::case::expectation::Expectation;
 use snapback::case::probe::Health;
 use snapback::probe::{CommandCheck, HttpCheck, Probe, PromqlCheck};
@@ -105,6 +106,40 @@ async fn a_program_that_hangs_forks_or_floods_ends_at_its_deadline_and_leaves_no
     }
 }
 
+/// What it wrote last is what people read, however much came before it.
+#[tokio::test]
+async fn of_a_flood_the_end_is_kept_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ill = script(
+        folder.path(),
+        "head -c 100000000 /dev/zero | tr '\\0' x; echo; echo 'the database is away'; exit 7",
+    )
+    .await;
+    let said = failing(&ill);
+    assert!(said.starts_with("/bin/sh ended with status 7\n"), "{said}");
+    assert!(said.ends_with("\nthe database is away"), "{said}");
+    assert!(said.chars().count() <= 4096, "a case keeps 4096 characters, these are {}", said.chars().count());
+}
+
+/// What a program leaves behind has nothing to say any more, and nobody waits for it.
+#[tokio::test]
+async fn what_is_left_behind_ends_with_its_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ill = script(folder.path(), "(sleep 0.5; echo late) & echo early; exit 1").await;
+    assert!(failing(&ill).ends_with("early"), "{ill:?}");
+}
+
+/// Whoever leaves the group cannot be killed with it, and nobody waits for it.
+#[tokio::test]
+async fn a_child_that_leaves_the_group_and_holds_the_pipe_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (text, well) in [("setsid sleep 20 & exit 0", true), ("setsid sleep 20 & sleep 600", false)] {
+        let health = script(folder.path(), text).await;
+        assert_eq!(health == Health::Passing, well, "{text}: {health:?}");
+        none_is_left(folder.path()).await;
+    }
+}
+
 /// What nobody waits for any more is killed: a reload, or the end of the process.
 #[tokio::test]
 async fn a_program_that_nobody_waits_for_is_killed() {
@@ -137,6 +172,59 @@ fn server(says: Option<&'static [u8]>, for_ever: bool) -> String {
         }
     });
     format!("http://{address}/health")
+}
+
+/// A server that never ends what it says, and says it a byte at a time.
+fn dripping(says: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(says);
+            // The pace of what drips is the other side's own.
+            while stream.write_all(b"x").is_ok() {
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+        }
+    });
+    format!("http://{address}/health")
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_has_no_longer_than_any_other() {
+    provide();
+    let check = |url| Probe::Http(HttpCheck::new(url, 200, Duration::from_secs(2)));
+    for (what, url, says) in [
+        ("a head", dripping(b"HTTP/1.1 200 OK\r\nX: "), "no answer in time"),
+        ("a body", dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"), "breaks off"),
+        ("an error", dripping(b"HTTP/1.1 500 X\r\nContent-Length: 60000\r\n\r\n"), "500, not 200"),
+    ] {
+        let health = run(check(url)).await;
+        assert!(failing(&health).contains(says), "{what}: {health:?}");
+    }
+}
+
+/// What keeps us from asking says nothing of who would be asked.
+#[tokio::test]
+async fn what_is_wrong_on_this_side_is_nobodys_failure() {
+    provide();
+    let check = |url: &str| Probe::Http(HttpCheck::new(url.to_owned(), 200, Duration::from_secs(2)));
+    let found = run(check("http://127.0.0.1:99999/health")).await;
+    assert!(matches!(&found, Health::Unknown(why) if why.contains("cannot be asked")), "{found:?}");
+    // nextest gives each test a process of its own, whose files these are.
+    let before = getrlimit(Resource::Nofile);
+    let none = Rlimit { current: Some(0), ..before };
+    let asked = [check("http://127.0.0.1:1/health"), check("http://localhost:1/health")];
+    setrlimit(Resource::Nofile, none).expect("a limit");
+    let mut found = Vec::new();
+    for check in asked {
+        found.push(run(check).await);
+    }
+    setrlimit(Resource::Nofile, before).expect("the limit before");
+    for found in found {
+        assert!(matches!(&found, Health::Unknown(why) if why.contains("open files")), "{found:?}");
+    }
 }
 
 #[tokio::test]
@@ -181,7 +269,7 @@ async fn a_get_is_answered_as_expected_or_it_fails() {
 }
 
 /// The real Prometheus, which scrapes itself. `None`: it is not here, which is said loudly.
-fn prometheus(folder: &Path) -> Option<(String, Running)> {
+fn prometheus(folder: &Path, more: &str) -> Option<(String, Running)> {
     let tools = variable("SNAPBACK_TEST_TOOLS").map(|folder| Path::new(&folder).join("prometheus"));
     let Some(program) = tools.filter(|program| program.exists()) else {
         assert!(
@@ -194,7 +282,7 @@ fn prometheus(folder: &Path) -> Option<(String, Running)> {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
     std::fs::write(
         folder.join("prometheus.yml"),
-        format!("global: {{ scrape_interval: 1s }}\nscrape_configs: [{{ job_name: itself, static_configs: [{{ targets: ['127.0.0.1:{port}'] }}] }}]\n"),
+        format!("global: {{ scrape_interval: 1s }}\nscrape_configs: [{{ job_name: itself, static_configs: [{{ targets: ['127.0.0.1:{port}'] }}] }}]\n{more}"),
     )
     .expect("its configuration");
     let child = Command::new(program)
@@ -227,10 +315,33 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// A Prometheus whose store of old samples is away answers with what it has itself, and says so beside it.
+#[tokio::test]
+async fn an_answer_that_the_real_prometheus_warns_of_says_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let away = "remote_read: [{ url: 'http://127.0.0.1:1/read', read_recent: true }]\n";
+    let Some((url, _running)) = prometheus(folder.path(), away) else { return };
+    provide();
+    let check = |query: &str, expect: &str| {
+        let expected = Expectation::parse(expect).expect("a comparison");
+        Probe::Promql(PromqlCheck::new(url.clone(), query.to_owned(), expected))
+    };
+    let begun = async { while run(check("vector(1)", "== 1")).await != Health::Passing {} };
+    tokio::time::timeout(LONG, begun).await.expect("Prometheus to begin");
+    // With and without a sample of its own: both are part of an answer.
+    for expect in ["== 1", "== 0"] {
+        let found = run(check("up or vector(1)", expect)).await;
+        assert!(
+            matches!(&found, Health::Unknown(why) if why.contains("incomplete") && why.contains("remote")),
+            "{expect}: {found:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn the_real_prometheus_is_asked_and_only_a_number_says_something() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some((url, running)) = prometheus(folder.path()) else { return };
+    let Some((url, running)) = prometheus(folder.path(), "") else { return };
     provide();
     let check = |query: &str, expect: &str| {
         let expected = Expectation::parse(expect).expect("a comparison");
@@ -256,7 +367,12 @@ async fn the_real_prometheus_is_asked_and_only_a_number_says_something() {
         let found = run(check(query, "< 5")).await;
         assert!(matches!(&found, Health::Unknown(said) if said.contains(why)), "{what}: {found:?}");
     }
+    let nothing = run(check("vector(0) / 0", "!= 5")).await;
+    assert!(matches!(nothing, Health::Unknown(_)), "no number is not another number: {nothing:?}");
     drop(running);
     let away = run(check("up", "== 1")).await;
-    assert!(matches!(away, Health::Unknown(_)), "who cannot be asked says nothing: {away:?}");
+    assert!(
+        matches!(&away, Health::Unknown(why) if why.contains("refused")),
+        "who cannot be asked says nothing, and we say why: {away:?}"
+    );
 }

@@ -106,7 +106,27 @@ fn policy(name: ProbeName, table: &Table<'_>) -> ProbePolicy {
     if let Some(severity) = table.text("severity") {
         policy.severity = severity.value.to_owned();
     }
+    heard(table, &policy);
     policy
+}
+
+/// A warning where the failures that it takes cannot happen while a deployment is watched.
+fn heard(table: &Table<'_>, policy: &ProbePolicy) {
+    // The first run begins when the deployment ends.
+    let takes =
+        policy.every.saturating_mul(i32::try_from(policy.failures.saturating_sub(1)).unwrap_or(i32::MAX));
+    if takes < policy.watch_for {
+        return;
+    }
+    let written = ["failures", "every", "watch_for"].into_iter().find(|key| table.has(key));
+    table.page().warning(
+        written.map_or_else(|| table.span(), |key| table.key_span(key)),
+        format!(
+            "{} failures every {:#} take {takes:#}, and a deployment is watched for {:#}: this probe never blames one",
+            policy.failures, policy.every, policy.watch_for
+        ),
+        "make `failures` or `every` smaller, or `watch_for` longer",
+    );
 }
 
 fn check(name: &At<&str>, table: &Table<'_>) -> Option<CheckSettings> {

@@ -151,20 +151,23 @@ pub(super) fn address(table: &Table<'_>, key: &'static str) -> Option<At<SocketA
 
 /// Checks a URL as far as links and calls need: scheme, host, no blanks, no user.
 pub(super) fn public_url(page: Page<'_>, url: &At<&str>) -> Option<String> {
-    let host = ["https://", "http://"].iter().find_map(|scheme| url.value.strip_prefix(scheme));
-    let sound = host.is_some_and(|rest| {
-        let host = rest.split('/').next().unwrap_or("");
-        !host.is_empty() && !host.contains('@') && !rest.chars().any(|c| c.is_whitespace() || c.is_control())
-    });
-    if !sound {
-        page.fault(
-            url.span.clone(),
-            format!("{} is no URL", quoted(url.value)),
-            "write it like \"https://snapback.example.com\", without a user or a password in it",
-        );
-        return None;
+    let rest = ["https://", "http://"].iter().find_map(|scheme| url.value.strip_prefix(scheme));
+    let host = rest.and_then(|rest| rest.split(['/', '\\', '?', '#']).next());
+    let sound = host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
+        && !url.value.chars().any(|c| c.is_whitespace() || c.is_control())
+        && reqwest::Url::parse(url.value).is_ok();
+    if sound {
+        return Some(url.value.trim_end_matches('/').to_owned());
     }
-    Some(url.value.trim_end_matches('/').to_owned())
+    let remedy = "write it like \"https://snapback.example.com\", without a user or a password in it";
+    if url.value.contains('@') {
+        // What stands before it may be a password.
+        page.findings.mask(page.file, url.span.clone());
+        page.fault(url.span.clone(), "this is no URL, or one with a user or a password in it", remedy);
+    } else {
+        page.fault(url.span.clone(), format!("{} is no URL", quoted(url.value)), remedy);
+    }
+    None
 }
 
 fn networks(table: &Table<'_>) -> Vec<Network> {

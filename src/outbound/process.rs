@@ -97,9 +97,15 @@ pub fn spawn(argv: &[String], folder: &Path) -> io::Result<Child> {
         .spawn()
 }
 
-/// Waits until a program ended, or kills its group at its deadline. Of its output the last `keep` bytes are kept; more is read
-/// and forgotten, so that one that floods is not stopped by a full pipe.
-pub async fn follow(mut child: Child, timeout: std::time::Duration, keep: usize) -> Ended {
+/// Waits until a program ended, or kills its group at its deadline. What it leaves behind in the group that is given ends with
+/// it, or when nobody waits any more. Of its output the last `keep` bytes are kept; more is read and forgotten, so that one that
+/// floods is not stopped by a full pipe.
+pub async fn follow(
+    mut child: Child,
+    group: Option<Group>,
+    timeout: std::time::Duration,
+    keep: usize,
+) -> Ended {
     let output = Arc::new(Mutex::new(Vec::new()));
     let mut readers = JoinSet::new();
     if let Some(stream) = child.stdout.take() {
@@ -118,6 +124,8 @@ pub async fn follow(mut child: Child, timeout: std::time::Duration, keep: usize)
             How::Killed(timeout)
         }
     };
+    // At once: whoever is left may hold the pipes, and the number of an empty group is given to others some day.
+    drop(group);
     let _ = tokio::time::timeout(LAST_WORDS, async { while readers.join_next().await.is_some() {} }).await;
     readers.abort_all();
     let bytes = std::mem::take(&mut *output.lock().unwrap_or_else(PoisonError::into_inner));

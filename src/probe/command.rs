@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::Health;
 use crate::outbound::process::{Group, How, follow, spawn};
 
-/// Output that is kept, from its end, where programs say what went wrong.
-const OUTPUT_MAX: usize = 4096;
+/// Of a failing run so many characters are told, which is what a case keeps of them.
+const TOLD_MAX: usize = 4096;
+/// Of the program's own words so many, in case somebody writes a script into them.
+const NAMED_MAX: usize = 200;
 
 /// A program, that must end with status 0.
 #[derive(Debug)]
@@ -25,21 +27,28 @@ impl CommandCheck {
     }
 
     pub(super) async fn run(&self) -> Health {
-        let program = self.argv.first().map_or("", String::as_str);
+        let program: String =
+            self.argv.first().into_iter().flat_map(|word| word.chars()).take(NAMED_MAX).collect();
         let child = match spawn(&self.argv, &self.folder) {
             Ok(child) => child,
             Err(error) => return Health::Unknown(format!("{program} could not be started: {error}")),
         };
-        // What it leaves behind goes with it, and all of it goes when nobody waits any more.
         let group = Group::of(&child);
-        let ended = follow(child, self.within, OUTPUT_MAX).await;
-        drop(group);
+        let ended = follow(child, Some(group), self.within, TOLD_MAX).await;
         match ended.how {
             How::Exited(status) if status.success() => Health::Passing,
             how @ (How::Exited(_) | How::Killed(_)) => {
-                Health::Failing(format!("{program} {how}\n{}", ended.output).trim_end().to_owned())
+                Health::Failing(told(&format!("{program} {how}\n"), ended.output.trim_end()))
             }
             how @ How::Unknown(_) => Health::Unknown(format!("{program} {how}")),
         }
     }
+}
+
+/// How it ended, and as much as there is room for of the end of what it wrote: there programs say what went wrong.
+fn told(how: &str, output: &str) -> String {
+    let room = TOLD_MAX.saturating_sub(how.chars().count());
+    let excess = output.chars().count().saturating_sub(room);
+    let end: String = output.chars().skip(excess).collect();
+    format!("{how}{end}").trim_end().to_owned()
 }

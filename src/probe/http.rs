@@ -1,9 +1,13 @@
 //! A check by HTTP: a GET whose answer must have one status. Whoever cannot be reached, or does not answer in time, fails: that is
 //! what a broken service looks like from outside.
 
+use std::error::Error;
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use reqwest::Client;
+use rustix::io::Errno;
 
 use super::{NO_AUTHORITIES, body, client};
 use crate::case::probe::Health;
@@ -34,7 +38,7 @@ impl HttpCheck {
         let mut answer = match http.get(&self.url).send().await {
             Ok(answer) => answer,
             Err(error) if error.is_timeout() => return Health::Failing("no answer in time".into()),
-            Err(error) => return Health::Failing(format!("no answer: {}", causes(&error.without_url()))),
+            Err(error) => return unanswered(&error.without_url()),
         };
         let status = answer.status().as_u16();
         if status == self.expected {
@@ -59,9 +63,40 @@ impl HttpCheck {
     }
 }
 
+/// What a call says that brought no answer.
+fn unanswered(error: &reqwest::Error) -> Health {
+    if error.is_builder() {
+        return Health::Unknown(format!("this address cannot be asked: {}", causes(error)));
+    }
+    match shortage(error) {
+        Some(ours) => Health::Unknown(format!("nobody can be asked from here: {ours}")),
+        None => Health::Failing(format!("no answer: {}", causes(error))),
+    }
+}
+
+/// What keeps us from a call because this process, or this machine, has no more to give: then it says nothing of whoever would have
+/// been asked, and all checks fail together. A name that cannot be looked up for this reason is told as one that is not known, so
+/// that we look ourselves whether a socket can still be had.
+fn shortage(error: &(dyn Error + 'static)) -> Option<String> {
+    const OURS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL];
+    let is_ours = |error: &io::Error| Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno));
+    if let Some(ours) = chain(error).filter_map(|error| error.downcast_ref()).find(|error| is_ours(error)) {
+        return Some(ours.to_string());
+    }
+    let ours = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().filter(is_ours);
+    ours.map(|error| error.to_string())
+}
+
 /// An error with everything below it: the cause is what people need.
-fn causes(error: &dyn std::error::Error) -> String {
-    let first = Some(error);
-    let chain = std::iter::successors(first, |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let this = next?;
+        next = this.source();
+        Some(this)
+    })
 }

@@ -1,11 +1,12 @@
 //! A check by PromQL: an instant query (prometheus/prometheus `docs/querying/api.md`), each of whose samples must be as expected.
-//! A query that fails, or finds nothing, tells nothing: no data is not broken.
+//! A query that fails, finds nothing, or is answered with a warning tells nothing: no data is not broken, and part of it is not well.
 
 use std::time::Duration;
 
 use reqwest::Client;
 use serde::Deserialize;
 
+use super::http::causes;
 use super::{NO_AUTHORITIES, body, client};
 use crate::case::expectation::Expectation;
 use crate::case::probe::Health;
@@ -35,14 +36,18 @@ impl PromqlCheck {
 
     pub(super) async fn run(&self) -> Health {
         match self.ask().await {
-            Ok(samples) => self.judge(&samples),
+            // Of a store that is away Prometheus, and what speaks like it, warns beside the samples that it has.
+            Ok((_, warnings)) if !warnings.is_empty() => {
+                Health::Unknown(format!("the answer may be incomplete: {}", capped(&warnings.join("; "))))
+            }
+            Ok((samples, _)) => self.judge(&samples),
             Err(why) => Health::Unknown(format!("the query could not be made: {why}")),
         }
     }
 
-    async fn ask(&self) -> Result<Vec<Sample>, String> {
+    async fn ask(&self) -> Result<(Vec<Sample>, Vec<String>), String> {
         let http = self.http.as_ref().ok_or(NO_AUTHORITIES)?;
-        let said = |error: reqwest::Error| error.without_url().to_string();
+        let said = |error: reqwest::Error| causes(&error.without_url());
         let mut url = reqwest::Url::parse(&format!("{}/api/v1/query", self.url.trim_end_matches('/')))
             .map_err(|error| error.to_string())?;
         url.query_pairs_mut().append_pair("query", &self.query);
@@ -53,8 +58,8 @@ impl PromqlCheck {
             if status.is_success() { error.to_string() } else { format!("it answers {status}") }
         })?;
         match read {
-            Answer::Success { data } => Ok(data.samples()),
-            Answer::Error { error } => Err(error.chars().take(500).collect()),
+            Answer::Success { data, warnings } => Ok((data.samples(), warnings)),
+            Answer::Error { error } => Err(capped(&error)),
         }
     }
 
@@ -63,10 +68,11 @@ impl PromqlCheck {
         if samples.is_empty() {
             return Health::Unknown("the query finds nothing: no data is not broken".into());
         }
+        // Before anything is compared: NaN is even different from every number.
+        let (unsaid, said): (Vec<&Sample>, Vec<&Sample>) =
+            samples.iter().partition(|sample| sample.value.is_nan());
         let wrong: Vec<&Sample> =
-            samples.iter().filter(|sample| !self.expected.holds(sample.value)).collect();
-        let (unsaid, wrong): (Vec<&Sample>, Vec<&Sample>) =
-            wrong.into_iter().partition(|sample| sample.value.is_nan());
+            said.into_iter().filter(|sample| !self.expected.holds(sample.value)).collect();
         match (wrong.is_empty(), unsaid.is_empty()) {
             (true, true) => Health::Passing,
             (true, false) => Health::Unknown("the query gives NaN, which is no number".into()),
@@ -78,6 +84,11 @@ impl PromqlCheck {
             }
         }
     }
+}
+
+/// What a server says of a query, as far as people read it.
+fn capped(said: &str) -> String {
+    said.chars().take(500).collect()
 }
 
 /// One number, and what it is of.
@@ -96,8 +107,14 @@ impl std::fmt::Display for Sample {
 #[derive(Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 enum Answer {
-    Success { data: Data },
-    Error { error: String },
+    Success {
+        data: Data,
+        #[serde(default)]
+        warnings: Vec<String>,
+    },
+    Error {
+        error: String,
+    },
 }
 
 #[derive(Deserialize)]

@@ -155,7 +155,8 @@ fn write(path: &Path, record: &Record) -> io::Result<()> {
 
 /// Waits until it ended or its deadline passed; tells how, and the end of its output.
 async fn follow(child: Child, timeout: std::time::Duration) -> (String, String) {
-    let ended = process::follow(child, timeout, OUTPUT_MAX).await;
+    // What a restart leaves behind is the service.
+    let ended = process::follow(child, None, timeout, OUTPUT_MAX).await;
     let how = match ended.how {
         How::Exited(status) if status.success() => WELL.to_owned(),
         How::Exited(_) | How::Killed(_) | How::Unknown(_) => ended.how.to_string(),
