@@ -31,13 +31,13 @@ pub struct Confirm {
     room: Arc<Semaphore>,
     /// Tokens of questions that were answered, newest first: a question that comes again, perhaps spelled otherwise where nothing
     /// is signed, is answered once.
-    answered: Mutex<VecDeque<String>>,
+    answered: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl Confirm {
     /// Answers, or tells a person how.
     pub fn new(answers: bool, endpoint: Option<String>) -> Confirm {
-        Confirm { answers, endpoint, room: Arc::new(Semaphore::new(AT_ONCE)), answered: Mutex::default() }
+        Confirm { answers, endpoint, room: Arc::new(Semaphore::new(AT_ONCE)), answered: Arc::default() }
     }
 
     /// Takes a message that is proven and stored.
@@ -80,9 +80,6 @@ impl Confirm {
             );
             return;
         };
-        if !self.is_first(token) {
-            return tracing::info!(topic, "this question of a subscription was answered already");
-        }
         let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
             tracing::error!(
                 topic,
@@ -90,12 +87,18 @@ impl Confirm {
             );
             return;
         };
+        if !self.is_first(token) {
+            return tracing::info!(topic, "this question of a subscription was answered already");
+        }
         let plain = self.endpoint.is_some();
+        let (answered, token) = (Arc::clone(&self.answered), token.to_owned());
         tokio::spawn(async move {
             match confirm(&url, plain).await {
                 Ok(()) => tracing::info!(topic, "the subscription is confirmed"),
                 Err(why) => {
-                    tracing::error!(topic, %why, "the subscription could not be confirmed: request the confirmation again")
+                    // It may be asked, and answered, again.
+                    answered.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != token);
+                    tracing::error!(topic, %why, "the subscription could not be confirmed: request the confirmation again");
                 }
             }
             drop(place);
