@@ -2,12 +2,14 @@
 //! put out; feeds add what pipelines know, and changes that no folder shows.
 
 mod binary;
+mod signing;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use binary::{Program, furnish, head, lay_releases, now};
 use serde_json::{Value, json};
+use signing::{FILE, Signer};
 
 const SECRET: &str = "It's a Secret to Everybody";
 const COMMIT: &str = "9f2c1ab04d5e6f708192a3b4c5d6e7f801234567";
@@ -34,6 +36,12 @@ basic = { user = "events", password = { file = "events" } }
 kind = "codedeploy"
 bearer_token = { file = "codedeploy" }
 map = { "myApplication/myDeploymentGroup" = "checkout@production" }
+
+[feeds.triggers]
+kind = "codedeploy"
+topics = ["arn:aws:sns:eu-west-1:123456789012:alarms-production"]
+certificates = "certificates"
+map = { "your-application-name/your-application-name-group" = "checkout@production" }
 
 [feeds.flags]
 kind = "generic"
@@ -64,6 +72,11 @@ migrations = "marked"
 
 /// Release 41 served for two hours, 42 of a known commit serves since two minutes.
 fn begin() -> Program {
+    begin_with(&Signer::new())
+}
+
+/// The same, with this signer's certificate where Amazon's would be.
+fn begin_with(signer: &Signer) -> Program {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("srv");
     let settings = SETTINGS.replace("SRV", &root.display().to_string());
@@ -77,6 +90,8 @@ fn begin() -> Program {
     ] {
         std::fs::write(folder.path().join(file), secret).expect("a secret");
     }
+    std::fs::create_dir(folder.path().join("certificates")).expect("a folder");
+    std::fs::write(folder.path().join("certificates").join(FILE), &signer.pem).expect("a certificate");
     lay_releases(&root);
     std::fs::write(root.join("releases/42/release.toml"), format!("commit = \"{COMMIT}\"\n"))
         .expect("written");
@@ -220,13 +235,22 @@ fn a_notice_makes_the_provider_be_read_at_once() {
     service["context"]["timestamp"] = json!(now().to_string());
     service["subject"]["id"] = json!("checkout");
     service["subject"]["content"]["environment"]["id"] = json!("production");
+    // A trigger of CodeDeploy's, as it was really told, signed as SNS signs.
+    let signer = Signer::new();
+    let mut trigger = sample("codedeploy/deployment-trigger-succeeded.real.json");
+    let in_its_words = now().strftime("%a %b %d %H:%M:%S UTC %Y").to_string();
+    trigger["createTime"] = json!(in_its_words);
+    trigger["completeTime"] = json!(in_its_words);
+    let trigger =
+        signer.notification(&trigger.to_string(), &now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
     for (feed, kind, shown, body) in [
+        ("triggers", "text/plain; charset=UTF-8", "", trigger),
         ("codedeploy", "application/json", "Bearer of-codedeploy", event),
         ("argocd", "", "Bearer of-a-feed", sync),
         // `events:events`, as RFC 7617 writes it.
         ("cdevents", "application/json", "Basic ZXZlbnRzOmV2ZW50cw==", service),
     ] {
-        let program = begin();
+        let program = begin_with(&signer);
         // Somebody puts 43 out, behind our back.
         let root = program.path("srv");
         let began = now();

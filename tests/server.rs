@@ -1,5 +1,7 @@
 //! Stories over HTTP: the real listener on a free port, bytes as senders write them.
 
+#[path = "server/doors.rs"]
+mod doors;
 #[path = "server/feeds.rs"]
 mod feeds;
 #[path = "server/intake.rs"]

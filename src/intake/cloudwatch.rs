@@ -20,23 +20,29 @@ const CHILDREN_MAX: usize = 10;
 /// No window of an alarm is longer than a week (`Period` × `EvaluationPeriods` by PutMetricAlarm's limits).
 const LAG_MAX: i64 = 7 * 24 * 3600;
 
-/// Reads the message of an alarm's notice. `None`: it is none.
+/// Reads the message of an alarm's notice that was published in this region. `None`: it is none.
 ///
 /// # Errors
 /// An alarm's notice that cannot be understood.
-pub(super) fn message(text: &str, told: Told<'_>) -> Result<Option<Signal>, Unreadable> {
+pub(super) fn message(
+    text: &str,
+    region: Option<&str>,
+    told: Told<'_>,
+) -> Result<Option<Signal>, Unreadable> {
     let is_json = text.trim_start().starts_with('{');
     let known: Option<Object<Recognised>> = is_json.then(|| serde_json::from_str(text).ok()).flatten();
     if known.is_none_or(|Object(known)| known.alarm_name.is_none() || known.new_state_value.is_none()) {
         return Ok(None);
     }
     let Object(notice): Object<Notice> = serde_json::from_str(text).map_err(Unreadable::new)?;
-    notice.alarm(told).map(|alarm| Some(alarm.signal(told)))
+    notice.alarm(region, told).map(|alarm| Some(alarm.signal(told)))
 }
 
 /// An alarm that changed, whoever told it.
 pub(super) struct Alarm {
     pub(super) arn: Option<String>,
+    /// Where it was told of: an alarm tells those of its own region alone. For one without an ARN.
+    pub(super) told_in: Option<String>,
     pub(super) name: String,
     pub(super) account: String,
     pub(super) state: String,
@@ -77,8 +83,10 @@ impl Alarm {
             _ => SignalState::NoData,
         };
         // arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME. `Region` itself is written in words for people.
-        let region = self.arn.as_deref().and_then(|arn| arn.split(':').nth(3)).unwrap_or_default().to_owned();
-        let episode = self.arn.clone().unwrap_or_else(|| format!("{}:{}", self.account, self.name));
+        let region = self.arn.as_deref().and_then(|arn| arn.split(':').nth(3)).map(str::to_owned);
+        let region = region.or(self.told_in).unwrap_or_default();
+        // Two regions of an account may have alarms of one name.
+        let episode = self.arn.clone().unwrap_or_else(|| format!("{region}:{}:{}", self.account, self.name));
         let mut labels = dimensions(&self.metrics);
         let namespaces = one(self.metrics.iter().filter_map(|metric| metric.namespace.as_deref()));
         let names = one(self.metrics.iter().filter_map(|metric| metric.name.as_deref()));
@@ -238,7 +246,7 @@ enum Child {
 }
 
 impl Notice {
-    fn alarm(self, told: Told<'_>) -> Result<Alarm, Unreadable> {
+    fn alarm(self, region: Option<&str>, told: Told<'_>) -> Result<Alarm, Unreadable> {
         let composite = self.alarm_rule.is_some();
         let (period, times) = self
             .trigger
@@ -252,6 +260,7 @@ impl Notice {
         let children = self.triggering_children.unwrap_or_default().into_iter();
         Alarm {
             arn: self.alarm_arn,
+            told_in: region.map(str::to_owned),
             name: self.alarm_name,
             account: self.account.unwrap_or_default(),
             state: self.new_state_value,

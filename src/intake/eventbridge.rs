@@ -47,7 +47,7 @@ pub(super) fn read(body: &Proven<Bytes>, told: Told<'_>) -> Result<Content, Unre
         )));
     }
     let arn = event.resources.unwrap_or_default().into_iter().next();
-    let alarm = detail.alarm(arn, event.account.unwrap_or_default(), told).checked()?;
+    let alarm = detail.alarm(arn, event.region, event.account.unwrap_or_default(), told).checked()?;
     Ok(Content::Signals(vec![alarm.signal(told)]))
 }
 
@@ -56,6 +56,7 @@ struct Event<'a> {
     #[serde(rename = "detail-type")]
     detail_type: String,
     account: Option<String>,
+    region: Option<String>,
     resources: Option<Vec<String>>,
     #[serde(borrow)]
     detail: &'a serde_json::value::RawValue,
@@ -116,7 +117,7 @@ struct Looked {
 }
 
 impl Detail {
-    fn alarm(self, arn: Option<String>, account: String, told: Told<'_>) -> Alarm {
+    fn alarm(self, arn: Option<String>, told_in: Option<String>, account: String, told: Told<'_>) -> Alarm {
         let changed_at = self.state.timestamp.unwrap_or_default().0.unwrap_or(told.received_at);
         let configuration = self.configuration;
         let composite = configuration.as_ref().is_some_and(|configured| configured.alarm_rule.is_some());
@@ -124,6 +125,7 @@ impl Detail {
             configuration.map_or((None, None), |configured| (configured.description, configured.metrics));
         Alarm {
             arn,
+            told_in,
             name: self.name,
             account,
             lag: self.state.reason_data.as_deref().and_then(|data| looked_back(data, changed_at)),

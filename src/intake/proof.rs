@@ -21,6 +21,7 @@ use crate::case::id::Timestamp;
 pub use confirm::Confirm;
 pub use signature::Scheme;
 pub(super) use signature::{slack_head, slack_signature};
+pub(super) use sns::region;
 pub use sns::{Certificates, Sns, Versions};
 
 /// What a source must show.

@@ -12,7 +12,7 @@ use super::alert::{Told, Unreadable, cut};
 use super::cloudwatch;
 use super::json::{Object, sound};
 use super::moment::Spelled;
-use super::proof::Proven;
+use super::proof::{Proven, region};
 use super::sender::Protocol;
 use crate::case::id::{Duration, Timestamp};
 use crate::journal::inbox::Content;
@@ -94,7 +94,7 @@ pub(super) fn read(body: &Proven<Bytes>, told: Told<'_>) -> Result<Content, Unre
         return Ok(aside);
     }
     let topic = cut(&envelope.topic_arn, 300);
-    match cloudwatch::message(&envelope.message, told)? {
+    match cloudwatch::message(&envelope.message, region(&envelope.topic_arn), told)? {
         Some(signal) => Ok(Content::Signals(vec![signal])),
         None => Ok(Content::Aside(format!("a notification of {topic} that is no alarm of CloudWatch's"))),
     }

@@ -354,6 +354,7 @@ async fn no_bad_address_is_called() {
     };
     assert_eq!(send(&world, &with_bad_certificate.to_string()).await.status, 403);
     assert!(world.received().is_empty());
+    // Whoever had called would have done so before he was answered: the kernel would hold the call.
     let nobody = tokio::time::timeout(std::time::Duration::from_millis(1), watch.accept()).await;
     assert!(nobody.is_err(), "somebody called: {nobody:?}");
 }
@@ -411,6 +412,52 @@ async fn a_subscription_is_confirmed_by_a_call_of_our_own() {
     let mut tokens = tokens_until(&pretend, "last").await;
     tokens.sort();
     assert_eq!(tokens, ["first", "last"], "each question of now is answered once, and nothing else is");
+}
+
+/// A call that came to nothing is made again when SNS asks again; one that did something is not.
+#[tokio::test]
+async fn a_confirmation_that_failed_may_be_asked_for_again() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let signer = Signer::new();
+    let pretend = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", pretend.local_addr().expect("an address"));
+    let world = of_signer(&signer, Confirm::new(true, Some(endpoint.clone()))).await;
+    let asks = signer.asking("again", "SubscriptionConfirmation", &endpoint, PUBLISHED).to_string();
+    assert_eq!(send(&world, &asks).await.status, 200);
+    let (mut called, _) = pretend.accept().await.expect("a call");
+    called.read_u8().await.expect("its head");
+    called
+        .write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        .await
+        .expect("answered");
+    // Its end is noted a moment after it was told: SNS asks until it is.
+    let asking = async {
+        loop {
+            assert_eq!(send(&world, &asks).await.status, 200);
+        }
+    };
+    tokio::select! {
+        () = asking => unreachable!("it asks for ever"),
+        tokens = tokens_until(&pretend, "again") => assert_eq!(tokens, ["again"]),
+    }
+}
+
+/// Two regions of one account may have alarms of one name, and old notices name no ARN.
+#[tokio::test]
+async fn an_alarm_without_an_arn_is_its_regions() {
+    let signer = Signer::new();
+    let mut world = of_signer(&signer, told_nobody()).await;
+    let message = r#"{"AlarmName":"checkout","AWSAccountId":"123456789012","NewStateValue":"ALARM"}"#;
+    assert_eq!(send(&world, &signer.notification(message, PUBLISHED).to_string()).await.status, 200);
+    let Content::Signals(signals) = world.received().remove(0).content else { panic!("no signal") };
+    assert_eq!(signals[0].labels["region"], "eu-west-1", "the topic's: {signals:?}");
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for part in ["episode", "eu-west-1:123456789012:checkout"] {
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part.as_bytes());
+    }
+    let digest: String = context.finish().as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(signals[0].fingerprint.as_str().ends_with(&digest), "{:?}", signals[0].fingerprint);
 }
 
 /// A source that may confirm and one that may not share the address: what the second was asked leads to no call.

@@ -15,7 +15,7 @@ use crate::pretend::{Answer, TOKEN, World, stores};
 use crate::senders::{request, samples, snapshot};
 
 /// Opsgenie's webhooks, as `docs/senders/generic.md` maps them.
-fn opsgenie() -> Mapping {
+pub(crate) fn opsgenie() -> Mapping {
     let formula = |text: &str| Formula::parse(text).expect(text);
     let of = |pairs: &[(&str, &str)]| -> BTreeMap<String, Formula> {
         pairs.iter().map(|(name, text)| ((*name).to_owned(), formula(text))).collect()

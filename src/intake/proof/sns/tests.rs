@@ -62,14 +62,16 @@ fn what_aws_signed_is_proved_and_nothing_near_it() {
         let value: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         for (key, signed) in value.as_object().expect("an object") {
             let text = signed.as_str().expect("a text");
-            // One character of each value, in its middle.
-            let middle = text.len() / 2;
-            let other = if &text[middle..=middle] == "1" { "2" } else { "1" };
-            let mut changed = value.clone();
-            changed[key] = format!("{}{other}{}", &text[..middle], &text[middle + 1..]).into();
-            let told = check(&sns, &changed.to_string(), at(NOW));
-            // The address to end the subscription is not signed, and nothing is done with it.
-            assert_eq!(told.is_ok(), key == "UnsubscribeURL", "{name}, {key}: {told:?}");
+            // Each character of each value in its turn.
+            for (at_byte, was) in text.char_indices() {
+                let other = if was == '1' { "2" } else { "1" };
+                let mut changed = value.clone();
+                changed[key] =
+                    format!("{}{other}{}", &text[..at_byte], &text[at_byte + was.len_utf8()..]).into();
+                let told = check(&sns, &changed.to_string(), at(NOW));
+                // The address to end the subscription is not signed, and nothing is done with it.
+                assert_eq!(told.is_ok(), key == "UnsubscribeURL", "{name}, {key} at {at_byte}: {told:?}");
+            }
             let mut without = value.clone();
             without.as_object_mut().expect("an object").remove(key);
             let told = check(&sns, &without.to_string(), at(NOW));
