@@ -13,6 +13,7 @@ pub mod shapes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration as StdDuration;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
@@ -92,9 +93,12 @@ pub type Previews = Arc<
         + Send
         + Sync,
 >;
-/// Tries everything that is connected. `None`: it is at work already.
-pub type Doctor =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Vec<CheckShape>>> + Send>> + Send + Sync>;
+/// Tries everything that is connected, and waits so long for a press of a button, if at all. `None`: it is at work already.
+pub type Doctor = Arc<
+    dyn Fn(Option<StdDuration>) -> Option<Pin<Box<dyn Future<Output = Vec<CheckShape>> + Send>>>
+        + Send
+        + Sync,
+>;
 /// What time it is.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 

@@ -71,5 +71,6 @@ mod weigh;
 
 // Speech.
 pub mod face;
+pub mod rehearsal;
 pub mod saying;
 pub mod thread;

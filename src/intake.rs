@@ -57,7 +57,7 @@ pub use listener::{Wire, serve, serve_over};
 pub use problem::Problem;
 pub use proof::{Certificates, Confirm, Credential, Proof, Proven, Scheme, Secret, Sns, Versions};
 pub use sender::SourceKind;
-pub use slack::{Answers, Chat, Whispers};
+pub use slack::{Answers, Chat, Rehearsals, Whispers};
 pub use tls::{Identity, Tls};
 
 /// What intake needs of the configuration. Taken anew for each request, so that a reload holds from the next one;

@@ -142,8 +142,9 @@ impl Server {
         let metrics = Arc::new(Metrics::new(Clock.now(), desk.dossiers()));
 
         let reader_of_answers = journal.reader();
+        let (to_presses, presses) = watch::channel(None);
         let heard = |handout: &Handout| IntakeSettings {
-            slack: chat::chat(handout, &reader_of_answers),
+            slack: chat::chat(handout, &reader_of_answers, &to_presses),
             ..handout.intake()
         };
         let (to_intake, intake_settings) = watch::channel(Arc::new(heard(&handout)));
@@ -179,6 +180,7 @@ impl Server {
                     reader: journal.reader(),
                     readiness: readiness(&journal),
                     status: status.clone(),
+                    presses,
                 },
                 patients,
             ),

@@ -101,7 +101,7 @@ impl World {
                     Err(snapback::case::turn::Disposition::Conflict("nothing is planned here".into()))
                 })
             }),
-            doctor: Arc::new(|| Box::pin(async { None })),
+            doctor: Arc::new(|_| None),
             metrics: Arc::new(Metrics::new(now(), std::iter::empty())),
             undecided: Arc::new(move || inbox.undecided()),
             written: Written { last: opened.journal.written(), stop: stopped },

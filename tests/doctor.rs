@@ -98,7 +98,12 @@ fn begin(setup: &Setup) -> Program {
 
 /// What the doctor says, and how it ends.
 fn asked(program: &Program) -> (Option<i32>, Vec<Value>) {
-    let (code, said) = program.run(Some(ADA), &["doctor", "--output", "json"]);
+    asked_with(program, &[])
+}
+
+/// The same, with these flags.
+fn asked_with(program: &Program, flags: &[&str]) -> (Option<i32>, Vec<Value>) {
+    let (code, said) = program.run(Some(ADA), &[&["doctor", "--output", "json"], flags].concat());
     let json = said.find("\n}").map_or(&*said, |end| &said[..end + 2]);
     let report: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {said}"));
     (code, report["checks"].as_array().expect("checks").clone())
@@ -122,6 +127,89 @@ fn broken(what: &str, setup: Setup, area: &str, name: &str, cause: &str) {
     let program = begin(&setup);
     program.wait("it to serve", "/v1/state", |state| state["mode"].is_string());
     names(what, &asked(&program), area, name, cause);
+}
+
+/// A set-up that speaks in this workspace.
+fn speaking_in(slack: &Arc<Workspace>) -> Setup {
+    let (slack, api_url) = (Arc::clone(slack), slack.api_url());
+    let prepare = move |folder: &std::path::Path| {
+        std::fs::write(folder.join("bot-token"), slack.token()).expect("a token");
+        std::fs::write(folder.join("signing-secret"), slack.signing_secret()).expect("a secret");
+    };
+    Setup { prepare: Box::new(prepare), ..with_slack(&api_url) }
+}
+
+/// Somebody is asked to press a button: from the channel, through the door, and back into the report.
+#[test]
+fn a_press_of_the_doctors_button_is_heard() {
+    let slack = Workspace::open();
+    slack.person("U0000ANA", slack::Kind::Member);
+    let program = begin(&speaking_in(&slack));
+    program.wait_for_releases();
+    slack.deliver_to(program.listen());
+    let of = |checks: &[Value]| {
+        let found = checks.iter().find(|check| check["area"] == "slack" && check["name"] == "clicks");
+        found.cloned().unwrap_or_else(|| panic!("{checks:#?}"))
+    };
+    let (_, checks) = std::thread::scope(|scope| {
+        let doctor = scope.spawn(|| asked_with(&program, &["--click"]));
+        let is_asked = |message: &slack::Message| message.text.contains("press the button");
+        let asked = slack.block_on(slack.wait_for_message("a button to press", is_asked));
+        // What does not belong to it is no press of it: another message's button, pressed long after.
+        let mut other = asked.clone();
+        let said = other.blocks[1]["elements"][0]["value"].as_str().expect("a value").to_owned();
+        other.blocks[1]["elements"][0]["value"] = said.replace("2026", "2025").into();
+        let old = slack.block_on(slack.click_stale(&other, "rehearsal", "U0000ANA"));
+        assert!(old.status == 200 && old.body.is_empty(), "{old:?}");
+        let now = slack.messages();
+        assert!(now.iter().any(|message| message.ts == asked.ts && is_asked(message)), "it waits: {now:?}");
+        let pressed = slack.block_on(slack.click(&asked, "rehearsal", "U0000ANA"));
+        assert!(pressed.status == 200 && pressed.body.is_empty(), "{pressed:?}");
+        doctor.join().expect("the doctor")
+    });
+    let clicks = of(&checks);
+    assert_eq!(clicks["outcome"], "well", "{clicks:#}");
+    assert!(clicks["cause"].as_str().is_some_and(|cause| cause.contains("slack:U0000ANA")), "{clicks:#}");
+    assert!(slack.messages().is_empty(), "it goes away: {:?}", slack.messages());
+    let cases = program.get("/v1/cases").expect("the cases");
+    assert_eq!(cases["cases"], json!([]), "nothing follows from it");
+
+    // Nobody presses, or nobody is heard.
+    let nobody = asked_with(&program, &["--click=1"]);
+    names("nobody pressed", &nobody, "slack", "clicks", "within 1 s");
+    assert!(slack.messages().is_empty(), "it goes away: {:?}", slack.messages());
+    let unasked = of(&asked(&program).1);
+    assert_eq!(unasked["outcome"], "left_out", "{unasked:#}");
+    assert!(unasked["next"].as_str().is_some_and(|next| next.contains("--click")), "{unasked:#}");
+    let (code, said) = program.run(Some(ADA), &["doctor", "--click=1000"]);
+    assert_eq!(code, Some(2), "nobody is waited for so long: {said}");
+    assert!(said.contains("click_seconds is 1 to 120"), "{said}");
+}
+
+/// Several that hang keep nobody waiting for the sum of them, and the answer from coming.
+#[test]
+fn several_that_hang_are_all_named() {
+    let hangs = || server(None, None);
+    let slack = with_slack(&format!("{}/api", hangs()));
+    let more = format!(
+        "{}\n[pages.night]\nrouting_key = {{ file = \"routing-key\" }}\nurl = \"{}/v2/enqueue\"\n\n[probes.slow]\nhttp = {{ url = \"{}\", timeout = \"10s\" }}\n",
+        slack.more,
+        hangs(),
+        hangs(),
+    );
+    let program = begin(&Setup {
+        source: format!("prometheus_url = \"{}\"", hangs()),
+        service: "probes = [\"slow\"]".into(),
+        more,
+        ..slack
+    });
+    program.wait("it to serve", "/v1/state", |state| state["mode"].is_string());
+    let found = asked(&program);
+    for (area, name) in [("slack", "messages"), ("pages", "night"), ("prometheus_url", "prometheus")] {
+        names("it hangs", &found, area, name, "");
+    }
+    let probe = found.1.iter().find(|check| check["area"] == "probe").expect("the probe");
+    assert_eq!(probe["outcome"], "note", "it fails: {probe:#}");
 }
 
 #[test]

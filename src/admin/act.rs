@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, FromRequest, Path, Request as HttpRequest, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use futures_util::stream::once;
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
 use serde::Deserialize;
@@ -28,6 +29,8 @@ use crate::journal::inbox::{Delivery, NotStored, Received};
 
 /// An answer is waited for so long; then it is told where to look (house, "Answering askers").
 const ANSWER_WITHIN: StdDuration = StdDuration::from_secs(5);
+/// Nobody is waited for longer: whoever asked looks into the channel.
+const CLICK_SECONDS_MAX: u32 = 120;
 /// Reasons are sentences.
 const REASON_MAX: usize = 1000;
 
@@ -145,13 +148,19 @@ async fn resume(State(view): Shared, Extension(who): Who, sent: Sent) -> Result<
 }
 
 /// `POST /v1/doctor`: tries everything that is connected. It posts to the chat and to pagers, and changes nothing.
-async fn doctor(State(view): Shared, Extension(who): Who, sent: Sent) -> Result<Json<DoctorShape>, Problem> {
+/// The answer begins at once, so that nobody takes it for lost, and ends when everything was tried.
+async fn doctor(State(view): Shared, Extension(who): Who, sent: Sent) -> Result<Response, Problem> {
     acting(who, Role::Operator)?;
-    sent.read::<Nothing>()?;
-    match (view.doctor)().await {
-        Some(checks) => Ok(Json(DoctorShape { checks })),
-        None => Err(Problem::Conflict("the doctor is at work already: ask again in a moment".to_owned())),
+    let DoctorBody { click_seconds } = sent.read()?;
+    if click_seconds.is_some_and(|seconds| !(1..=CLICK_SECONDS_MAX).contains(&seconds)) {
+        return Err(Problem::Body(format!("click_seconds is 1 to {CLICK_SECONDS_MAX}")));
     }
+    let click = click_seconds.map(|seconds| StdDuration::from_secs(seconds.into()));
+    let Some(looking) = (view.doctor)(click) else {
+        return Err(Problem::Conflict("the doctor is at work already: ask again in a moment".to_owned()));
+    };
+    let report = once(async move { serde_json::to_vec(&DoctorShape { checks: looking.await }) });
+    Ok(([(CONTENT_TYPE, "application/json")], Body::from_stream(report)).into_response())
 }
 
 /// `POST /v1/deadletters/{id}/replay`.
@@ -303,6 +312,13 @@ fn sentence(text: &str) -> Result<String, Problem> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DoctorBody {
+    /// Somebody is asked to press a button in the chat, and has so long.
+    click_seconds: Option<u32>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

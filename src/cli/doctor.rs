@@ -19,11 +19,15 @@ pub(super) struct DoctorFlags {
     config: ConfigFlags,
     #[command(flatten)]
     server: ServerFlags,
+    /// Also asks somebody to press a button in the chat, and waits so long for it
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60")]
+    click: Option<u32>,
 }
 
 pub(super) fn run(flags: &DoctorFlags) -> Result<Finished, Failure> {
     let client = Client::patient(&flags.server)?;
-    let checks = match client.post(&["v1", "doctor"], &json!({})) {
+    let asks = json!({ "click_seconds": flags.click });
+    let checks = match client.post(&["v1", "doctor"], &asks) {
         Ok(answer) => shaped::<DoctorShape>(&answer)?.checks,
         Err(failure) if failure.is_unreachable() => {
             let away = CheckShape::ill(

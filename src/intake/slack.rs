@@ -23,6 +23,7 @@ use super::sender::Protocol;
 use super::{Intake, collect, json};
 use crate::case::command::Request;
 use crate::case::id::{AnswerUrl, Duration, PersonId, Place, ServiceId, SourceName, Timestamp};
+use crate::case::rehearsal::Rehearsal;
 use crate::case::saying::{NotASaying, Saying};
 use crate::case::thread::{Thread, Workspace};
 use crate::case::turn::{Manner, Whisper};
@@ -46,6 +47,8 @@ pub type Answers = Arc<
         + Send
         + Sync,
 >;
+/// Told that somebody pressed the doctor's button.
+pub type Rehearsals = Arc<dyn Fn(Rehearsal, PersonId) + Send + Sync>;
 /// Answers one person, later.
 pub type Whispers = Arc<dyn Fn(Whisper) + Send + Sync>;
 
@@ -63,6 +66,8 @@ pub struct Chat {
     pub answers: Answers,
     /// What is answered beside.
     pub whispers: Whispers,
+    /// Who hears of the doctor's button.
+    pub rehearsals: Rehearsals,
 }
 
 impl fmt::Debug for Chat {
@@ -120,7 +125,11 @@ pub(super) async fn interaction(
     let received_at = (intake.clock)();
     let answer = pressed.response_url.clone().map(AnswerUrl::new);
     match read(&chat, &pressed, answer.clone(), received_at) {
-        Ok(request) => store(&intake, request, received_at, body.get()).await,
+        Ok(Heard::Request(request)) => store(&intake, *request, received_at, body.get()).await,
+        Ok(Heard::Rehearsal(asked, by)) => {
+            (chat.rehearsals)(asked, by);
+            Ok(StatusCode::OK.into_response())
+        }
         Err(why) => {
             if let Some(to) = answer {
                 (chat.whispers)(Whisper { to, says: format!("not done: {why}"), manner: Manner::Private });
@@ -130,25 +139,32 @@ pub(super) async fn interaction(
     }
 }
 
-/// What was pressed, as a request; or why it is none.
-fn read(
-    chat: &Chat,
-    pressed: &Pressed,
-    answer: Option<AnswerUrl>,
-    now: Timestamp,
-) -> Result<Request, String> {
+/// What a press is.
+enum Heard {
+    /// It asks for something.
+    Request(Box<Request>),
+    /// The doctor's button: it shows that it is heard, and nothing is stored.
+    Rehearsal(Rehearsal, PersonId),
+}
+
+/// What was pressed; or why it is nothing.
+fn read(chat: &Chat, pressed: &Pressed, answer: Option<AnswerUrl>, now: Timestamp) -> Result<Heard, String> {
     let id = |of: &Option<Named>| of.as_ref().map(|named| named.id.clone()).unwrap_or_default();
     let (team, enterprise) = (id(&pressed.team), id(&pressed.enterprise));
     let workspace = speaks_for_us(chat, &[&team, &enterprise])?;
     let said = pressed.actions.iter().find_map(|action| action.value.as_deref()).unwrap_or_default();
-    let said = Saying::read(said, &chat.services).map_err(|why| why.to_string())?;
     let by = PersonId::new(format!("slack:{}", pressed.user.id));
+    if let Ok(asked) = said.parse() {
+        return Ok(Heard::Rehearsal(asked, by));
+    }
+    let said = Saying::read(said, &chat.services).map_err(|why| why.to_string())?;
     let place = place(pressed, &workspace);
     if place.is_none() && is_old(pressed, now) {
         return Err("that was asked back too long ago: type it again".into());
     }
     let request = said.request(&by, now).ok_or("nothing can be pressed here now")?;
-    Ok(Request::Spoken { request: Box::new(request), place, serving: said.serving().cloned(), answer })
+    let serving = said.serving().cloned();
+    Ok(Heard::Request(Box::new(Request::Spoken { request: Box::new(request), place, serving, answer })))
 }
 
 /// The message whose button it was; nothing for what only whoever pressed it sees.

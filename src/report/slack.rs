@@ -5,6 +5,7 @@
 pub mod blocks;
 mod client;
 mod people;
+mod rehearse;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -222,30 +223,6 @@ impl Slack {
         let stands = if answer.message.origin.thread_ts.is_some() { Stands::InThread } else { Stands::Alone };
         lock(&self.ids).insert(channel.to_owned(), thread.channel.clone());
         Ok((thread, stands))
-    }
-
-    /// Posts a message in the channel of services that name none, edits it, and takes it away: what a thread needs.
-    ///
-    /// # Errors
-    /// What Slack refuses first.
-    pub async fn rehearse(&self) -> Result<(), Trouble> {
-        self.introduce().await?;
-        let content = |text: &str| SlackMessageContent::new().with_text(text.to_owned());
-        let channel = self.settings.channel.as_str();
-        let post = SlackApiChatPostMessageRequest::new(
-            channel.into(),
-            content("Snapback tries whether it can speak here; this message goes away"),
-        );
-        let posted = self.client.post(&post).await?;
-        let edit = SlackApiChatUpdateRequest::new(
-            posted.channel.clone(),
-            content("Snapback can speak here; this message goes away"),
-            posted.ts.clone(),
-        );
-        let edited = self.client.update(&edit).await;
-        // It goes away whatever became of the edit.
-        self.client.delete(&SlackApiChatDeleteRequest::new(posted.channel, posted.ts)).await?;
-        Ok(edited?)
     }
 
     /// Posts a bulletin in the channel of its service.

@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, watch};
 use super::answers;
 use super::handout::Handout;
 use crate::case::approval::Roster;
+use crate::case::id::PersonId;
+use crate::case::rehearsal::Rehearsal;
 use crate::case::turn::Whisper;
 use crate::clock::{Clock, sleep};
 use crate::intake::Chat;
@@ -23,12 +25,15 @@ const INTRODUCE_EVERY: Duration = Duration::from_secs(5);
 /// Private answers that wait; beyond it somebody is not answered, and asks again.
 const WHISPERS_MAX: usize = 64;
 
+/// The last press of the doctor's button, and who pressed it.
+pub(super) type Press = Option<(Rehearsal, PersonId)>;
+
 /// How Slack is heard with these settings; nothing where it is not.
-pub(super) fn chat(handout: &Handout, reader: &Reader) -> Option<Arc<Chat>> {
+pub(super) fn chat(handout: &Handout, reader: &Reader, presses: &watch::Sender<Press>) -> Option<Arc<Chat>> {
     let (slack, settings) = handout.slack()?;
     let command: Arc<str> = settings.command.as_str().into();
     let (reader, named) = (reader.clone(), command.clone());
-    let workspace = slack.workspace();
+    let (workspace, presses) = (slack.workspace(), presses.clone());
     Some(Arc::new(Chat {
         signing_secrets: handout.signing_secrets(),
         command: settings.command.clone(),
@@ -36,6 +41,9 @@ pub(super) fn chat(handout: &Handout, reader: &Reader) -> Option<Arc<Chat>> {
         workspace: Arc::new(move || workspace.borrow().clone()),
         answers: Arc::new(move |said| Box::pin(answers::answer(reader.clone(), named.clone(), said))),
         whispers: whispers(slack),
+        rehearsals: Arc::new(move |asked, by| {
+            presses.send_replace(Some((asked, by)));
+        }),
     }))
 }
 

@@ -1,17 +1,19 @@
 //! The doctor: everything that is connected, tried for real and without effect, so that people know before the night. Owns what is
 //! looked at and in which order; each room tries its own things.
 
+mod chat;
 mod doors;
 mod surroundings;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 
+use self::chat::{Clicks, chat};
 use crate::admin::shapes::CheckShape;
 use crate::admin::{self, Readiness, Status};
 use crate::case::id::{GroupName, Timestamp};
@@ -23,10 +25,13 @@ use crate::engine::rim::Rim;
 use crate::journal::reader::{ReadError, Reader};
 use crate::report::Voice;
 use crate::report::log::Log;
+use crate::server::chat::Press;
 use crate::server::handout::Handout;
 
 /// One reading of everything at a time: it posts to chats, and asks every provider.
 const AT_ONCE: usize = 1;
+/// So many providers are asked at once: one that hangs keeps no other waiting, and nobody is flooded.
+const PROVIDERS_AT_ONCE: usize = 8;
 /// One thing may take so long; what hangs longer is ill.
 const WITHIN: Duration = Duration::from_secs(15);
 /// So far may clocks differ before orders of moments are wrong.
@@ -46,23 +51,28 @@ pub(super) struct Ward {
     pub(super) reader: Reader,
     pub(super) readiness: Readiness,
     pub(super) status: watch::Receiver<Arc<Status>>,
+    pub(super) presses: watch::Receiver<Press>,
 }
 
-/// The doctor, for the admin API. `None`: it is at work already.
+/// The doctor, for the admin API. It goes on when whoever asked goes away: what it posted is taken away again.
 pub(super) fn doctor(ward: Ward, patients: watch::Receiver<Patient>) -> admin::Doctor {
     let (ward, slots) = (Arc::new(ward), Arc::new(Semaphore::new(AT_ONCE)));
-    Arc::new(move || {
-        let (ward, slots) = (Arc::clone(&ward), Arc::clone(&slots));
-        let patient = patients.borrow().clone();
-        let looked: Pin<Box<dyn Future<Output = Option<Vec<CheckShape>>> + Send>> = Box::pin(async move {
-            let _slot = slots.try_acquire().ok()?;
-            Some(look(&ward, &patient).await)
+    Arc::new(move |click| {
+        let slot = Arc::clone(&slots).try_acquire_owned().ok()?;
+        let (ward, patient) = (Arc::clone(&ward), patients.borrow().clone());
+        let clicks = click.map_or(Clicks::NotAsked, |within| Clicks::Asked(within, ward.presses.clone()));
+        let looking = tokio::spawn(async move {
+            let found = look(&ward, &patient, clicks).await;
+            drop(slot);
+            found
         });
-        looked
+        Some(Box::pin(async {
+            looking.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        }))
     })
 }
 
-async fn look(ward: &Ward, patient: &Patient) -> Vec<CheckShape> {
+async fn look(ward: &Ward, patient: &Patient, clicks: Clicks) -> Vec<CheckShape> {
     let mut found = vec![configuration(ward)];
     if let Err(why) = (ward.readiness)() {
         found.push(CheckShape::ill(
@@ -75,20 +85,23 @@ async fn look(ward: &Ward, patient: &Patient) -> Vec<CheckShape> {
     found.extend(doors::doors(&patient.settings, ward.public).await);
     found.extend(heartbeats(ward, patient));
     found.extend(services(ward, patient).await);
-    found.extend(connected(patient).await);
+    found.extend(connected(patient, clicks).await);
     found
 }
 
-/// What needs no running server: who is asked, and what lies below.
-async fn connected(patient: &Patient) -> Vec<CheckShape> {
+/// What needs no running server: who is asked, all at once, and what lies below.
+async fn connected(patient: &Patient, clicks: Clicks) -> Vec<CheckShape> {
     let mut found = surroundings::store(&patient.settings).await;
     found.extend(surroundings::certificate(&patient.settings));
-    found.extend(lags(patient).await);
-    found.extend(providers(patient).await);
-    found.extend(probes(patient).await);
-    found.extend(chat(patient).await);
-    found.extend(groups(patient).await);
-    found.extend(pagers(patient).await);
+    let (lags, providers, probes, chat, groups, pagers) = tokio::join!(
+        lags(patient),
+        providers(patient),
+        probes(patient),
+        chat(patient, clicks),
+        groups(patient),
+        pagers(patient),
+    );
+    found.extend([lags, providers, probes, chat, groups, pagers].into_iter().flatten());
     found.extend(surroundings::circles(&patient.settings));
     found
 }
@@ -96,7 +109,8 @@ async fn connected(patient: &Patient) -> Vec<CheckShape> {
 /// Tries what needs no running server, and says what it left out.
 pub async fn examine(settings: Settings) -> Vec<CheckShape> {
     let handout = Handout::new(settings, Voice::log(Log::structured()));
-    let mut found = connected(&Patient { settings: handout.settings(), rim: handout.rim() }).await;
+    let patient = Patient { settings: handout.settings(), rim: handout.rim() };
+    let mut found = connected(&patient, Clicks::Unheard).await;
     let next = "start the server, and ask again";
     for (area, why) in [
         ("source", "their doors are the running server's"),
@@ -193,19 +207,28 @@ fn clock(of: &str, date: Timestamp, now: Timestamp) -> CheckShape {
 }
 
 async fn providers(patient: &Patient) -> Vec<CheckShape> {
-    let mut found = Vec::new();
+    let turns = Arc::new(Semaphore::new(PROVIDERS_AT_ONCE));
+    let mut asking = JoinSet::new();
     for (service, (provider, target)) in &patient.rim.services {
-        let Some(findings) = in_time(provider.check(target)).await else {
-            found.push(too_slow("provider", service.as_str()));
-            continue;
-        };
-        if findings.is_empty() {
-            let cause = format!("{} can be read, and what a rollback needs is there", provider.kind());
-            found.push(CheckShape::well("provider", service.as_str(), cause));
-        }
-        let ill = findings.into_iter();
-        found.extend(ill.map(|of| CheckShape::ill("provider", service.as_str(), of.says, of.remedy)));
+        let (service, provider, target) = (service.clone(), Arc::clone(provider), target.clone());
+        let turns = Arc::clone(&turns);
+        asking.spawn(async move {
+            // Nobody closes it; and whoever asks without a turn asks all the same.
+            let _turn = turns.acquire().await;
+            let name = service.as_str();
+            let Some(findings) = in_time(provider.check(&target)).await else {
+                return vec![too_slow("provider", name)];
+            };
+            if findings.is_empty() {
+                let cause = format!("{} can be read, and what a rollback needs is there", provider.kind());
+                return vec![CheckShape::well("provider", name, cause)];
+            }
+            let ill = findings.into_iter();
+            ill.map(|of| CheckShape::ill("provider", name, of.says, of.remedy)).collect()
+        });
     }
+    let mut found: Vec<CheckShape> = asking.join_all().await.into_iter().flatten().collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
     found
 }
 
@@ -259,36 +282,6 @@ async fn probes(patient: &Patient) -> Vec<CheckShape> {
             ),
         });
     }
-    found
-}
-
-async fn chat(patient: &Patient) -> Vec<CheckShape> {
-    let Some(slack) = &patient.rim.voice.slack else {
-        let next = "configure [slack], or read the log and the API";
-        return vec![CheckShape::note("slack", "chat", "cases are told in the log and the API alone", next)];
-    };
-    let mut found = Vec::new();
-    match in_time(slack.rehearse()).await {
-        None => found.push(too_slow("slack", "messages")),
-        Some(Ok(())) => {
-            found.push(CheckShape::well("slack", "messages", "one was posted, edited and taken away again"));
-        }
-        Some(Err(trouble)) => found.push(CheckShape::ill(
-            "slack",
-            "messages",
-            trouble.to_string(),
-            "see the token, its scopes and the channel: docs/slack.md",
-        )),
-    }
-    found.push(CheckShape::left_out(
-        "slack",
-        "clicks",
-        "only a person can press a button",
-        format!(
-            "type `{} help` in the channel: the answer shows that Slack reaches this server",
-            patient.settings.slack.as_ref().map_or("/snapback", |slack| slack.command.as_str())
-        ),
-    ));
     found
 }
 

@@ -9,6 +9,7 @@ use slack_morphism::prelude::*;
 use crate::case::face::{Button, Face, Label, Mood};
 use crate::case::id::{PersonId, Timestamp};
 use crate::case::obeyed::is_obeyed;
+use crate::case::rehearsal::Rehearsal;
 use crate::case::words::Note;
 
 /// The longest line; more of it is in the API.
@@ -88,6 +89,19 @@ pub fn answer(lines: &[String], people: &BTreeSet<PersonId>, buttons: &[Button])
         blocks.push(SlackActionsBlock::new(buttons).into());
     }
     SlackMessageContent::new().with_text(escaped(&lines.join("\n"))).with_blocks(blocks)
+}
+
+/// What the doctor posts: a line, and where a press is asked for the button that says so.
+pub fn rehearsal(line: &str, asked: Option<Rehearsal>) -> SlackMessageContent {
+    let mut blocks = vec![section(vec![plain(line)])];
+    if let Some(asked) = asked {
+        let label = SlackBlockPlainText::from("It works");
+        let button = SlackBlockButtonElement::new(label.into())
+            .with_action_id("rehearsal".into())
+            .with_value(asked.to_string());
+        blocks.push(SlackActionsBlock::new(vec![button.into()]).into());
+    }
+    SlackMessageContent::new().with_text(escaped(line)).with_blocks(blocks)
 }
 
 /// The same without blocks: what is left when Slack refuses ours.
