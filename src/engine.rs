@@ -6,6 +6,7 @@ mod chronicle;
 pub mod desk;
 pub mod errand;
 pub mod lane;
+mod lookout;
 pub mod pace;
 pub mod preview;
 pub mod rim;
@@ -25,6 +26,7 @@ use crate::case::turn::{Disposition, Turn};
 use crate::clock::{Clock, sleep};
 use crate::engine::desk::{Arrival, Content, Desk, DeskSettings, Replay};
 use crate::engine::errand::Errands;
+use crate::engine::lookout::look_out;
 use crate::engine::rim::{Rim, announce, carry_out, whisper};
 use crate::journal::reader::StoredDelivery;
 use crate::journal::{AppendError, Handover, Health, Journal, inbox};
@@ -84,6 +86,8 @@ pub struct Engine {
     running: BTreeMap<Command, AbortHandle>,
     /// Answers and bulletins on their way to people; as many as the last moments gave cause for.
     whispers: JoinSet<()>,
+    /// Whoever waits for changes at the providers, one for each service.
+    lookouts: JoinSet<()>,
     /// Every delivery up to this one is decided.
     cursor: DeliveryId,
     /// What is on the disk is not known any more: nothing goes on before a new start has read it.
@@ -106,6 +110,7 @@ impl Engine {
             to_endings,
             running: BTreeMap::new(),
             whispers: JoinSet::new(),
+            lookouts: JoinSet::new(),
             cursor,
             catch_up: true,
             unheeded: 0,
@@ -121,6 +126,7 @@ impl Engine {
     pub async fn run(mut self) -> Result<(), StoreBroken> {
         let restarted: Vec<Arrival> = self.desk.services().into_iter().map(restarted).collect();
         self.take_turn(restarted).await;
+        self.look_out();
         while !*self.parts.stop.borrow() && !self.broken {
             let arrivals = match self.gather().await {
                 Some(arrivals) => arrivals,
@@ -195,6 +201,15 @@ impl Engine {
         self.desk.cut(&by_the_old);
         self.desk.reload(reload.desk, self.parts.clock.now());
         self.rim = reload.rim;
+        self.look_out();
+    }
+
+    /// Waits for changes at the providers of all services, by the present settings.
+    fn look_out(&mut self) {
+        self.lookouts = JoinSet::new();
+        for service in self.rim.services.keys() {
+            self.lookouts.spawn(look_out(service.clone(), self.rim.clone(), self.to_endings.clone()));
+        }
     }
 
     fn nap(&self) -> Duration {
@@ -397,6 +412,10 @@ fn ended_command(arrival: &Arrival) -> Option<Command> {
     match arrival {
         Arrival::Ended(command, _) => Some(command.clone()),
         Arrival::Unreadable(service, _) => Some(Command::Describe(service.clone())),
-        Arrival::Delivery { .. } | Arrival::To(..) | Arrival::Standing(_) | Arrival::Roster(_) => None,
+        Arrival::Delivery { .. }
+        | Arrival::To(..)
+        | Arrival::Moved(_)
+        | Arrival::Standing(_)
+        | Arrival::Roster(_) => None,
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod codedeploy;
 pub mod directory;
+pub mod kubernetes;
 
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub enum Provider {
     Directory(directory::Directory),
     /// AWS CodeDeploy.
     CodeDeploy(Box<codedeploy::CodeDeploy>),
+    /// Workloads of a Kubernetes cluster.
+    Kubernetes(Box<kubernetes::Kubernetes>),
 }
 
 /// A service as its provider knows it.
@@ -46,6 +49,8 @@ pub enum Site {
     Directory(directory::Site),
     /// In a deployment group.
     CodeDeploy(codedeploy::Site),
+    /// As a workload.
+    Kubernetes(kubernetes::Site),
 }
 
 /// For a provider that is asked about a service of another one.
@@ -94,6 +99,10 @@ fn shell<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, String>
 /// What every provider can do. Dispatched by [`Provider`], never by a pointer.
 pub(crate) trait Deployer {
     async fn describe(&self, of: &Target, since: Timestamp) -> Result<Picture, Trouble>;
+    /// A provider that can be watched overrides this.
+    async fn changed(&self, _of: &Target) -> Result<(), Trouble> {
+        std::future::pending().await
+    }
     async fn propose(&self, of: &Target, from: &ReleaseId, to: &ReleaseId) -> Result<Proposal, Trouble>;
     async fn find(&self, order: &Order) -> Result<Sighting, Trouble>;
     async fn begin(&self, permit: Permit) -> Result<Handle, Trouble>;
@@ -108,6 +117,7 @@ macro_rules! dispatch {
         match $provider {
             Provider::Directory(provider) => provider.$method($($argument),*).await,
             Provider::CodeDeploy(provider) => provider.$method($($argument),*).await,
+            Provider::Kubernetes(provider) => provider.$method($($argument),*).await,
         }
     };
 }
@@ -118,6 +128,7 @@ impl Provider {
         match self {
             Provider::Directory(_) => "directory",
             Provider::CodeDeploy(_) => "codedeploy",
+            Provider::Kubernetes(_) => "kubernetes",
         }
     }
 
@@ -127,6 +138,15 @@ impl Provider {
     /// `Unclear` when it cannot be read whole; never half a picture.
     pub async fn describe(&self, of: &Target, since: Timestamp) -> Result<Picture, Trouble> {
         dispatch!(self, describe(of, since))
+    }
+
+    /// Ends when something changed there, or may have: then reading is worth while. Never ends where the provider cannot be
+    /// watched.
+    ///
+    /// # Errors
+    /// When it cannot be watched now.
+    pub async fn changed(&self, of: &Target) -> Result<(), Trouble> {
+        dispatch!(self, changed(of))
     }
 
     /// The acts that lead from one release to another, pinned in full. Reads only.
@@ -179,6 +199,7 @@ impl Provider {
         match self {
             Provider::Directory(_) => directory::by_hand(act, to),
             Provider::CodeDeploy(provider) => provider.by_hand(act, reason),
+            Provider::Kubernetes(provider) => provider.by_hand(act),
         }
     }
 
@@ -189,9 +210,8 @@ impl Provider {
             (Provider::CodeDeploy(provider), Site::CodeDeploy(site)) => {
                 provider.by_hand_unplanned(site, reason)
             }
-            (Provider::Directory(_), Site::CodeDeploy(_)) | (Provider::CodeDeploy(_), Site::Directory(_)) => {
-                Vec::new()
-            }
+            (Provider::Kubernetes(provider), Site::Kubernetes(site)) => provider.by_hand_unplanned(site),
+            (Provider::Directory(_) | Provider::CodeDeploy(_) | Provider::Kubernetes(_), _) => Vec::new(),
         }
     }
 

@@ -20,7 +20,7 @@ pub struct Deployment {
     pub started_at: Timestamp,
     /// When it first took traffic, where the provider tells; else its beginning counts.
     pub traffic_at: Option<Timestamp>,
-    /// When it finished going out.
+    /// When it finished going out. `None`: it has not, or it has and its provider notes no ends.
     pub finished_at: Option<Timestamp>,
     /// How it stands.
     pub status: DeploymentStatus,
@@ -40,6 +40,11 @@ impl Deployment {
     /// The moment from which it may cause trouble.
     pub fn serving_from(&self) -> Timestamp {
         self.traffic_at.unwrap_or(self.started_at)
+    }
+
+    /// When it was over: its end, or its beginning where it went out and nobody noted the end. `None`: it goes on, or ended otherwise.
+    pub fn over_at(&self) -> Option<Timestamp> {
+        self.finished_at.or((self.status == DeploymentStatus::Finished).then_some(self.started_at))
     }
 
     /// Whether it is still on its way.

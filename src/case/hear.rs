@@ -153,7 +153,7 @@ impl Scribe<'_> {
             let Some(episode) = self.dossier.episodes.get(&key) else { continue };
             let name = episode.signal.name.clone();
             let in_window = self.dossier.ledger.all().any(|deployment| {
-                let end = deployment.finished_at.unwrap_or(now) + self.view.rules.longest_window();
+                let end = deployment.over_at().unwrap_or(now) + self.view.rules.longest_window();
                 deployment.started_at <= episode.started_at && episode.started_at <= end
             });
             let known = self.dossier.habits.get(&name).copied().unwrap_or_else(|| Habit::new(now));

@@ -155,10 +155,10 @@ impl Ledger {
         News {
             deployments: deployments[newest..]
                 .iter()
+                .map(|told| self.as_seen(told))
                 .filter(|deployment| {
                     self.deployment(&deployment.id) != Some(deployment) && !forgotten(deployment)
                 })
-                .cloned()
                 .collect(),
             releases: releases
                 .iter()
@@ -172,6 +172,27 @@ impl Ledger {
                 })
                 .cloned()
                 .collect(),
+        }
+    }
+
+    /// A deployment as it is told, beside what was seen of it. One that is over with no end is one whose provider keeps none
+    /// (Kubernetes): it is as it was seen last, and was replaced if it was still going out. An end that was seen stays.
+    fn as_seen(&self, told: &Deployment) -> Deployment {
+        let Some(known) = self.deployment(&told.id) else { return told.clone() };
+        match (told.status, told.finished_at) {
+            (DeploymentStatus::Finished, None) => Deployment {
+                status: match known.status {
+                    DeploymentStatus::GoingOut => DeploymentStatus::Stopped,
+                    seen @ (DeploymentStatus::Finished
+                    | DeploymentStatus::Failed
+                    | DeploymentStatus::Stopped) => seen,
+                },
+                ..known.clone()
+            },
+            (DeploymentStatus::Finished, Some(told_at)) if known.status == DeploymentStatus::Finished => {
+                Deployment { finished_at: known.finished_at.or(Some(told_at)), ..told.clone() }
+            }
+            _ => told.clone(),
         }
     }
 
@@ -389,5 +410,56 @@ impl Grade {
         [Grade::Baking, Grade::Good, Grade::Inherited, Grade::Bad, Grade::Unknown]
             .into_iter()
             .find(|grade| grade.word() == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::id::ServiceId;
+    use crate::case::signal::Labels;
+
+    #[test]
+    fn what_was_seen_of_a_deployment_is_kept_where_its_provider_notes_no_end() {
+        let at = |minute: i64| Timestamp::UNIX_EPOCH + Duration::from_mins(minute);
+        let told = |status: DeploymentStatus, finished_at: Option<Timestamp>| Deployment {
+            id: DeploymentId::new("web-7d9@3"),
+            service: ServiceId::of("checkout", "production"),
+            release: ReleaseId::new("template:1"),
+            started_at: at(0),
+            traffic_at: None,
+            finished_at,
+            status,
+            by: None,
+            origin: DeploymentOrigin::Ordinary,
+            change: ChangeKind::Code,
+            labels: Labels::new(),
+            our_clock: false,
+        };
+        let past = told(DeploymentStatus::Finished, None);
+        for (seen, kept) in [
+            (told(DeploymentStatus::GoingOut, None), told(DeploymentStatus::Stopped, None)),
+            (told(DeploymentStatus::Failed, None), told(DeploymentStatus::Failed, None)),
+            (told(DeploymentStatus::Finished, Some(at(5))), told(DeploymentStatus::Finished, Some(at(5)))),
+        ] {
+            let mut ledger = Ledger::default();
+            ledger.learn(&ledger.news(std::slice::from_ref(&seen), &[]));
+            ledger.learn(&ledger.news(std::slice::from_ref(&past), &[]));
+            assert_eq!(ledger.deployments, std::slice::from_ref(&kept), "seen as {:?}", seen.status);
+            // And told again and again it is no news.
+            assert!(ledger.news(std::slice::from_ref(&past), &[]).deployments.is_empty(), "{seen:?}");
+        }
+        // An end that was seen does not move, however its provider counts.
+        let mut ledger = Ledger::default();
+        ledger.learn(&ledger.news(&[told(DeploymentStatus::Finished, Some(at(5)))], &[]));
+        ledger.learn(&ledger.news(&[told(DeploymentStatus::Finished, Some(at(9)))], &[]));
+        assert_eq!(ledger.deployments[0].finished_at, Some(at(5)));
+        // Of one that nobody saw, its beginning is all that is known.
+        let mut ledger = Ledger::default();
+        ledger.learn(&ledger.news(&[past], &[]));
+        assert_eq!(
+            (ledger.deployments[0].status, ledger.deployments[0].over_at()),
+            (DeploymentStatus::Finished, Some(at(0)))
+        );
     }
 }

@@ -19,6 +19,8 @@ pub struct Live {
     pub since: Timestamp,
     /// When the provider was last read. `None`: not since this process began; the gate bars the service.
     pub described_at: Option<Timestamp>,
+    /// When the provider last showed that something changed there.
+    pub moved_at: Option<Timestamp>,
     /// What served then.
     pub current: Option<ReleaseId>,
     /// What was on its way then.
@@ -47,6 +49,7 @@ impl Live {
         Live {
             since,
             described_at: None,
+            moved_at: None,
             current: None,
             in_flight: None,
             owner: Owner::Nobody,

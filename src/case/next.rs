@@ -26,7 +26,7 @@ const REFRESH_EVERY: Duration = Duration::from_mins(5);
 const REFRESH_MIN: Duration = Duration::from_secs(5);
 /// While something goes out its provider is read so often: what fails then is told by it first.
 const GOING_OUT_EVERY: Duration = Duration::from_secs(15);
-/// However many notices come, the provider is read no oftener for them.
+/// However many notices and changes come, the provider is read no oftener for them.
 const READ_PACE: Duration = Duration::from_secs(2);
 /// While the provider could not be read, it is asked again so often.
 const REFRESH_AFTER_TROUBLE: Duration = Duration::from_secs(10);
@@ -128,7 +128,8 @@ impl Dossier {
             return live.tried_at.map_or(view.now, |at| at + REFRESH_AFTER_TROUBLE);
         }
         let Some(read) = live.described_at else { return view.now };
-        let regular = self.told_since(read).unwrap_or(read + refresh_every(view));
+        let moved = live.moved_at.filter(|at| *at > read).map(|_| read + READ_PACE);
+        let regular = self.told_since(read).or(moved).unwrap_or(read + refresh_every(view));
         let Some(case) = self.open.as_deref() else { return regular };
         match &case.phase {
             Phase::Gathering { .. } if read < case.opened_at => view.now,

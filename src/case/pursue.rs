@@ -407,7 +407,7 @@ impl Scribe<'_> {
 /// deployed before the case opened.
 pub(super) fn window_ends(case: &Case, view: &View<'_>) -> Option<Timestamp> {
     let began = match &case.suspect {
-        Some(suspect) => suspect.deployment.finished_at?,
+        Some(suspect) => suspect.deployment.over_at()?,
         None => case.opened_at,
     };
     Some(began + view.longest_window())

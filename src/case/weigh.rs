@@ -128,7 +128,7 @@ impl Scribe<'_> {
         all.sort_by_key(|deployment| std::cmp::Reverse(deployment.started_at));
         all.into_iter()
             .filter(|deployment| {
-                deployment.finished_at.is_none_or(|finished| finished + window >= earliest)
+                deployment.over_at().is_none_or(|finished| finished + window >= earliest)
                     && deployment.status != DeploymentStatus::Stopped
                     // Who took a change back did not make the trouble.
                     && (deployment.change == ChangeKind::Code || deployment.origin == DeploymentOrigin::Ordinary)
@@ -273,7 +273,7 @@ fn candidate_facts(ledger: &Ledger, deployment: &Deployment) -> CandidateFacts {
         kind: deployment.change,
         started_at: deployment.started_at,
         serving_from: deployment.serving_from(),
-        finished_at: deployment.finished_at,
+        finished_at: deployment.over_at(),
         is_current: deployment.change == ChangeKind::Code
             && ledger.current.as_ref() == Some(&deployment.release),
         going_out: deployment.is_going_out(),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::fault::quoted;
+use super::kubernetes::{KubernetesSettings, KubernetesSite, kubernetes, workload};
 use super::later;
 use super::read::{At, Table};
 use super::server::public_url;
@@ -22,6 +23,8 @@ pub enum ProviderSettings {
     Directory,
     /// AWS CodeDeploy.
     CodeDeploy(CodeDeploySettings),
+    /// Workloads of a Kubernetes cluster.
+    Kubernetes(KubernetesSettings),
 }
 
 /// `[providers.NAME]` of kind `codedeploy`.
@@ -42,6 +45,8 @@ pub enum SiteSettings {
     Directory(DirectorySite),
     /// In a deployment group.
     CodeDeploy(CodeDeploySite),
+    /// A workload.
+    Kubernetes(KubernetesSite),
 }
 
 /// Where a service of kind `directory` lives.
@@ -106,18 +111,19 @@ pub(super) fn providers(root: &Table<'_>) -> Providers {
     for (name, table) in root.named_tables("providers") {
         let kind = table.word("kind", &KINDS).map(|kind| kind.value);
         if !table.has("kind") {
-            table.missing("kind", "write kind = \"directory\" or kind = \"codedeploy\"");
+            table.missing("kind", "write kind = \"directory\", \"codedeploy\" or \"kubernetes\"");
         }
         let settings = match kind {
             Some(ProviderKind::Directory) => Some(ProviderSettings::Directory),
             Some(ProviderKind::CodeDeploy) => codedeploy(&table).map(ProviderSettings::CodeDeploy),
+            Some(ProviderKind::Kubernetes) => kubernetes(&table).map(ProviderSettings::Kubernetes),
             // Nothing says yet what keys the others have.
             Some(other) => {
                 table.leave_unchecked();
                 table.page().not_built(
                     table.key_span("kind"),
                     &format!("providers of kind {}", other.word()),
-                    "use kind = \"directory\" or \"codedeploy\", or leave this provider and its services out",
+                    "use kind = \"directory\", \"codedeploy\" or \"kubernetes\", or leave this provider and its services out",
                 );
                 None
             }
@@ -213,12 +219,7 @@ pub(super) fn target(table: &Table<'_>, kind: Option<ProviderKind>) -> Option<Si
         }
         Some(ProviderKind::Directory) => return directory(&target).map(SiteSettings::Directory),
         Some(ProviderKind::CodeDeploy) => return group(&target).map(SiteSettings::CodeDeploy),
-        Some(ProviderKind::Kubernetes) => {
-            for workload in ["deployment", "statefulset", "daemonset", "rollout"] {
-                target.text(workload);
-            }
-            &["namespace"]
-        }
+        Some(ProviderKind::Kubernetes) => return workload(&target).map(SiteSettings::Kubernetes),
         Some(ProviderKind::ArgoCd) => &["application"],
         Some(ProviderKind::Helm) => &["namespace", "release"],
         Some(ProviderKind::GithubActions) => &["repository", "workflow", "ref"],

@@ -128,8 +128,10 @@ fn one_site_each<'d, 'a>(
             *provider == entry.provider
                 && (&one.application, &one.group) == (&other.application, &other.group)
         }
-        (SiteSettings::Directory(_), SiteSettings::CodeDeploy(_))
-        | (SiteSettings::CodeDeploy(_), SiteSettings::Directory(_)) => false,
+        (SiteSettings::Kubernetes(one), SiteSettings::Kubernetes(other)) => {
+            *provider == entry.provider && one == other
+        }
+        (SiteSettings::Directory(_) | SiteSettings::CodeDeploy(_) | SiteSettings::Kubernetes(_), _) => false,
     };
     if let Some((_, site, twin)) = sites.iter().find(same) {
         let (place, remedy) = match site {
@@ -139,6 +141,7 @@ fn one_site_each<'d, 'a>(
             SiteSettings::CodeDeploy(_) => {
                 ("deployment group", "give each service its own group, or keep one of them")
             }
+            SiteSettings::Kubernetes(_) => ("workload", "give each service its own, or keep one of them"),
         };
         page.witnessed(
             Severity::Fault,

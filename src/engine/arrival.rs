@@ -26,6 +26,8 @@ pub enum Arrival {
     Ended(Command, Box<Ending>),
     /// The provider of this service could not be read; why.
     Unreadable(ServiceId, String),
+    /// The provider of this service shows that something changed there.
+    Moved(ServiceId),
     /// The standing changes.
     Standing(StandingEvent),
     /// Who belongs to which group, as it was read now.

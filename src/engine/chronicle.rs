@@ -42,6 +42,7 @@ fn kind(rim: &Rim, service: &ServiceId) -> label::Provider {
     match rim.services.get(service).map(|(provider, _)| &**provider) {
         Some(Provider::Directory(_)) => label::Provider::Directory,
         Some(Provider::CodeDeploy(_)) => label::Provider::CodeDeploy,
+        Some(Provider::Kubernetes(_)) => label::Provider::Kubernetes,
         None => label::Provider::Gone,
     }
 }

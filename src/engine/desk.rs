@@ -226,6 +226,12 @@ impl Desk {
                 }
                 self.take(&service, &Input::Tick, draft);
             }
+            Arrival::Moved(service) => {
+                if let Some(held) = self.held.get_mut(&service) {
+                    held.live.moved_at = Some(draft.now);
+                }
+                self.take(&service, &Input::Tick, draft);
+            }
             Arrival::Standing(event) => draft.turn.standing.push(event),
             Arrival::Roster(roster) => self.call_the_roll(roster),
         }

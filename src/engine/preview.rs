@@ -79,7 +79,11 @@ async fn walk(mut dossier: Dossier, ask: Ask, with: &Surroundings) -> Result<Arc
             Arrival::Unreadable(_, why) => {
                 return Err(no_plan(&format!("the provider cannot be read: {why}")));
             }
-            Arrival::Delivery { .. } | Arrival::To(..) | Arrival::Standing(_) | Arrival::Roster(_) => {
+            Arrival::Delivery { .. }
+            | Arrival::To(..)
+            | Arrival::Moved(_)
+            | Arrival::Standing(_)
+            | Arrival::Roster(_) => {
                 return Err(no_plan("the provider was not read"));
             }
         }

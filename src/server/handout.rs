@@ -16,6 +16,7 @@ use crate::engine::lane::Lanes;
 use crate::engine::rim::Rim;
 use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
 use crate::execute::directory::{self, Directory};
+use crate::execute::kubernetes::{self, Kubernetes};
 use crate::execute::{Provider, Site, Target};
 use crate::intake::{Identity, IntakeSettings, Limits, Secret, SourceSettings, Subnet};
 use crate::journal::StoreSettings;
@@ -155,6 +156,7 @@ impl Handout {
             let provider = kept.unwrap_or_else(|| match settings {
                 config::ProviderSettings::Directory => self.directory.clone(),
                 config::ProviderSettings::CodeDeploy(settings) => Arc::new(codedeploy(settings)),
+                config::ProviderSettings::Kubernetes(settings) => Arc::new(kubernetes(settings)),
             });
             self.providers.insert(name.clone(), (settings.clone(), provider));
         }
@@ -254,7 +256,7 @@ impl Handout {
             config::SiteSettings::CodeDeploy(site) => {
                 Some((format!("{}/{}", site.application, site.group), entry.core.id.clone()))
             }
-            config::SiteSettings::Directory(_) => None,
+            config::SiteSettings::Directory(_) | config::SiteSettings::Kubernetes(_) => None,
         });
         let known = places.filter(|_| of_codedeploy);
         known.chain(feed.map.clone()).collect()
@@ -364,6 +366,15 @@ fn codedeploy(settings: &config::CodeDeploySettings) -> Provider {
     )))
 }
 
+fn kubernetes(settings: &config::KubernetesSettings) -> Provider {
+    let settings = kubernetes::Settings {
+        kubeconfig: settings.kubeconfig.clone(),
+        context: settings.context.clone(),
+        quarantine: settings.quarantine,
+    };
+    Provider::Kubernetes(Box::new(Kubernetes::new(settings, Arc::new(|| Clock.now()))))
+}
+
 fn site(site: &config::SiteSettings) -> Site {
     match site {
         config::SiteSettings::Directory(site) => Site::Directory(directory::Site {
@@ -375,6 +386,15 @@ fn site(site: &config::SiteSettings) -> Site {
             application: site.application.clone(),
             group: site.group.clone(),
             rollback_config: site.rollback_config.clone(),
+        }),
+        config::SiteSettings::Kubernetes(site) => Site::Kubernetes(kubernetes::Site {
+            namespace: site.namespace.clone(),
+            kind: match site.kind {
+                config::WorkloadKind::Deployment => kubernetes::Kind::Deployment,
+                config::WorkloadKind::StatefulSet => kubernetes::Kind::StatefulSet,
+                config::WorkloadKind::DaemonSet => kubernetes::Kind::DaemonSet,
+            },
+            name: site.name.clone(),
         }),
     }
 }

@@ -255,6 +255,8 @@ pub enum Provider {
     Directory,
     /// AWS CodeDeploy.
     CodeDeploy,
+    /// Kubernetes.
+    Kubernetes,
     /// The service is not configured any more.
     Gone,
 }
@@ -262,6 +264,7 @@ pub enum Provider {
 closed!(Provider, "provider", {
     Directory => "directory",
     CodeDeploy => "codedeploy",
+    Kubernetes => "kubernetes",
     Gone => "gone",
 });
 

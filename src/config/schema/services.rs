@@ -149,14 +149,19 @@ struct Heartbeat {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Provider {
-    /// Its kind; `directory` and `codedeploy` are built.
+    /// Its kind; `directory`, `codedeploy` and `kubernetes` are built.
     kind: ProviderKind,
     /// CodeDeploy: the region of its groups.
     region: Option<String>,
     /// CodeDeploy: another address than AWS's own.
     endpoint_url: Option<String>,
-    /// CodeDeploy: after a lost reply, how long "not there" is no proof. Default 60s; shorter only with an `endpoint_url`
-    /// on this machine.
+    /// Kubernetes: who we are and where the API is; a relative path lies beside this file. Left out: as kubectl finds it, and in a pod
+    /// the pod's own account.
+    kubeconfig: Option<String>,
+    /// Kubernetes: the context in it. Default: its current one.
+    context: Option<String>,
+    /// CodeDeploy, Kubernetes: after a lost reply, how long "not there" is no proof. Default 60s and 75s; shorter only with an
+    /// `endpoint_url` or a `kubeconfig` that leads to this machine.
     quarantine: Option<Length>,
 }
 
@@ -253,7 +258,8 @@ struct Drills {
 }
 
 /// Where a service lives. For a provider of kind `directory`: `root` and `restart`; of kind `codedeploy`: `application`,
-/// `deployment_group` and `rollback_config`; the other keys are those of the providers to come.
+/// `deployment_group` and `rollback_config`; of kind `kubernetes`: `namespace` and one of `deployment`, `statefulset` and `daemonset`; the
+/// other keys are those of the providers to come.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Target {
@@ -275,7 +281,7 @@ struct Target {
     statefulset: Option<String>,
     /// Kubernetes.
     daemonset: Option<String>,
-    /// Kubernetes with Argo Rollouts.
+    /// Kubernetes with Argo Rollouts; not built yet.
     rollout: Option<String>,
     /// Helm.
     release: Option<String>,

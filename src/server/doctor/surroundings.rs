@@ -68,9 +68,12 @@ pub(in crate::server) fn certificate(settings: &Settings) -> Vec<CheckShape> {
 pub(in crate::server) fn circles(settings: &Settings) -> Vec<CheckShape> {
     let mut needed: Vec<(String, &str)> = Vec::new();
     for (name, provider) in &settings.providers {
-        if let ProviderSettings::CodeDeploy(of) = provider {
-            needed.extend(of.endpoint_url.as_deref().map(|url| (format!("provider {name}"), url)));
-        }
+        let url = match provider {
+            ProviderSettings::CodeDeploy(of) => of.endpoint_url.as_deref(),
+            ProviderSettings::Kubernetes(of) => of.server.as_deref(),
+            ProviderSettings::Directory => None,
+        };
+        needed.extend(url.map(|url| (format!("provider {name}"), url)));
     }
     needed.extend(settings.slack.iter().map(|slack| ("slack".to_owned(), slack.api_url.as_str())));
     for page in &settings.pages {

@@ -1,0 +1,224 @@
+//! The way back: proposed, pinned, and written by one patch; and how it goes on from there.
+
+use serde_json::{Value, json};
+
+use super::cluster::{Dry, Refusal};
+use super::owner::owner;
+use super::pods::Pod;
+use super::rollout::Rollout;
+use super::template::{self, PREFIX, escaped};
+use super::work::{Receipt, Undo, Work};
+use super::workload::{AT, FROM, Kind, MARK, Revision, TO, Workload};
+use super::{Kubernetes, Site};
+use crate::case::command::Progress;
+use crate::case::id::{Duration, Handle, ReleaseId, Timestamp};
+use crate::case::permit::Permit;
+use crate::case::plan::Proposal;
+use crate::case::step::Order;
+use crate::outbound::{CallError, Trouble};
+
+/// What `kubectl rollout history` shows as the reason of a revision.
+const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+/// A rollout is given its own progress deadline and this much more, to be told by its controller and not by us.
+const BEYOND_ITS_DEADLINE: Duration = Duration::from_mins(10);
+/// The progress deadline where the object names none (the API's own default).
+const PROGRESS_DEADLINE: i64 = 600;
+
+impl Kubernetes {
+    pub(super) async fn proposal(
+        &self,
+        site: &Site,
+        from: &ReleaseId,
+        to: &ReleaseId,
+    ) -> Result<Proposal, Trouble> {
+        let workload = self.workload_there(site).await?;
+        if let Some(why) = workload.bar() {
+            return Err(Trouble::Refused(format!("{site}: {why}")));
+        }
+        if let Some(owner) = owner(&workload.object) {
+            return Err(Trouble::Refused(format!(
+                "{site} is owned by {owner}: it goes back there, or is undone"
+            )));
+        }
+        if let Some(canary) = self.canary(site).await? {
+            return Err(Trouble::Refused(format!(
+                "{site} is the target of {canary}: what runs is Flagger's copy of it"
+            )));
+        }
+        let revisions = self.revisions(site, &workload).await?;
+        let Some(back) = revisions.iter().rev().find(|revision| revision.release == *to) else {
+            let limit = workload.object["spec"]["revisionHistoryLimit"].as_i64().unwrap_or(10);
+            return Err(Trouble::Refused(format!(
+                "the history of {site} holds no {to} any more: it keeps {limit} old revisions (revisionHistoryLimit)"
+            )));
+        };
+        let undo = Undo {
+            site: site.clone(),
+            uid: workload.uid().to_owned(),
+            revision: back.name.clone(),
+            number: back.number,
+        };
+        let called = template::release(&back.template);
+        let says =
+            format!("write the pod template of revision {} ({}) into {site}", back.number, called.called());
+        let deadline =
+            workload.object["spec"]["progressDeadlineSeconds"].as_i64().unwrap_or(PROGRESS_DEADLINE);
+        // Pods of the target are still there while what replaces them goes out.
+        let alive = back.object["status"]["replicas"].as_i64().unwrap_or_default() > 0;
+        Ok(Proposal {
+            within: Duration::from_secs(deadline.clamp(60, 24 * 3600)) + BEYOND_ITS_DEADLINE,
+            fast: alive && workload.release() == *from,
+            ..Proposal::of(vec![undo.act(says)])
+        })
+    }
+
+    /// Writes the template, once. Everything that can be refused is refused before.
+    pub(super) async fn send(&self, work: &Work, permit: &Permit) -> Result<Handle, Trouble> {
+        let order = permit.order();
+        let Some(workload) = unsent(self.still_as_planned(work, order).await)? else { return work.handle() };
+        let site = &work.undo.site;
+        if let Some(why) = workload.bar() {
+            return Err(Trouble::Refused(format!("{site}: {why}")));
+        }
+        if let Some(owner) = owner(&workload.object) {
+            return Err(Trouble::Refused(format!("{site} is owned by {owner}")));
+        }
+        let back = unsent(self.revision_to(work, &workload).await)?;
+        if self.now() > permit.wire_deadline() {
+            return Err(Trouble::Busy { why: "the permit is over".into(), after: None });
+        }
+        let patch = patch(&workload, &back.template, order, self.now());
+        match self.cluster.patch(&site.path(), &patch, Dry::No).await {
+            Ok(_) => work.handle(),
+            Err(Refusal::NotFound | Refusal::Gone) => {
+                Err(Trouble::Moved(format!("there is no {site} any more")))
+            }
+            // Another object, another generation, or a template that this server does not take.
+            Err(Refusal::Conflict(says)) => match unsent(self.still_as_planned(work, order).await)? {
+                None => work.handle(),
+                Some(now) if now.generation() != workload.generation() => {
+                    Err(Trouble::Busy { why: format!("{site} was changed meanwhile"), after: None })
+                }
+                Some(_) => Err(Trouble::Refused(format!("write into {site}: {says}"))),
+            },
+            Err(Refusal::Trouble(trouble)) => Err(trouble),
+        }
+    }
+
+    /// The workload, as long as it is the one of the order and runs what is expected. Nothing: there is nothing left to do.
+    pub(super) async fn still_as_planned(
+        &self,
+        work: &Work,
+        order: &Order,
+    ) -> Result<Option<Workload>, Trouble> {
+        let site = &work.undo.site;
+        let Some(workload) = self.workload(site).await? else {
+            return Err(Trouble::Moved(format!("there is no {site} any more")));
+        };
+        if workload.uid() != work.undo.uid {
+            return Err(Trouble::Moved(format!("another {site} than the one that was planned for")));
+        }
+        let release = workload.release();
+        if release == work.to {
+            return Ok(None);
+        }
+        if release != order.expected {
+            return Err(Trouble::Moved(template::release(workload.template()).called().to_owned()));
+        }
+        Ok(Some(workload))
+    }
+
+    /// The revision that was planned, if it still holds that template; else another one that does.
+    async fn revision_to(&self, work: &Work, workload: &Workload) -> Result<Revision, Trouble> {
+        let site = &work.undo.site;
+        let mut revisions = self.revisions(site, workload).await?;
+        revisions.retain(|revision| revision.release == work.to);
+        let planned = revisions.iter().position(|revision| revision.name == work.undo.revision);
+        let at = planned.or_else(|| revisions.len().checked_sub(1));
+        let gone = || Trouble::Refused(format!("the history of {site} holds no {} any more", work.to));
+        Ok(revisions.swap_remove(at.ok_or_else(gone)?))
+    }
+
+    /// How it goes on.
+    pub(super) async fn follow(&self, receipt: &Receipt) -> Result<Progress, Trouble> {
+        let site = &receipt.site;
+        let Some(workload) = self.workload(site).await? else {
+            return Ok(Progress::Superseded(format!("there is no {site} any more")));
+        };
+        if workload.uid() != receipt.uid {
+            return Ok(Progress::Superseded(format!("another {site} stands in its place")));
+        }
+        if workload.release() != receipt.to {
+            let other = template::release(workload.template());
+            return Ok(Progress::Superseded(format!("{} shall run there now", other.called())));
+        }
+        if let Some(why) = workload.bar() {
+            return Ok(Progress::NeedsHuman { why: format!("{site}: {why}"), url: None });
+        }
+        Ok(match workload.rollout() {
+            Rollout::Done => Progress::Serving(receipt.to.clone()),
+            Rollout::Stuck(says) => Progress::Failed(says),
+            Rollout::ByHand(why) => Progress::NeedsHuman { why: format!("{site}: {why}"), url: None },
+            Rollout::GoingOn(how) => match self.waits_for_a_broken_pod(site, &workload).await? {
+                Some(why) => Progress::NeedsHuman { why, url: None },
+                None => Progress::Running(how),
+            },
+        })
+    }
+
+    /// A StatefulSet in order replaces no pod while one of before is not ready: somebody has to delete it (Kubernetes'
+    /// documentation of StatefulSets, "Forced rollback").
+    async fn waits_for_a_broken_pod(
+        &self,
+        site: &Site,
+        workload: &Workload,
+    ) -> Result<Option<String>, Trouble> {
+        let parallel = workload.object["spec"]["podManagementPolicy"] == "Parallel";
+        if site.kind != Kind::StatefulSet || parallel {
+            return Ok(None);
+        }
+        let update = workload.revision("updateRevision");
+        let is_of_before = |pod: &&Pod| {
+            pod.object.pointer("/metadata/labels/controller-revision-hash").is_some_and(|of| of != update)
+        };
+        let pods = self.pods(site, workload).await?;
+        let broken = pods.iter().filter(is_of_before).find(|pod| !pod.is_ready() && pod.failing().is_some());
+        Ok(broken.map(|pod| {
+            format!("{site} waits for pod {}, which fails and is of before: delete it, and it comes back with the template", pod.name)
+        }))
+    }
+}
+
+/// The one patch. The generation rises with whatever somebody writes, so that a copy of it that comes late changes nothing; the uid is
+/// that of this object alone.
+fn patch(workload: &Workload, template: &Value, order: &Order, now: Timestamp) -> Value {
+    let mut operations = vec![
+        json!({ "op": "test", "path": "/metadata/uid", "value": workload.uid() }),
+        json!({ "op": "test", "path": "/metadata/generation", "value": workload.generation() }),
+        json!({ "op": "replace", "path": "/spec/template", "value": template }),
+    ];
+    if !workload.object["metadata"]["annotations"].is_object() {
+        operations.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
+    }
+    let cause = format!("Snapback rolled back {} to {} ({})", order.expected, order.to, order.case);
+    for (name, value) in [
+        (format!("{PREFIX}{MARK}"), order.mark.to_string()),
+        (format!("{PREFIX}{TO}"), order.to.to_string()),
+        (format!("{PREFIX}{FROM}"), order.expected.to_string()),
+        (format!("{PREFIX}{AT}"), now.to_string()),
+        (CHANGE_CAUSE.to_owned(), cause),
+    ] {
+        let path = format!("/metadata/annotations/{}", escaped(&name));
+        operations.push(json!({ "op": "add", "path": path, "value": value }));
+    }
+    Value::Array(operations)
+}
+
+/// What was read before a request, or after its refusal: where that failed, the request surely did nothing, and the same attempt may go
+/// again.
+fn unsent<T>(read: Result<T, Trouble>) -> Result<T, Trouble> {
+    read.map_err(|trouble| match trouble {
+        Trouble::Unclear(error) => Trouble::Busy { why: CallError::to_string(&error), after: None },
+        other @ (Trouble::Busy { .. } | Trouble::Refused(_) | Trouble::Moved(_)) => other,
+    })
+}

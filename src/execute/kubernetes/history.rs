@@ -1,0 +1,246 @@
+//! The picture of a workload: what shall run there and whether it does, the revisions of its history as deployments, who else decides,
+//! and what Kubernetes reports of it.
+//!
+//! Kubernetes notes no deployments. A ReplicaSet or ControllerRevision tells when its template was written first, and how often it was
+//! taken up again; the object tells of the newest only. What is past is told as over with no end: whoever saw it then knows more.
+
+use std::collections::BTreeMap;
+
+use super::owner::owner;
+use super::pods::Pod;
+use super::rollout::Rollout;
+use super::template::{self, PREFIX};
+use super::workload::{self, AT, Kind, Revision, Workload, annotation, moment};
+use super::{Kubernetes, Site};
+use crate::case::deployment::{
+    ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture, Report,
+};
+use crate::case::id::{DeploymentId, Duration, ReleaseId, ServiceId, Timestamp};
+use crate::case::release::Release;
+use crate::case::signal::Labels;
+use crate::outbound::Trouble;
+
+/// A template that was written so much later than our mark was written by somebody else. More than any two clocks may differ.
+const MARKED_WITHIN: Duration = Duration::from_mins(2);
+/// Pods of which a report tells.
+const PODS_TOLD: usize = 3;
+
+impl Kubernetes {
+    pub(super) async fn picture(&self, service: &ServiceId, site: &Site) -> Result<Picture, Trouble> {
+        let workload = self.workload_there(site).await?;
+        let revisions = self.revisions(site, &workload).await?;
+        let pods = self.pods(site, &workload).await?;
+        let canary = self.canary(site).await?;
+        let at = self.now();
+        let current = workload.release();
+        let mut releases: BTreeMap<ReleaseId, Release> = BTreeMap::new();
+        for template in revisions.iter().map(|revision| &revision.template).chain([workload.template()]) {
+            let release = template::release(template);
+            releases.entry(release.id.clone()).and_modify(|known| known.learn(&release)).or_insert(release);
+        }
+        let newest = revisions.iter().rev().find(|revision| revision.release == current);
+        let told = Told { service, site, workload: &workload, revisions: &revisions, pods: &pods, at };
+        let deployments = told.deployments(newest);
+        let in_flight = deployments.iter().find(|deployment| deployment.is_going_out());
+        let reports = newest.and_then(|newest| told.report(newest, &deployments));
+        Ok(Picture {
+            at,
+            in_flight: in_flight.map(|deployment| deployment.id.clone()),
+            current: Some(current),
+            owner: owner(&workload.object).or(canary).map_or(Owner::Nobody, Owner::Other),
+            deployments,
+            releases: releases.into_values().collect(),
+            figures: figures(&workload),
+            // Nobody here goes back by itself: the controller waits for ever.
+            provider_judges: false,
+            reports: reports.into_iter().collect(),
+        })
+    }
+
+    /// The Flagger canary whose target this is: live traffic is then served by a copy that Flagger writes (flagger.app/v1beta1).
+    pub(super) async fn canary(&self, site: &Site) -> Result<Option<String>, Trouble> {
+        if site.kind == Kind::StatefulSet {
+            return Ok(None);
+        }
+        let path = site.list("/apis/flagger.app/v1beta1", "canaries");
+        let canaries = match self.cluster.list(&path, "").await {
+            Ok(canaries) => canaries,
+            // There is no Flagger here; or we may not look, which the doctor says.
+            Err(Trouble::Refused(_)) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let is_its = |canary: &&serde_json::Value| {
+            let target = &canary["spec"]["targetRef"];
+            let kind = target["kind"].as_str().unwrap_or_default();
+            kind.eq_ignore_ascii_case(site.kind.word()) && target["name"] == *site.name
+        };
+        let canary = canaries.iter().find(is_its);
+        let name = canary.and_then(|canary| template::text(canary, "/metadata/name"));
+        Ok(name.map(|name| format!("Flagger canary {}/{name}", site.namespace)))
+    }
+}
+
+/// What one reading of the API told.
+struct Told<'a> {
+    service: &'a ServiceId,
+    site: &'a Site,
+    workload: &'a Workload,
+    revisions: &'a [Revision],
+    pods: &'a [Pod],
+    at: Timestamp,
+}
+
+impl Told<'_> {
+    fn deployments(&self, newest: Option<&Revision>) -> Vec<Deployment> {
+        let mut found = Vec::new();
+        for revision in self.revisions {
+            let is_newest = newest.is_some_and(|newest| newest.name == revision.name);
+            let first = revision.before.first().copied();
+            if let Some(first) = first {
+                found.push(self.past(revision, first, revision.created_at, DeploymentOrigin::Ordinary));
+            }
+            if is_newest {
+                found.push(self.newest(revision));
+            } else if first.is_none() && !self.is_taken_up_again(revision) {
+                let origin = self.origin_of_past(revision);
+                found.push(self.past(revision, revision.number, revision.created_at, origin));
+            } else if let Some(before) = self.replaced_at(revision.number) {
+                // Nothing tells when it was taken up again: before what came next.
+                let origin = match self.origin_of_past(revision) {
+                    DeploymentOrigin::Ordinary => DeploymentOrigin::Rollback,
+                    other @ (DeploymentOrigin::Ours(_) | DeploymentOrigin::Rollback) => other,
+                };
+                let at = before.checked_sub(Duration::from_secs(1)).unwrap_or(before);
+                found.push(self.past(revision, revision.number, at, origin));
+            }
+        }
+        found.sort_by(|one, other| (one.started_at, &one.id).cmp(&(other.started_at, &other.id)));
+        found
+    }
+
+    /// A ControllerRevision keeps its time and gets a new number when it is taken up again.
+    fn is_taken_up_again(&self, revision: &Revision) -> bool {
+        self.revisions
+            .iter()
+            .any(|other| other.number < revision.number && other.created_at > revision.created_at)
+    }
+
+    /// When the first revision after this number was written.
+    fn replaced_at(&self, number: i64) -> Option<Timestamp> {
+        let first = |revision: &Revision| revision.before.first().copied().unwrap_or(revision.number);
+        let later = self.revisions.iter().filter(|revision| first(revision) > number);
+        later.map(|revision| revision.created_at).min()
+    }
+
+    fn origin_of_past(&self, revision: &Revision) -> DeploymentOrigin {
+        let mark = workload::mark(&revision.object, &revision.release);
+        mark.map_or(DeploymentOrigin::Ordinary, DeploymentOrigin::Ours)
+    }
+
+    fn past(
+        &self,
+        revision: &Revision,
+        number: i64,
+        started_at: Timestamp,
+        origin: DeploymentOrigin,
+    ) -> Deployment {
+        Deployment {
+            id: id(revision, number),
+            service: self.service.clone(),
+            release: revision.release.clone(),
+            started_at,
+            traffic_at: None,
+            finished_at: None,
+            status: DeploymentStatus::Finished,
+            by: None,
+            origin,
+            change: ChangeKind::Code,
+            labels: self.labels(),
+            our_clock: false,
+        }
+    }
+
+    fn newest(&self, revision: &Revision) -> Deployment {
+        let again = !revision.before.is_empty() || self.is_taken_up_again(revision);
+        let written_at = self.workload.template_written_at();
+        let started_at = match written_at {
+            Some(written_at) if again => written_at.max(revision.created_at),
+            Some(_) | None => revision.created_at,
+        };
+        let own = self.pods.iter().filter(|pod| pod.is_of(self.site.kind, revision));
+        let last_ready = own.filter_map(Pod::ready_since).max().unwrap_or(self.at);
+        let finished_at = self.workload.went_out_at(last_ready);
+        let status = match (finished_at, self.workload.rollout()) {
+            (Some(_), _) => DeploymentStatus::Finished,
+            (None, Rollout::Stuck(_)) => DeploymentStatus::Failed,
+            (None, Rollout::Done | Rollout::GoingOn(_) | Rollout::ByHand(_)) => DeploymentStatus::GoingOut,
+        };
+        let origin = match self.our_mark(written_at) {
+            Some(mark) => DeploymentOrigin::Ours(mark),
+            None if again => DeploymentOrigin::Rollback,
+            None => DeploymentOrigin::Ordinary,
+        };
+        let past = self.past(revision, revision.number, started_at, origin);
+        Deployment { status, finished_at, ..past }
+    }
+
+    /// Our mark, unless somebody wrote the template long after it.
+    fn our_mark(&self, written_at: Option<Timestamp>) -> Option<crate::case::id::Mark> {
+        let mark = self.workload.mark()?;
+        let marked_at = annotation(&self.workload.object, &format!("{PREFIX}{AT}"));
+        let marked_at: Option<Timestamp> = marked_at.and_then(|at| at.parse().ok());
+        let is_later = |written_at: Timestamp| marked_at.is_some_and(|at| written_at > at + MARKED_WITHIN);
+        (!written_at.is_some_and(is_later)).then_some(mark)
+    }
+
+    fn labels(&self) -> Labels {
+        [
+            ("namespace", self.site.namespace.as_str()),
+            ("workload", self.site.kind.word()),
+            ("name", &self.site.name),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into_iter()
+        .collect()
+    }
+
+    /// What Kubernetes reports of the newest: that it made no progress, or that its pods fail. Our own is followed by its case.
+    fn report(&self, newest: &Revision, deployments: &[Deployment]) -> Option<Report> {
+        let id = id(newest, newest.number);
+        let deployment = deployments.iter().find(|deployment| deployment.id == id)?;
+        if deployment.origin != DeploymentOrigin::Ordinary {
+            return None;
+        }
+        let own: Vec<&Pod> = self.pods.iter().filter(|pod| pod.is_of(self.site.kind, newest)).collect();
+        let failing: Vec<_> =
+            own.iter().filter(|pod| !pod.is_ready()).filter_map(|pod| Some((pod, pod.failing()?))).collect();
+        let told: Vec<String> = failing
+            .iter()
+            .take(PODS_TOLD)
+            .map(|(pod, why)| format!("{}: {}: {}", pod.name, why.reason, why.message))
+            .collect();
+        let of_pods = format!("{} of {} pods fail: {}", failing.len(), own.len(), told.join("; "));
+        if let Rollout::Stuck(says) = self.workload.rollout() {
+            let condition = self.workload.condition("Progressing");
+            let since = condition.and_then(|condition| moment(&condition["lastUpdateTime"]));
+            let says = if told.is_empty() { says } else { format!("{says} {of_pods}") };
+            return Some(Report { deployment: id, since: since.unwrap_or(self.at), says });
+        }
+        let since = failing.iter().filter_map(|(pod, _)| pod.unready_since()).min()?;
+        Some(Report { deployment: id, since, says: of_pods })
+    }
+}
+
+/// A revision's name stays, and its number tells one time from the next.
+fn id(revision: &Revision, number: i64) -> DeploymentId {
+    DeploymentId::new(format!("{}@{number}", revision.name))
+}
+
+fn figures(workload: &Workload) -> BTreeMap<String, f64> {
+    #[expect(clippy::cast_precision_loss, reason = "a cluster has some 150,000 pods at most")]
+    let figure = |count: i64| count as f64;
+    BTreeMap::from([
+        ("replicas".to_owned(), figure(workload.replicas())),
+        ("replicas_ready".to_owned(), figure(workload.ready())),
+    ])
+}

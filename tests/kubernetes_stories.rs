@@ -1,0 +1,281 @@
+//! Whole stories with the real program and the pretend cluster, in real time: from an alert to a recovered service for each kind of
+//! workload, and what happens when somebody comes first, an answer is lost, or the program is killed.
+
+mod binary;
+mod kube;
+mod kubernetes_bed;
+
+use std::sync::Arc;
+
+use binary::{Program, TOKEN, head, now};
+use kube::{Cluster, OURS, Wire};
+use kubernetes_bed::{KINDS, labels, resource, workload};
+use serde_json::{Value, json};
+use snapback::case::id::Timestamp;
+use snapback::execute::kubernetes::Kind;
+
+const RULES: &str = r#"[[rule]]
+name = "take it back"
+action = "rollback"
+countdown = "2s"
+"#;
+
+/// The program, the cluster, and the alert.
+struct Story {
+    kind: Kind,
+    cluster: Arc<Cluster>,
+    program: Program,
+    fired_at: Option<Timestamp>,
+}
+
+impl Story {
+    /// Release 1 ran for two hours, release 2 runs since two minutes; a pod is ready after a second.
+    fn begin(kind: Kind) -> Story {
+        Story::begin_after(kind, 120, |_| {})
+    }
+
+    fn begin_with(kind: Kind, change: impl FnOnce(&Cluster)) -> Story {
+        Story::begin_after(kind, 120, change)
+    }
+
+    /// Release 2 runs since so many seconds.
+    fn begin_after(kind: Kind, seconds: i64, change: impl FnOnce(&Cluster)) -> Story {
+        let cluster = Cluster::real();
+        cluster.listen();
+        cluster.store().takes_s = 1;
+        cluster.was(seconds + 7200);
+        cluster.apply(resource(kind), &workload(kind, 1));
+        cluster.was(seconds);
+        sets_image(&cluster, kind, "shop:2");
+        cluster.was(0);
+        change(&cluster);
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("kubeconfig"), cluster.kubeconfig(OURS)).expect("a kubeconfig");
+        binary::furnish(folder.path(), &config(kind), RULES);
+        let mut program = Program::over(folder);
+        program.reads_with = Some(TOKEN.to_owned());
+        Story { kind, cluster, program, fired_at: None }.read()
+    }
+
+    fn read(self) -> Story {
+        let service = "/v1/services/checkout@production";
+        self.program.wait("the cluster to be read", service, |service| service["current"].is_string());
+        self
+    }
+
+    fn fires(&mut self) {
+        let at = now();
+        self.fired_at = Some(at);
+        assert_eq!(self.program.post(&labels(), at, None), 200);
+    }
+
+    fn clears(&self) {
+        assert_eq!(self.program.post(&labels(), self.fired_at.expect("it fired"), Some(now())), 200);
+    }
+
+    /// The alert clears as soon as every pod runs this image.
+    fn clears_when_running(&self, image: &str) {
+        let all = || {
+            let pods = self.cluster.store().all("pods");
+            pods.iter().all(|pod| {
+                pod["spec"]["containers"][0]["image"] == image
+                    && pod["status"]["conditions"][0]["status"] == "True"
+            })
+        };
+        assert!(binary::wait_until(all), "not every pod runs {image}: {}", self.program.said());
+        self.clears();
+    }
+
+    fn image(&self) -> Value {
+        let object = self.cluster.object(resource(self.kind), "shop", "checkout");
+        object["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    }
+
+    fn effects(&self) -> Vec<String> {
+        self.cluster.store().effects.clone()
+    }
+}
+
+fn sets_image(cluster: &Cluster, kind: Kind, image: &str) {
+    cluster.change(resource(kind), "shop", "checkout", |object| {
+        object["spec"]["template"]["spec"]["containers"][0]["image"] = image.into();
+    });
+}
+
+fn config(kind: Kind) -> String {
+    let word = kind.word();
+    format!(
+        r#"{}
+[guards]
+clock_skew = "1s"
+episode_settle = "2s"
+
+[verify.default]
+settle = "1s"
+within = "30s"
+clear_for = "1s"
+
+[tokens.ada]
+token = {{ file = "token" }}
+role = "admin"
+
+[providers.cluster]
+kind = "kubernetes"
+kubeconfig = "kubeconfig"
+quarantine = "2s"
+
+[[service]]
+name = "checkout"
+environment = "production"
+provider = "cluster"
+target = {{ namespace = "shop", {word} = "checkout" }}
+inherit_good = true
+soak = "2s"
+migrations = "none"
+"#,
+        head("live")
+    )
+}
+
+/// Plays a story for each kind at once.
+fn on_each(story: impl Fn(Kind) + Sync) {
+    std::thread::scope(|scope| {
+        for kind in &KINDS {
+            scope.spawn(|| story(*kind));
+        }
+    });
+}
+
+#[test]
+fn an_alert_takes_a_finished_release_back() {
+    on_each(|kind| {
+        let mut story = Story::begin(kind);
+        story.fires();
+        story.clears_when_running("shop:1");
+        let case = story.program.wait_for_outcome("recovered");
+        assert_eq!(case["from"]["ledger"], "bad", "{kind:?}: {case:#}");
+        assert_eq!(story.effects(), ["write \"shop:1\""], "{kind:?}");
+    });
+}
+
+#[test]
+fn a_release_that_is_still_going_out_is_taken_back_on_its_way() {
+    on_each(|kind| {
+        // Slow enough to be met on its way.
+        let mut story = Story::begin_after(kind, 3600, |cluster| cluster.store().takes_s = 5);
+        sets_image(&story.cluster, kind, "shop:3");
+        story.program.wait("release 3 to be on its way", "/v1/deployments", |listed| {
+            let mut all = listed["deployments"].as_array().into_iter().flatten();
+            all.any(|one| one["status"] == "going_out" && one["version"] == "shop:3")
+        });
+        story.fires();
+        story.clears_when_running("shop:2");
+        story.program.wait_for_outcome("recovered");
+        assert_eq!(story.effects(), ["write \"shop:2\""], "{kind:?}");
+    });
+}
+
+#[test]
+fn somebody_who_deploys_meanwhile_comes_first() {
+    let mut story = Story::begin(Kind::Deployment);
+    story.fires();
+    story.program.wait("the countdown", "/v1/cases", |cases| cases["cases"][0]["phase"] == "countdown");
+    sets_image(&story.cluster, Kind::Deployment, "shop:3");
+    let case = story.program.wait("the case to stand back", "/v1/cases/checkout@production.1", |case| {
+        let told = case["events"].as_array().into_iter().flatten();
+        told.filter(|event| event["kind"] == "withdrawn" || event["kind"] == "closed").count() > 0
+    });
+    assert_ne!(case["outcome"], "recovered", "{case:#}");
+    assert!(story.effects().is_empty(), "{:?}", story.effects());
+    assert_eq!(story.image(), "shop:3");
+}
+
+#[test]
+fn a_lost_reply_leads_to_one_write() {
+    on_each(|kind| {
+        let mut story = Story::begin(kind);
+        story.cluster.fault("PATCH checkout", Wire::ResetAfter);
+        story.fires();
+        story.clears_when_running("shop:1");
+        story.program.wait_for_outcome("recovered");
+        assert_eq!(story.effects(), ["write \"shop:1\""], "{kind:?}");
+        assert_eq!(story.cluster.mutations(), 1, "{kind:?}");
+    });
+}
+
+/// Killed between its intent and the answer, and again while it watches: one write, and the same end.
+#[test]
+fn killed_in_the_middle_it_goes_on() {
+    on_each(|kind| {
+        let mut story = Story::begin(kind);
+        let written = story.cluster.hear("PATCH checkout");
+        story.cluster.fault("PATCH checkout", Wire::HangsAfter);
+        story.fires();
+        written.recv_timeout(std::time::Duration::from_secs(60)).expect("the template to be written");
+        story.program.kill();
+        story.program.start_again();
+        story.program.wait("the case to go on", "/v1/cases", |cases| cases["cases"][0]["phase"].is_string());
+        story.program.kill();
+        story.program.start_again();
+        story.clears_when_running("shop:1");
+        story.program.wait_for_outcome("recovered");
+        assert_eq!(story.effects(), ["write \"shop:1\""], "{kind:?}");
+        assert_eq!(story.cluster.mutations(), 1, "{kind:?}");
+    });
+}
+
+#[test]
+fn what_somebody_else_owns_is_told_and_left_to_them() {
+    let mut story = Story::begin_with(Kind::Deployment, |cluster| {
+        cluster.change("deployments", "shop", "checkout", |object| {
+            object["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] =
+                "shop:apps/Deployment:shop/checkout".into();
+        });
+    });
+    story.fires();
+    let cases =
+        story.program.wait("a verdict", "/v1/cases", |cases| cases["cases"][0]["verdict"].is_string());
+    assert_eq!(cases["cases"][0]["verdict"], "notify", "{cases:#}");
+    let why = story.program.get("/v1/cases/checkout@production.1/explanation").expect("why");
+    assert!(why.to_string().contains("Argo CD application shop"), "{why:#}");
+    assert_eq!(story.cluster.mutations(), 0);
+}
+
+#[test]
+fn a_target_that_is_pruned_is_told_and_nothing_is_done() {
+    let mut story = Story::begin(Kind::Deployment);
+    // Somebody lowers the limit after the history was read.
+    story.cluster.change("deployments", "shop", "checkout", |object| {
+        object["spec"]["revisionHistoryLimit"] = 0.into();
+    });
+    story.fires();
+    story.program.wait_for_line(&["holds no", "revisionHistoryLimit"]);
+    assert_eq!(story.cluster.mutations(), 0);
+    assert_eq!(story.image(), "shop:2");
+}
+
+#[test]
+fn a_missing_right_fails_the_case_in_the_apis_own_words() {
+    let mut story = Story::begin(Kind::Deployment);
+    story.cluster.store().denied.insert("patch deployments".into());
+    story.fires();
+    let case = story.program.wait_for_outcome("failed");
+    assert!(case.to_string().contains("cannot patch resource"), "{case:#}");
+    assert_eq!(
+        (story.cluster.mutations(), story.effects().len()),
+        (1, 0),
+        "a definite no is not asked again"
+    );
+}
+
+/// Kubernetes itself tells that the new pods fail: nobody has to ring first.
+#[test]
+fn a_bad_image_that_never_becomes_ready_is_taken_back_without_any_alert() {
+    let story = Story::begin(Kind::Deployment);
+    story.cluster.store().broken.insert("shop:3".into(), "ImagePullBackOff");
+    sets_image(&story.cluster, Kind::Deployment, "shop:3");
+    let case = story.program.wait_for_outcome("recovered");
+    assert!(case.to_string().contains("ImagePullBackOff"), "{case:#}");
+    assert_eq!(story.effects(), ["write \"shop:2\""]);
+    assert_eq!(case["signals"][0]["source"], json!("provider"), "{case:#}");
+}
