@@ -4,7 +4,8 @@
 mod kube;
 mod kubernetes_bed;
 
-use kubernetes_bed::{Bed, KINDS, MARK, SURELY, workload};
+use kube::{Broken, Fault};
+use kubernetes_bed::{Bed, KINDS, MARK, RIGHTS, SURELY, workload};
 use serde_json::json;
 use snapback::case::command::Progress;
 use snapback::case::deployment::{DeploymentOrigin, DeploymentStatus, Owner};
@@ -27,7 +28,7 @@ async fn what_runs_and_what_went_out_is_read() {
         assert_eq!(told, [(bed.release(1).await, finished), (bed.release(2).await, finished)], "{kind:?}");
         assert!(picture.deployments[0].finished_at.is_none(), "nobody noted when it went out: {kind:?}");
         assert!(picture.deployments[1].finished_at.is_some(), "{kind:?}");
-        let pods = if kind == Kind::DaemonSet { 2.0 } else { 3.0 };
+        let pods = 3.0;
         assert_eq!(
             (picture.figures["replicas"], picture.figures["replicas_ready"]),
             (pods, pods),
@@ -49,7 +50,7 @@ async fn a_finished_release_goes_back_by_its_old_template() {
             Progress::Serving(order.to.clone()),
             "{kind:?}"
         );
-        assert_eq!(bed.effects(), ["write \"shop:1\""], "{kind:?}");
+        assert_eq!(bed.effects(), ["write shop:1"], "{kind:?}");
         let after = bed.object();
         assert_eq!(after["spec"]["replicas"], before["spec"]["replicas"], "{kind:?}");
         let template = &after["spec"]["template"]["metadata"];
@@ -85,7 +86,7 @@ async fn what_is_still_going_out_is_taken_back_on_its_way() {
         let order = bed.way_back(3, 2).await;
         let handle = bed.begin(&order).await.expect("taken");
         assert_eq!(bed.end_of(&handle).await.expect("an end"), Progress::Serving(order.to), "{kind:?}");
-        assert_eq!(bed.effects(), ["write \"shop:2\""], "{kind:?}");
+        assert_eq!(bed.effects(), ["write shop:2"], "{kind:?}");
     }
 }
 
@@ -97,9 +98,9 @@ async fn what_comes_after_a_rollback_is_told_apart_from_it() {
         let order = bed.way_back(2, 1).await;
         let handle = bed.begin(&order).await.expect("taken");
         bed.end_of(&handle).await.expect("an end");
-        bed.cluster.pass(600);
+        bed.pass(600);
         bed.puts_out(3);
-        bed.cluster.pass(600);
+        bed.pass(600);
         let picture = bed.picture().await;
         let third = picture.deployments.last().expect("release 3");
         assert_eq!(third.release, bed.release(3).await, "{kind:?}");
@@ -110,7 +111,7 @@ async fn what_comes_after_a_rollback_is_told_apart_from_it() {
         );
         // Somebody goes back by hand to where we went.
         bed.puts_out(1);
-        bed.cluster.pass(600);
+        bed.pass(600);
         let picture = bed.picture().await;
         let newest = picture.deployments.last().expect("the way back of others");
         assert_eq!(newest.release, order.to, "{kind:?}");
@@ -126,16 +127,14 @@ async fn a_late_copy_of_a_request_is_refused() {
         bed.begin(&order).await.expect("taken");
         assert!(matches!(bed.find(&order).await, Ok(Sighting::Found(_))), "{kind:?}");
         // Somebody puts 2 out again, and a copy of our patch arrives late.
-        let patch = bed.cluster.asked().into_iter().find(|asked| asked.starts_with("PATCH")).expect("ours");
-        bed.cluster.pass(300);
+        let sent = bed.cluster.writes().into_iter().find(|call| call.method == "PATCH").expect("ours");
+        bed.pass(300);
         bed.puts_out(2);
-        let sent = bed.cluster.store().bodies.last().cloned().expect("its body");
-        let url = format!("{}{}", bed.cluster.url(), patch.strip_prefix("PATCH ").expect("a path"));
         let told = reqwest::Client::new()
-            .patch(url)
-            .bearer_auth(kube::OURS)
+            .patch(format!("{}{}", bed.cluster.url(), sent.path))
+            .bearer_auth("token-of-snapback")
             .header("Content-Type", "application/json-patch+json")
-            .body(sent.to_string())
+            .body(sent.body.to_string())
             .send()
             .await
             .expect("an answer");
@@ -162,7 +161,7 @@ async fn whoever_acts_meanwhile_comes_first() {
             Progress::Serving(order.to.clone()),
             "{kind:?}"
         );
-        assert!(bed.effects().is_empty() && bed.cluster.mutations() == 0, "{kind:?}");
+        assert!(bed.effects().is_empty() && bed.mutations() == 0, "{kind:?}");
         bed.puts_out(5);
         let ended = bed.end_of(&handle).await.expect("an end");
         assert!(
@@ -213,15 +212,15 @@ async fn what_cannot_go_back_is_refused_with_its_reason() {
     // History that is pruned, and an object that was made anew.
     bed.change(|object| object["spec"]["revisionHistoryLimit"] = 1.into());
     bed.puts_out(3);
-    bed.cluster.pass(600);
+    bed.pass(600);
     bed.puts_out(4);
-    bed.cluster.pass(600);
+    bed.pass(600);
     let from = bed.release(4).await;
     refused(bed.provider.propose(&bed.target(), &from, &first).await, "keeps 1 old revisions");
     let order = bed.way_back(4, 3).await;
-    bed.cluster.store().remove("deployments", "shop", "checkout");
+    bed.cluster.remove("deployments", "shop", "checkout");
     assert!(matches!(bed.begin(&order).await, Err(Trouble::Moved(_))), "it is gone");
-    bed.cluster.apply("deployments", &workload(Kind::Deployment, 4));
+    bed.cluster.apply(workload(Kind::Deployment, 4));
     assert!(
         matches!(bed.begin(&order).await, Err(Trouble::Moved(what)) if what.contains("another")),
         "another object"
@@ -233,10 +232,11 @@ async fn what_cannot_go_back_is_refused_with_its_reason() {
 async fn a_flagger_canary_owns_its_target() {
     let bed = Bed::new(Kind::Deployment);
     let canary = json!({
+        "apiVersion": "flagger.app/v1beta1", "kind": "Canary",
         "metadata": { "name": "checkout", "namespace": "shop" },
         "spec": { "targetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout" } },
     });
-    bed.cluster.apply("canaries", &canary);
+    bed.cluster.apply(canary);
     assert_eq!(bed.picture().await.owner, Owner::Other("Flagger canary shop/checkout".into()));
 }
 
@@ -244,9 +244,9 @@ async fn a_flagger_canary_owns_its_target() {
 async fn a_bad_image_is_reported_and_taken_back() {
     for kind in KINDS {
         let bed = Bed::new(kind);
-        bed.cluster.store().broken.insert("shop:3".into(), "CrashLoopBackOff");
+        bed.cluster.break_image("shop:3", Broken::CrashLoopBackOff);
         bed.puts_out(3);
-        bed.cluster.pass(60);
+        bed.pass(60);
         let picture = bed.picture().await;
         let report = picture.reports.first().unwrap_or_else(|| panic!("{kind:?}: no report"));
         assert!(
@@ -265,7 +265,7 @@ async fn a_bad_image_is_reported_and_taken_back() {
                     matches!(&ended, Progress::NeedsHuman { why, .. } if why.contains("checkout-2")),
                     "{ended:?}"
                 );
-                bed.cluster.store().remove("pods", "shop", "checkout-2");
+                bed.cluster.remove("pods", "shop", "checkout-2");
                 assert_eq!(
                     bed.end_of(&handle).await.expect("an end"),
                     Progress::Serving(order.to),
@@ -282,15 +282,17 @@ async fn what_fails_is_shown() {
     for kind in KINDS {
         let bed = Bed::new(kind);
         let order = bed.way_back(2, 1).await;
-        bed.cluster.store().broken.insert("shop:1".into(), "CrashLoopBackOff");
+        bed.cluster.break_image("shop:1", Broken::CrashLoopBackOff);
+        bed.cluster.image_says("shop:1", "panic: there is no database");
         let handle = bed.begin(&order).await.expect("taken");
-        bed.cluster.pass(60);
+        bed.pass(60);
         let all = format!("{:?}", bed.provider.evidence(&handle).await.expect("evidence"));
-        for part in ["rollout history", "CrashLoopBackOff", "Warning Failed", "panic before: shop:1"] {
+        for part in ["rollout history", "CrashLoopBackOff", "Warning BackOff", "panic: there is no database"]
+        {
             assert!(all.contains(part), "{kind:?}: no {part}: {all}");
         }
         // Who may not read logs and events still sees the rest.
-        bed.cluster.store().denied = ["list events".to_owned(), "get pods/log".to_owned()].into();
+        bed.may_not(&["list events", "get pods/log"]);
         let all = format!("{:?}", bed.provider.evidence(&handle).await.expect("evidence"));
         assert!(all.contains("CrashLoopBackOff") && !all.contains("panic"), "{kind:?}: {all}");
     }
@@ -301,7 +303,7 @@ async fn what_fails_is_shown() {
 async fn a_way_back_that_gets_stuck_has_failed() {
     let bed = Bed::new(Kind::Deployment);
     let order = bed.way_back(2, 1).await;
-    bed.cluster.store().broken.insert("shop:1".into(), "ImagePullBackOff");
+    bed.cluster.break_image("shop:1", Broken::ImagePullBackOff);
     let handle = bed.begin(&order).await.expect("taken");
     let ended = bed.end_of(&handle).await.expect("an end");
     assert!(matches!(&ended, Progress::Failed(why) if why.contains("timed out progressing")), "{ended:?}");
@@ -313,9 +315,9 @@ async fn a_way_back_that_gets_stuck_has_failed() {
 #[tokio::test]
 async fn a_failed_deployment_is_told_as_failed() {
     let bed = Bed::new(Kind::Deployment);
-    bed.cluster.store().broken.insert("shop:3".into(), "ImagePullBackOff");
+    bed.cluster.break_image("shop:3", Broken::ImagePullBackOff);
     bed.puts_out(3);
-    bed.cluster.pass(700);
+    bed.pass(700);
     let picture = bed.picture().await;
     let newest = picture.deployments.last().expect("release 3");
     assert_eq!(newest.status, DeploymentStatus::Failed);
@@ -327,9 +329,9 @@ async fn on_delete_needs_a_person() {
     let mut by_hand = workload(Kind::DaemonSet, 1);
     by_hand["spec"]["updateStrategy"] = json!({ "type": "OnDelete" });
     let bed = Bed::with(Kind::DaemonSet, by_hand);
-    bed.cluster.pass(600);
+    bed.pass(600);
     bed.puts_out(2);
-    bed.cluster.pass(600);
+    bed.pass(600);
     let order = bed.way_back(2, 1).await;
     let handle = bed.begin(&order).await.expect("taken");
     let ended = bed.end_of(&handle).await.expect("an end");
@@ -366,12 +368,12 @@ async fn marks_and_names_of_a_release_come_from_its_template() {
 async fn a_lost_request_is_looked_for() {
     let bed = Bed::new(Kind::Deployment);
     let order = bed.way_back(2, 1).await;
-    bed.cluster.fault("PATCH deployments", kube::Wire::FailsBefore);
+    bed.cluster.fault("PATCH", "deployments", Fault::Refuse(500));
     assert!(matches!(bed.begin(&order).await, Err(Trouble::Unclear(_))));
     assert!(matches!(bed.find(&order).await, Ok(Sighting::TooEarly(_))));
-    bed.cluster.pass(SURELY);
+    bed.pass(SURELY.unsigned_abs());
     assert_eq!(bed.find(&order).await.expect("an answer"), Sighting::Absent);
-    bed.cluster.fault("PATCH deployments", kube::Wire::ResetAfter);
+    bed.cluster.fault("PATCH", "deployments", Fault::LoseReply);
     assert!(matches!(bed.begin(&order).await, Err(Trouble::Unclear(_))));
     assert!(matches!(bed.find(&order).await, Ok(Sighting::Found(_))));
     assert_eq!(bed.effects().len(), 1);
@@ -380,15 +382,13 @@ async fn a_lost_request_is_looked_for() {
 /// The library tries again by itself what is refused for a moment; here nothing is tried again but by the engine.
 #[tokio::test]
 async fn the_library_repeats_nothing() {
-    for fault in
-        [kube::Wire::TooMany, kube::Wire::FailsBefore, kube::Wire::FailsAfter, kube::Wire::ResetAfter]
-    {
+    for fault in [Fault::Refuse(429), Fault::Refuse(503), Fault::FailAfter(503), Fault::LoseReply] {
         let bed = Bed::new(Kind::Deployment);
         let order = bed.way_back(2, 1).await;
-        bed.cluster.fault("PATCH deployments", fault);
+        bed.cluster.fault("PATCH", "deployments", fault);
         let told = bed.begin(&order).await.expect_err("it did not go well");
-        assert_eq!(bed.cluster.mutations(), 1, "{fault:?}: {told:?}");
-        if fault == kube::Wire::TooMany {
+        assert_eq!(bed.mutations(), 1, "{fault:?}: {told:?}");
+        if fault == Fault::Refuse(429) {
             assert!(matches!(&told, Trouble::Busy { .. }), "{told:?}");
         }
     }
@@ -408,7 +408,7 @@ async fn every_missing_right_is_named() {
         "get pods/log",
         "list canaries",
     ] {
-        bed.cluster.store().denied = [right.to_owned()].into();
+        bed.may_not(&[right]);
         let found = bed.provider.check(&bed.target()).await;
         let (verb, resource) = right.split_once(' ').expect("a right");
         let named = found.iter().any(|of| of.says.contains(&format!("may not {verb} {resource}")));
@@ -417,14 +417,14 @@ async fn every_missing_right_is_named() {
             "{right}: {found:?}"
         );
     }
-    bed.cluster.store().denied = ["patch deployments".to_owned()].into();
+    bed.may_not(&["patch deployments"]);
     let order = bed.way_back(2, 1).await;
     let told = bed.begin(&order).await.expect_err("it may not");
     assert!(
         matches!(&told, Trouble::Refused(says) if says.contains("cannot patch resource \"deployments\"")),
         "{told:?}"
     );
-    assert_eq!(bed.cluster.mutations(), 1);
+    assert_eq!(bed.mutations(), 1);
     // To look, and to ask what one may do, changes nothing.
     assert!(bed.effects().is_empty());
 }
@@ -445,18 +445,18 @@ fn a_person_gets_the_command_of_the_same_act() {
 /// The rights in `deploy/` are those that the provider uses, by the cluster's own log of what was asked.
 #[tokio::test]
 async fn the_role_in_the_file_is_what_is_used() {
-    let mut used: std::collections::BTreeSet<(String, String)> = std::collections::BTreeSet::new();
+    let mut used = std::collections::BTreeSet::new();
     for kind in KINDS {
         let bed = Bed::new(kind);
         let order = bed.way_back(2, 1).await;
-        bed.cluster.store().broken.insert("shop:1".into(), "CrashLoopBackOff");
+        bed.cluster.break_image("shop:1", Broken::CrashLoopBackOff);
         let handle = bed.begin(&order).await.expect("taken");
-        bed.cluster.pass(60);
+        bed.pass(60);
         bed.provider.evidence(&handle).await.expect("evidence");
         bed.provider.changed(&bed.target()).await.expect("what is there");
         bed.puts_out(3);
         bed.provider.changed(&bed.target()).await.expect("a change");
-        used.extend(bed.cluster.store().used.clone());
+        used.extend(bed.cluster.calls().iter().filter(|call| call.user == "snapback").map(right));
     }
     let text = std::fs::read_to_string(format!("{}/deploy/kubernetes-role.yaml", env!("CARGO_MANIFEST_DIR")));
     let text = text.expect("the file");
@@ -476,11 +476,33 @@ async fn the_role_in_the_file_is_what_is_used() {
             }
         }
     }
+    let known: std::collections::BTreeSet<(String, String)> = RIGHTS
+        .iter()
+        .filter(|(.., resource)| *resource != "selfsubjectaccessreviews")
+        .map(|(verb, _, resource)| ((*verb).to_owned(), (*resource).to_owned()))
+        .collect();
+    assert_eq!(given, known, "what all of these tests may do");
     // A watch begins where a list ends: the API's documents ask for both.
     for resource in ["deployments", "statefulsets", "daemonsets"] {
         given.remove(&("list".to_owned(), resource.to_owned()));
     }
     assert_eq!(used, given);
+}
+
+/// The right that a request takes.
+fn right(call: &kube::Call) -> (String, String) {
+    let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
+    let parts: Vec<&str> = path.split('/').collect();
+    let of = parts.iter().position(|part| *part == "namespaces").expect("a namespace") + 2;
+    let (name, sub) = (parts.get(of + 1), parts.get(of + 2));
+    let verb = match (call.method.as_str(), name) {
+        ("PATCH", _) => "patch",
+        (_, Some(_)) => "get",
+        (_, None) if query.contains("watch=1") => "watch",
+        (_, None) => "list",
+    };
+    let resource = sub.map_or_else(|| parts[of].to_owned(), |sub| format!("{}/{sub}", parts[of]));
+    (verb.to_owned(), resource)
 }
 
 /// A watch tells of a change, goes on from the last one, and begins anew where the API has forgotten it.
@@ -500,11 +522,11 @@ async fn a_watch_goes_on_where_it_ended() {
     let waits =
         tokio::time::timeout(std::time::Duration::from_millis(200), bed.provider.changed(&target)).await;
     assert!(waits.is_err(), "nothing changed, and nothing is told");
-    bed.cluster.store().compact();
+    bed.cluster.compact();
     bed.puts_out(4);
-    bed.cluster.store().compact();
+    bed.cluster.compact();
     changed().await.expect("it is forgotten: that is worth a reading").expect("an answer");
     changed().await.expect("what is there is news again").expect("an answer");
-    let watches = bed.cluster.asked().into_iter().filter(|asked| asked.contains("watch=1")).count();
+    let watches = bed.cluster.calls().into_iter().filter(|call| call.path.contains("watch=1")).count();
     assert!(watches >= 3, "{watches}");
 }

@@ -9,8 +9,8 @@ mod kube;
 mod kubernetes_bed;
 mod matrix;
 
-use kube::Wire;
-use kubernetes_bed::{Bed as World, SURELY};
+use kube::{Broken, Fault as Wire};
+use kubernetes_bed::{Bed as World, SURELY, alter};
 use matrix::{Bed, Cell, Fault, Operation, Outcome};
 use snapback::case::command::Progress;
 use snapback::case::id::Handle;
@@ -146,7 +146,7 @@ impl Bed for Kubernetes {
     }
 
     async fn look_after(&mut self, _: Operation) -> Outcome {
-        self.world.cluster.pass(SURELY);
+        self.world.pass(SURELY.unsigned_abs());
         found(self.world.find(self.order.as_ref().expect("an order")).await)
     }
 
@@ -158,7 +158,7 @@ impl Bed for Kubernetes {
 
 impl Kubernetes {
     fn world_counted(&self) -> (usize, usize) {
-        (self.world.cluster.mutations(), self.world.effects().len())
+        (self.world.mutations(), self.world.effects().len())
     }
 
     /// Leads the world to the moment before the operation.
@@ -172,21 +172,21 @@ impl Kubernetes {
             let not_begun = operation == Operation::Find && fault == Fault::F15SupersededByHuman;
             if !not_begun {
                 self.handle = Some(self.world.begin(&order).await.expect("taken"));
-                self.world.cluster.pass(3);
+                self.world.pass(3);
             }
         }
         self.order = Some(order);
     }
 
     fn breaks(&self, image: &str) {
-        self.world.cluster.store().broken.insert(image.into(), "ImagePullBackOff");
+        self.world.cluster.break_image(image, Broken::ImagePullBackOff);
     }
 
     fn inject(&mut self, operation: Operation, fault: Fault) {
         let mutates = matches!(operation, Operation::Create | Operation::Stop);
         let wire = match fault {
             Fault::F1ConnectRefused if mutates => {
-                return self.world.cluster.fault("GET replicasets", Wire::ClosesAfter);
+                return self.world.cluster.fault("GET", "replicasets", Wire::Close);
             }
             Fault::F1ConnectRefused => {
                 self.world.provider = self.world.provider_at("http://127.0.0.1:1");
@@ -197,19 +197,19 @@ impl Kubernetes {
                 self.world.provider = self.world.provider_at(&url);
                 return;
             }
-            Fault::F3TimeoutBefore => Wire::HangsBefore,
-            Fault::F4TimeoutAfter => Wire::HangsAfter,
-            Fault::F5Reset => Wire::ResetAfter,
-            Fault::F6TooMany => Wire::TooMany,
-            Fault::F7FailsBefore => Wire::FailsBefore,
-            Fault::F8FailsAfter => Wire::FailsAfter,
-            Fault::F9Refused => Wire::Refuses,
-            Fault::F10Malformed => Wire::Garbled,
-            Fault::F11OtherObject => Wire::OtherObject,
-            Fault::F12Trickle => Wire::Trickles,
+            Fault::F3TimeoutBefore => Wire::Hang,
+            Fault::F4TimeoutAfter => Wire::HangAfter,
+            Fault::F5Reset => Wire::LoseReply,
+            Fault::F6TooMany => Wire::Refuse(429),
+            Fault::F7FailsBefore => Wire::Refuse(500),
+            Fault::F8FailsAfter => Wire::FailAfter(503),
+            Fault::F9Refused => Wire::Say(400, "BadRequest", "no"),
+            Fault::F10Malformed => Wire::Garble,
+            Fault::F11OtherObject => Wire::Other,
+            Fault::F12Trickle => Wire::Trickle,
             Fault::F13Twice => Wire::Twice,
-            Fault::F18Redirect => Wire::Redirects,
-            Fault::F19CredentialExpires => Wire::Expired,
+            Fault::F18Redirect => Wire::Redirect,
+            Fault::F19CredentialExpires => Wire::Say(401, "Unauthorized", "Unauthorized"),
             Fault::F14AcceptedThenFails => {
                 self.breaks(if operation == Operation::Stop { "shop:2" } else { "shop:1" });
                 return;
@@ -217,11 +217,14 @@ impl Kubernetes {
             Fault::F15SupersededByHuman => return self.world.puts_out(4),
             // Between what we read and what we write somebody changes it.
             Fault::F16StaleReads if mutates => {
-                return self.world.cluster.fault("GET replicasets", Wire::Scales);
+                return self.world.cluster.before("PATCH", "deployments", |cluster| {
+                    alter(cluster, Kind::Deployment, |object| object["spec"]["replicas"] = 5.into());
+                });
             }
             Fault::F16StaleReads | Fault::F17FalseSuccess => return,
         };
-        self.world.cluster.fault(asks(operation), wire);
+        let (method, path) = asks(operation);
+        self.world.cluster.fault(method, path, wire);
     }
 
     async fn begin(&mut self) -> Outcome {
@@ -249,10 +252,10 @@ impl Kubernetes {
 }
 
 /// The call that an operation is about.
-fn asks(operation: Operation) -> &'static str {
+fn asks(operation: Operation) -> (&'static str, &'static str) {
     match operation {
-        Operation::Create | Operation::Stop => "PATCH deployments",
-        _ => "GET deployments",
+        Operation::Create | Operation::Stop => ("PATCH", "deployments"),
+        _ => ("GET", "deployments"),
     }
 }
 

@@ -6,10 +6,11 @@ mod kube;
 mod kubernetes_bed;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use binary::{Program, TOKEN, head, now};
-use kube::{Cluster, OURS, Wire};
-use kubernetes_bed::{KINDS, labels, resource, workload};
+use kube::{Broken, Cluster, Fault};
+use kubernetes_bed::{KINDS, allow, alter, kubeconfig, labels, mutations, resource, workload};
 use serde_json::{Value, json};
 use snapback::case::id::Timestamp;
 use snapback::execute::kubernetes::Kind;
@@ -19,6 +20,9 @@ name = "take it back"
 action = "rollback"
 countdown = "2s"
 "#;
+
+/// A pod is ready after so long, and a rollout goes on by a step.
+const PACE: Duration = Duration::from_millis(300);
 
 /// The program, the cluster, and the alert.
 struct Story {
@@ -31,26 +35,28 @@ struct Story {
 impl Story {
     /// Release 1 ran for two hours, release 2 runs since two minutes; a pod is ready after a second.
     fn begin(kind: Kind) -> Story {
-        Story::begin_after(kind, 120, |_| {})
+        Story::begin_after(kind, 120, PACE, |_| {})
     }
 
     fn begin_with(kind: Kind, change: impl FnOnce(&Cluster)) -> Story {
-        Story::begin_after(kind, 120, change)
+        Story::begin_after(kind, 120, PACE, change)
     }
 
-    /// Release 2 runs since so many seconds.
-    fn begin_after(kind: Kind, seconds: i64, change: impl FnOnce(&Cluster)) -> Story {
-        let cluster = Cluster::real();
-        cluster.listen();
-        cluster.store().takes_s = 1;
-        cluster.was(seconds + 7200);
-        cluster.apply(resource(kind), &workload(kind, 1));
-        cluster.was(seconds);
+    /// Release 2 runs since so many seconds; rollouts go on by a step in this time.
+    fn begin_after(kind: Kind, seconds: i64, pace: Duration, change: impl FnOnce(&Cluster)) -> Story {
+        let ago = |seconds: i64| now() - jiff::SignedDuration::from_secs(seconds);
+        let cluster = Cluster::start_at(ago(seconds + 7200));
+        allow(&cluster, &[]);
+        cluster.apply(workload(kind, 1));
+        cluster.settle();
+        let left = ago(seconds).duration_since(cluster.now());
+        cluster.tick(left.unsigned_abs());
         sets_image(&cluster, kind, "shop:2");
-        cluster.was(0);
+        cluster.settle();
+        cluster.goes_on(pace);
         change(&cluster);
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("kubeconfig"), cluster.kubeconfig(OURS)).expect("a kubeconfig");
+        std::fs::write(folder.path().join("kubeconfig"), kubeconfig(&cluster.url())).expect("a kubeconfig");
         binary::furnish(folder.path(), &config(kind), RULES);
         let mut program = Program::over(folder);
         program.reads_with = Some(TOKEN.to_owned());
@@ -76,11 +82,8 @@ impl Story {
     /// The alert clears as soon as every pod runs this image.
     fn clears_when_running(&self, image: &str) {
         let all = || {
-            let pods = self.cluster.store().all("pods");
-            pods.iter().all(|pod| {
-                pod["spec"]["containers"][0]["image"] == image
-                    && pod["status"]["conditions"][0]["status"] == "True"
-            })
+            let pods = self.cluster.objects("pods", "shop");
+            pods.iter().all(|pod| pod["spec"]["containers"][0]["image"] == image && is_ready(pod))
         };
         assert!(binary::wait_until(all), "not every pod runs {image}: {}", self.program.said());
         self.clears();
@@ -92,14 +95,19 @@ impl Story {
     }
 
     fn effects(&self) -> Vec<String> {
-        self.cluster.store().effects.clone()
+        self.cluster.effects()
     }
 }
 
 fn sets_image(cluster: &Cluster, kind: Kind, image: &str) {
-    cluster.change(resource(kind), "shop", "checkout", |object| {
+    alter(cluster, kind, |object| {
         object["spec"]["template"]["spec"]["containers"][0]["image"] = image.into();
     });
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 fn config(kind: Kind) -> String {
@@ -154,7 +162,7 @@ fn an_alert_takes_a_finished_release_back() {
         story.clears_when_running("shop:1");
         let case = story.program.wait_for_outcome("recovered");
         assert_eq!(case["from"]["ledger"], "bad", "{kind:?}: {case:#}");
-        assert_eq!(story.effects(), ["write \"shop:1\""], "{kind:?}");
+        assert_eq!(story.effects(), ["write shop:1"], "{kind:?}");
     });
 }
 
@@ -162,7 +170,7 @@ fn an_alert_takes_a_finished_release_back() {
 fn a_release_that_is_still_going_out_is_taken_back_on_its_way() {
     on_each(|kind| {
         // Slow enough to be met on its way.
-        let mut story = Story::begin_after(kind, 3600, |cluster| cluster.store().takes_s = 5);
+        let mut story = Story::begin_after(kind, 3600, Duration::from_secs(4), |_| {});
         sets_image(&story.cluster, kind, "shop:3");
         story.program.wait("release 3 to be on its way", "/v1/deployments", |listed| {
             let mut all = listed["deployments"].as_array().into_iter().flatten();
@@ -171,7 +179,7 @@ fn a_release_that_is_still_going_out_is_taken_back_on_its_way() {
         story.fires();
         story.clears_when_running("shop:2");
         story.program.wait_for_outcome("recovered");
-        assert_eq!(story.effects(), ["write \"shop:2\""], "{kind:?}");
+        assert_eq!(story.effects(), ["write shop:2"], "{kind:?}");
     });
 }
 
@@ -194,12 +202,12 @@ fn somebody_who_deploys_meanwhile_comes_first() {
 fn a_lost_reply_leads_to_one_write() {
     on_each(|kind| {
         let mut story = Story::begin(kind);
-        story.cluster.fault("PATCH checkout", Wire::ResetAfter);
+        story.cluster.fault("PATCH", "checkout", Fault::LoseReply);
         story.fires();
         story.clears_when_running("shop:1");
         story.program.wait_for_outcome("recovered");
-        assert_eq!(story.effects(), ["write \"shop:1\""], "{kind:?}");
-        assert_eq!(story.cluster.mutations(), 1, "{kind:?}");
+        assert_eq!(story.effects(), ["write shop:1"], "{kind:?}");
+        assert_eq!(mutations(&story.cluster), 1, "{kind:?}");
     });
 }
 
@@ -208,10 +216,10 @@ fn a_lost_reply_leads_to_one_write() {
 fn killed_in_the_middle_it_goes_on() {
     on_each(|kind| {
         let mut story = Story::begin(kind);
-        let written = story.cluster.hear("PATCH checkout");
-        story.cluster.fault("PATCH checkout", Wire::HangsAfter);
+        let written = story.cluster.hear("PATCH", "checkout");
+        story.cluster.fault("PATCH", "checkout", Fault::HangAfter);
         story.fires();
-        written.recv_timeout(std::time::Duration::from_secs(60)).expect("the template to be written");
+        written.recv_timeout(Duration::from_secs(60)).expect("the template to be written");
         story.program.kill();
         story.program.start_again();
         story.program.wait("the case to go on", "/v1/cases", |cases| cases["cases"][0]["phase"].is_string());
@@ -219,15 +227,15 @@ fn killed_in_the_middle_it_goes_on() {
         story.program.start_again();
         story.clears_when_running("shop:1");
         story.program.wait_for_outcome("recovered");
-        assert_eq!(story.effects(), ["write \"shop:1\""], "{kind:?}");
-        assert_eq!(story.cluster.mutations(), 1, "{kind:?}");
+        assert_eq!(story.effects(), ["write shop:1"], "{kind:?}");
+        assert_eq!(mutations(&story.cluster), 1, "{kind:?}");
     });
 }
 
 #[test]
 fn what_somebody_else_owns_is_told_and_left_to_them() {
     let mut story = Story::begin_with(Kind::Deployment, |cluster| {
-        cluster.change("deployments", "shop", "checkout", |object| {
+        alter(cluster, Kind::Deployment, |object| {
             object["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] =
                 "shop:apps/Deployment:shop/checkout".into();
         });
@@ -238,31 +246,31 @@ fn what_somebody_else_owns_is_told_and_left_to_them() {
     assert_eq!(cases["cases"][0]["verdict"], "notify", "{cases:#}");
     let why = story.program.get("/v1/cases/checkout@production.1/explanation").expect("why");
     assert!(why.to_string().contains("Argo CD application shop"), "{why:#}");
-    assert_eq!(story.cluster.mutations(), 0);
+    assert_eq!(mutations(&story.cluster), 0);
 }
 
 #[test]
 fn a_target_that_is_pruned_is_told_and_nothing_is_done() {
     let mut story = Story::begin(Kind::Deployment);
     // Somebody lowers the limit after the history was read.
-    story.cluster.change("deployments", "shop", "checkout", |object| {
+    alter(&story.cluster, Kind::Deployment, |object| {
         object["spec"]["revisionHistoryLimit"] = 0.into();
     });
     story.fires();
     story.program.wait_for_line(&["holds no", "revisionHistoryLimit"]);
-    assert_eq!(story.cluster.mutations(), 0);
+    assert_eq!(mutations(&story.cluster), 0);
     assert_eq!(story.image(), "shop:2");
 }
 
 #[test]
 fn a_missing_right_fails_the_case_in_the_apis_own_words() {
     let mut story = Story::begin(Kind::Deployment);
-    story.cluster.store().denied.insert("patch deployments".into());
+    allow(&story.cluster, &["patch deployments"]);
     story.fires();
     let case = story.program.wait_for_outcome("failed");
     assert!(case.to_string().contains("cannot patch resource"), "{case:#}");
     assert_eq!(
-        (story.cluster.mutations(), story.effects().len()),
+        (mutations(&story.cluster), story.effects().len()),
         (1, 0),
         "a definite no is not asked again"
     );
@@ -272,10 +280,10 @@ fn a_missing_right_fails_the_case_in_the_apis_own_words() {
 #[test]
 fn a_bad_image_that_never_becomes_ready_is_taken_back_without_any_alert() {
     let story = Story::begin(Kind::Deployment);
-    story.cluster.store().broken.insert("shop:3".into(), "ImagePullBackOff");
+    story.cluster.break_image("shop:3", Broken::ImagePullBackOff);
     sets_image(&story.cluster, Kind::Deployment, "shop:3");
     let case = story.program.wait_for_outcome("recovered");
     assert!(case.to_string().contains("ImagePullBackOff"), "{case:#}");
-    assert_eq!(story.effects(), ["write \"shop:2\""]);
+    assert_eq!(story.effects(), ["write shop:2"]);
     assert_eq!(case["signals"][0]["source"], json!("provider"), "{case:#}");
 }

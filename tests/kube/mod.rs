@@ -1,473 +1,393 @@
-//! A pretend Kubernetes API over HTTP, with the controllers of Deployments, StatefulSets and DaemonSets. It keeps its own log of what
-//! was asked: tests judge by that. This file owns the wire, who may do what, and the faults; `store` owns the objects and
-//! `workloads` the controllers. `tests/kubernetes_cluster.rs` drives it with the real kubectl, so that it is no private dialect.
+//! A pretend Kubernetes API server over HTTP, with as much of the controllers behind it as rollouts need: Deployments,
+//! StatefulSets, DaemonSets, Argo's Rollouts, and their pods. It keeps a log of every request: tests judge by that and by what
+//! is stored. `tests/kubernetes_cluster.rs` drives it with the real kubectl and Helm, so that it is no private dialect.
+//!
+//! This file owns the cluster as tests hold it: its door, its clock, its tokens and the faults on the wire. `routes` reads
+//! requests, `write` and `patch` change objects, `store` keeps them, `watch` tells changes, `rights` refuses, `kinds` describes.
+//! Of the controllers, `controllers` owns the order, `deployments`, `sets`, `rollouts` and `pods` the work.
+//!
+//! ```ignore
+//! let cluster = Cluster::start();
+//! cluster.apply(json!({ "apiVersion": "apps/v1", "kind": "Deployment", … }));
+//! cluster.tick(Duration::from_secs(10));               // pods become ready, rollouts go on by one step
+//! let shop = cluster.object("deployments", "shop", "checkout");
+//! ```
 
-#![allow(dead_code, reason = "each test uses the part of the world that it is about")]
+#![allow(dead_code, unused_imports, reason = "each test uses the part of the cluster that it is about")]
 
-pub(crate) mod store;
-pub(crate) mod workloads;
+mod controllers;
+mod defaults;
+mod deployments;
+pub(crate) mod json;
+mod kinds;
+mod logs;
+mod patch;
+mod pods;
+mod protobuf;
+pub(crate) mod rights;
+mod rollouts;
+mod routes;
+mod select;
+mod sets;
+mod status;
+mod store;
+mod tls;
+mod watch;
+mod wire;
+mod write;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Either, Full};
-use hyper::body::{Body, Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use base64::Engine;
 use serde_json::{Value, json};
 use snapback::case::id::Timestamp;
-use tokio::net::TcpListener;
 
-use store::{Asked, Refusal, Store, Watched};
+use rights::Rights;
+pub(crate) use rights::{ALL, Right};
+pub(crate) use store::Broken;
+use store::{Key, State};
+pub(crate) use wire::{Call, Fault};
 
-/// The token of whoever may do everything.
-pub(crate) const ADMIN: &str = "token-of-admin";
-/// The token of Snapback in tests; it may do everything but what a test takes away.
-pub(crate) const OURS: &str = "token-of-snapback";
+/// The token that may do everything.
+pub(crate) const ADMIN: &str = "the-admins-token";
 
-/// What goes wrong on the wire with one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wire {
-    /// It answers nothing, and nothing is done.
-    HangsBefore,
-    /// It does it, and answers nothing.
-    HangsAfter,
-    /// It does it, and the connection ends without an answer.
-    ResetAfter,
-    /// Too many requests: turned away before anything looks at it.
-    TooMany,
-    /// An internal error; nothing is done.
-    FailsBefore,
-    /// It does it, and an internal error comes back.
-    FailsAfter,
-    /// A definite refusal.
-    Refuses,
-    /// It does it, and what comes back is no JSON.
-    Garbled,
-    /// It does it, and what comes back is something else.
-    OtherObject,
-    /// It does it, and the answer comes a byte at a time.
-    Trickles,
-    /// It is done twice: a proxy sent it again.
-    Twice,
-    /// Somewhere else, says a redirect.
-    Redirects,
-    /// The token was good once.
-    Expired,
-    /// Nobody listens any more when this was answered: the next connection is refused.
-    ClosesAfter,
-    /// It is answered, and an autoscaler scales every Deployment.
-    Scales,
-}
-
+/// The cluster, as tests hold it.
 pub(crate) struct Cluster {
-    store: Mutex<Store>,
-    clock: Clock,
-    faults: Mutex<VecDeque<(String, Wire)>>,
-    asked: Mutex<Vec<String>>,
-    waiting: Mutex<Vec<(String, std::sync::mpsc::Sender<()>)>>,
-    open: AtomicBool,
+    state: Mutex<State>,
+    rights: Mutex<Rights>,
+    faults: Mutex<VecDeque<Ordered>>,
+    interruptions: Mutex<Vec<Interruption>>,
+    calls: Mutex<Vec<Call>>,
+    /// Who waits for a request to have come.
+    waiting: Mutex<Vec<Waiting>>,
+    /// Counts what wakes watches: that something changed, that they are to end, that they are to be told the version.
+    changed: tokio::sync::watch::Sender<u64>,
+    cut: tokio::sync::watch::Sender<u64>,
+    marks: tokio::sync::watch::Sender<u64>,
+    tls: tls::Tls,
     address: Mutex<Option<SocketAddr>>,
+    /// Nobody listens any more.
+    closed: AtomicBool,
 }
 
-enum Clock {
-    /// So many seconds behind the real clock.
-    Real(AtomicI64),
-    /// Milliseconds since 1970.
-    Standing(AtomicI64),
+/// A fault that waits for its request.
+struct Ordered {
+    method: String,
+    part: String,
+    fault: Fault,
+}
+
+/// What a test does in the moment before a request.
+type First = Box<dyn FnOnce(&Cluster) + Send>;
+
+/// What waits for its request, to come before it.
+struct Interruption {
+    method: String,
+    part: String,
+    first: First,
+}
+
+/// Somebody who waits for a request.
+struct Waiting {
+    method: String,
+    part: String,
+    told: std::sync::mpsc::Sender<()>,
 }
 
 impl Cluster {
-    /// A world by the real clock.
-    pub(crate) fn real() -> Arc<Cluster> {
-        Cluster::with(Clock::Real(AtomicI64::new(0)))
+    /// A cluster with the namespaces `default` and `kube-system`, listening until the test ends.
+    pub(crate) fn start() -> Arc<Cluster> {
+        Cluster::start_at("2026-11-02T10:00:00Z".parse().expect("a time"))
     }
 
-    /// A world whose clock the test moves.
-    pub(crate) fn standing(at: Timestamp) -> Arc<Cluster> {
-        Cluster::with(Clock::Standing(AtomicI64::new(at.as_millisecond())))
-    }
-
-    fn with(clock: Clock) -> Arc<Cluster> {
-        Arc::new(Cluster {
-            store: Mutex::new(Store::default()),
-            clock,
+    /// The same, with a clock that stands at this time.
+    pub(crate) fn start_at(now: Timestamp) -> Arc<Cluster> {
+        let cluster = Arc::new(Cluster {
+            state: Mutex::new(State::new(now)),
+            rights: Mutex::default(),
             faults: Mutex::default(),
-            asked: Mutex::default(),
+            interruptions: Mutex::default(),
+            calls: Mutex::default(),
             waiting: Mutex::default(),
-            open: AtomicBool::new(true),
+            changed: tokio::sync::watch::Sender::new(0),
+            cut: tokio::sync::watch::Sender::new(0),
+            marks: tokio::sync::watch::Sender::new(0),
+            tls: tls::Tls::new(),
             address: Mutex::default(),
-        })
+            closed: AtomicBool::new(false),
+        });
+        cluster.rights().grant(ADMIN, "admin", &[ALL]);
+        cluster.namespace("default");
+        cluster.namespace("kube-system");
+        let address = wire::listen(cluster.clone());
+        *cluster.address.lock().expect("an address") = Some(address);
+        cluster
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
-        match &self.clock {
-            #[expect(clippy::disallowed_methods, reason = "a pretend service has a clock of its own")]
-            Clock::Real(behind) => {
-                Timestamp::now() - snapback::case::id::Duration::from_secs(behind.load(Ordering::SeqCst))
-            }
-            Clock::Standing(millis) => {
-                Timestamp::from_millisecond(millis.load(Ordering::SeqCst)).expect("a moment")
-            }
-        }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a real clock be so many seconds behind: what is done now was done then.
-    pub(crate) fn was(&self, seconds_ago: i64) {
-        if let Clock::Real(behind) = &self.clock {
-            behind.store(seconds_ago, Ordering::SeqCst);
-        }
+    fn rights(&self) -> MutexGuard<'_, Rights> {
+        self.rights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves a standing clock.
-    pub(crate) fn pass(&self, seconds: i64) {
-        if let Clock::Standing(millis) = &self.clock {
-            millis.fetch_add(seconds * 1000, Ordering::SeqCst);
-        }
-    }
-
-    /// The objects, moved on to now.
-    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        store.advance(self.now());
-        store
-    }
-
-    /// The next request whose method and path hold this meets the fault, such as `PATCH deployments`.
-    pub(crate) fn fault(&self, request: &str, fault: Wire) {
-        self.faults.lock().expect("the faults").push_back((request.to_owned(), fault));
-    }
-
-    /// Hears when a request that holds this was done, before its answer leaves.
-    pub(crate) fn hear(&self, request: &str) -> std::sync::mpsc::Receiver<()> {
-        let (told, heard) = std::sync::mpsc::channel();
-        self.waiting.lock().expect("who waits").push((request.to_owned(), told));
-        heard
-    }
-
-    /// Every request that reached it: method and path with its query.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().expect("what was asked").clone()
-    }
-
-    /// Requests of Snapback's that change something.
-    pub(crate) fn mutations(&self) -> usize {
-        let is_one = |asked: &&String| asked.starts_with("PATCH") && !asked.contains("dryRun");
-        self.asked().iter().filter(is_one).count()
-    }
-
-    /// Somebody writes an object: it is made, or replaced.
-    pub(crate) fn apply(&self, resource: &str, object: &Value) {
-        let now = self.now();
-        let mut store = self.store();
-        store.put(resource, object.clone(), "kubectl", now);
-        store.advance(now);
-    }
-
-    /// An object, as it stands.
-    pub(crate) fn object(&self, resource: &str, namespace: &str, name: &str) -> Value {
-        let store = self.store();
-        store.get(resource, namespace, name).cloned().unwrap_or(Value::Null)
-    }
-
-    /// Somebody changes an object.
-    pub(crate) fn change(
-        &self,
-        resource: &str,
-        namespace: &str,
-        name: &str,
-        change: impl FnOnce(&mut Value),
-    ) {
-        let now = self.now();
-        let mut store = self.store();
-        let mut object = store.get(resource, namespace, name).cloned().expect("the object");
-        change(&mut object);
-        store.put(resource, object, "kubectl", now);
-        store.advance(now);
+    /// Does something to the state and wakes the watches.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let changed = change(&mut self.state());
+        self.changed.send_modify(|count| *count += 1);
+        changed
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address.lock().expect("an address").expect("it listens"))
     }
 
-    /// What kubectl reads to come here as this token's owner.
+    /// The same door, by TLS.
+    pub(crate) fn https_url(&self) -> String {
+        self.url().replacen("http", "https", 1)
+    }
+
+    /// What is to be trusted at that door.
+    pub(crate) fn ca_pem(&self) -> &str {
+        &self.tls.pem
+    }
+
+    /// A kubeconfig by which clients come with this token, and start in this namespace.
+    pub(crate) fn kubeconfig_in(&self, token: &str, namespace: &str) -> String {
+        let url = self.https_url();
+        let trusted = base64::engine::general_purpose::STANDARD.encode(self.ca_pem());
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: pretend\nclusters:\n- name: pretend\n  cluster:\n    \
+             server: {url}\n    certificate-authority-data: {trusted}\nusers:\n- name: someone\n  user:\n    \
+             token: {token}\ncontexts:\n- name: pretend\n  context:\n    cluster: pretend\n    user: someone\n    \
+             namespace: {namespace}\n"
+        )
+    }
+
+    /// A kubeconfig by which clients come with this token.
     pub(crate) fn kubeconfig(&self, token: &str) -> String {
-        kubeconfig(&self.url(), token)
+        self.kubeconfig_in(token, "default")
     }
 
-    /// Listens on a free port, on a runtime of its own thread, until the test ends.
-    pub(crate) fn listen(self: &Arc<Cluster>) -> String {
-        let (told, address) = std::sync::mpsc::channel();
-        let cluster = self.clone();
-        std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async move {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-                told.send(listener.local_addr().expect("an address")).expect("told");
-                cluster.serve(listener).await;
-                // What was answered last is still on its way.
-                std::future::pending::<()>().await;
-            });
-        });
-        *self.address.lock().expect("an address") = Some(address.recv().expect("it listens"));
-        self.url()
+    /// A new token of a user with these rights. The same name again gives the same token other rights.
+    pub(crate) fn token(&self, name: &str, rights: &[Right]) -> String {
+        let token = format!("token-of-{name}");
+        self.rights().grant(&token, name, rights);
+        token
     }
 
-    async fn serve(self: Arc<Cluster>, listener: TcpListener) {
-        while let Ok((stream, _)) = listener.accept().await {
-            if !self.open.load(Ordering::SeqCst) {
+    /// From now on nobody knows this token.
+    pub(crate) fn revoke(&self, token: &str) {
+        self.rights().revoke(token);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.state().now
+    }
+
+    /// Moves the clock: pods that wait become ready or fail, and every rollout goes on by one step.
+    pub(crate) fn tick(&self, by: Duration) {
+        self.change(|state| controllers::tick(state, by));
+    }
+
+    /// Moves the clock by a second at a time until nothing changes any more.
+    pub(crate) fn settle(&self) {
+        for _ in 0..100 {
+            let before = self.resource_version();
+            self.tick(Duration::from_secs(1));
+            if self.resource_version() == before {
                 return;
             }
-            let cluster = self.clone();
-            tokio::spawn(async move {
-                let answer = service_fn(move |request| {
-                    let cluster = cluster.clone();
-                    async move { cluster.answer(request).await }
-                });
-                let mut wire = hyper::server::conn::http1::Builder::new();
-                let _ = wire.keep_alive(false).serve_connection(TokioIo::new(stream), answer).await;
-            });
         }
+        panic!("the cluster does not come to rest");
     }
 
-    async fn answer(self: Arc<Cluster>, request: Request<Incoming>) -> Result<Response<Answered>, Reset> {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_| Reset)?.to_bytes();
-        let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        let asked = format!("{} {path}", head.method);
-        self.asked.lock().expect("what was asked").push(asked.clone());
-        let shown = head.headers.get(AUTHORIZATION).and_then(|shown| shown.to_str().ok());
-        // kubectl shows no token without TLS.
-        let token = shown.and_then(|shown| shown.strip_prefix("Bearer ")).unwrap_or(ADMIN).to_owned();
-        let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let request = Asked {
-            method: head.method.as_str().to_owned(),
-            path: head.uri.path().to_owned(),
-            query: form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes())
-                .into_owned()
-                .collect(),
-            kind: kind.split(';').next().unwrap_or_default().to_owned(),
-            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-            token,
+    /// The version of the last change.
+    pub(crate) fn resource_version(&self) -> u64 {
+        self.state().version
+    }
+
+    /// Makes a namespace.
+    pub(crate) fn namespace(&self, name: &str) {
+        self.apply(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } }));
+    }
+
+    /// Creates an object, or replaces it with its status, without a request. Its namespace is made too.
+    pub(crate) fn apply(&self, object: Value) -> Value {
+        self.change(|state| {
+            let kind = kinds::of_object(&object).unwrap_or_else(|| panic!("of no known kind: {object}"));
+            let said = json::text(&object, "/metadata/namespace").to_owned();
+            let namespace = match said.as_str() {
+                "" if kind.namespaced => "default",
+                other => other,
+            };
+            let home = kinds::named("namespaces");
+            let by = write::Writer { manager: "test".to_owned(), operation: "Update" };
+            if kind.namespaced && state.get(&Key::of(home, "", namespace)).is_none() {
+                let made = json!({ "metadata": { "name": namespace } });
+                write::create(state, home, "", made, &by).unwrap_or_else(|no| panic!("{}", no.message));
+            }
+            let key = Key::of(kind, namespace, json::text(&object, "/metadata/name"));
+            let status = object.get("status").cloned();
+            let written = if state.get(&key).is_some() {
+                write::update(state, kind, &key, "", object, &by)
+            } else {
+                write::create(state, kind, namespace, object, &by)
+            };
+            written.unwrap_or_else(|no| panic!("{}", no.message));
+            if let Some(status) = status {
+                state.edit(&key, |object| object["status"] = status);
+            }
+            controllers::settle(state);
+            state.get(&key).map(|object| (**object).clone()).unwrap_or_default()
+        })
+    }
+
+    /// Takes an object away, without a request.
+    pub(crate) fn remove(&self, resource: &str, namespace: &str, name: &str) {
+        self.change(|state| {
+            state.remove(&Key::of(kinds::named(resource), namespace, name)).expect("it was there");
+            controllers::settle(state);
+        });
+    }
+
+    /// An object as it is stored; null: it is not there.
+    pub(crate) fn object(&self, resource: &str, namespace: &str, name: &str) -> Value {
+        let key = Key::of(kinds::named(resource), namespace, name);
+        self.state().get(&key).map(|object| (**object).clone()).unwrap_or_default()
+    }
+
+    /// The objects of a kind in a namespace.
+    pub(crate) fn objects(&self, resource: &str, namespace: &str) -> Vec<Value> {
+        let all = self.state().all(&kinds::named(resource).qualified(), Some(namespace));
+        all.into_iter().map(|(_, object)| (*object).clone()).collect()
+    }
+
+    /// The revisions of a workload: ReplicaSets or ControllerRevisions that it controls.
+    pub(crate) fn revisions(&self, resource: &str, namespace: &str, name: &str) -> Vec<Value> {
+        let owner = self.object(resource, namespace, name);
+        let uid = json::text(&owner, "/metadata/uid");
+        let kept = if matches!(kinds::named(resource).plural, "statefulsets" | "daemonsets") {
+            "controllerrevisions.apps"
+        } else {
+            "replicasets.apps"
         };
-        if request.query.get("watch").is_some_and(|watch| watch == "1" || watch == "true") {
-            return Ok(self.watch(request));
-        }
-        let run = || {
-            let now = self.now();
-            let answer = self.store().answer(&request, now);
-            self.store().advance(now);
-            self.tell(&asked);
-            answer
-        };
-        match self.next_fault(&asked) {
-            Some(fault) => self.faulty(fault, run).await,
-            None => Ok(told(run())),
-        }
+        let owned = self.state().owned(kept, namespace, uid);
+        owned.into_iter().map(|(_, object)| (*object).clone()).collect()
     }
 
-    /// Events as they come, a line each, until the client leaves or its time is over.
-    fn watch(self: Arc<Cluster>, request: Asked) -> Response<Answered> {
-        let seconds =
-            request.query.get("timeoutSeconds").and_then(|seconds| seconds.parse().ok()).unwrap_or(300);
-        let until = self.now() + snapback::case::id::Duration::from_secs(seconds);
-        let watched = match self.store().watch(&request) {
-            Ok(watched) => watched,
-            Err(refusal) => return told(Err(refusal)),
-        };
-        let mut answer =
-            Response::new(Either::Right(Lines { cluster: Some(self), watched, until, beat: beat() }));
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        answer
+    /// From now on containers of this image do not come up.
+    pub(crate) fn break_image(&self, image: &str, how: Broken) {
+        self.state().broken.insert(image.to_owned(), how);
     }
 
-    fn tell(&self, asked: &str) {
-        let mut waiting = self.waiting.lock().expect("who waits");
-        waiting.retain(|(of, told)| !holds(asked, of) || told.send(()).is_err());
+    /// Containers of this image come up again, at the next tick.
+    pub(crate) fn mend_image(&self, image: &str) {
+        self.state().broken.remove(image);
     }
 
-    fn next_fault(&self, asked: &str) -> Option<Wire> {
+    /// What containers of this image write.
+    pub(crate) fn image_says(&self, image: &str, text: &str) {
+        self.state().says.insert(image.to_owned(), text.to_owned());
+    }
+
+    /// Finishes the step at which a Rollout stands.
+    pub(crate) fn promote(&self, namespace: &str, name: &str) {
+        self.change(|state| {
+            rollouts::promote(state, namespace, name);
+            controllers::settle(state);
+        });
+    }
+
+    /// Forgets the changes so far: whoever asks for an older version is told that it is gone.
+    pub(crate) fn compact(&self) {
+        // Watches that are open were promised what they were not told yet: the changes themselves stay.
+        let mut state = self.state();
+        state.compacted = state.version;
+    }
+
+    /// Ends every watch that is open.
+    pub(crate) fn cut_watches(&self) {
+        self.cut.send_modify(|count| *count += 1);
+    }
+
+    /// Tells every open watch that takes bookmarks the version up to which it was told everything.
+    pub(crate) fn bookmark(&self) {
+        self.marks.send_modify(|count| *count += 1);
+    }
+
+    /// The next request of this method whose path holds this part meets this fault.
+    pub(crate) fn fault(&self, method: &str, part: &str, fault: Fault) {
+        let ordered = Ordered { method: method.to_owned(), part: part.to_owned(), fault };
+        self.faults.lock().expect("the faults").push_back(ordered);
+    }
+
+    fn next_fault(&self, method: &str, path: &str) -> Option<Fault> {
         let mut faults = self.faults.lock().expect("the faults");
-        let nth = faults.iter().position(|(of, _)| holds(asked, of))?;
-        faults.remove(nth).map(|(_, fault)| fault)
+        let nth = faults.iter().position(|one| one.method == method && path.contains(&one.part))?;
+        faults.remove(nth).map(|one| one.fault)
     }
 
-    async fn faulty(
-        &self,
-        fault: Wire,
-        run: impl Fn() -> Result<(StatusCode, Value), Refusal>,
-    ) -> Result<Response<Answered>, Reset> {
-        match fault {
-            Wire::HangsBefore => std::future::pending().await,
-            Wire::HangsAfter => {
-                let _ = run();
-                std::future::pending().await
+    /// Does this in the moment before the next request of this method whose path holds this part: somebody was quicker.
+    pub(crate) fn before(&self, method: &str, part: &str, first: impl FnOnce(&Cluster) + Send + 'static) {
+        let (method, part) = (method.to_owned(), part.to_owned());
+        let interruption = Interruption { method, part, first: Box::new(first) };
+        self.interruptions.lock().expect("the interruptions").push(interruption);
+    }
+
+    fn next_interruption(&self, method: &str, path: &str) -> Option<First> {
+        let mut all = self.interruptions.lock().expect("the interruptions");
+        let nth = all.iter().position(|one| one.method == method && path.contains(&one.part))?;
+        Some(all.remove(nth).first)
+    }
+
+    /// Hears when a request of this method whose path holds this part was done, before its answer leaves.
+    pub(crate) fn hear(&self, method: &str, part: &str) -> std::sync::mpsc::Receiver<()> {
+        let (told, heard) = std::sync::mpsc::channel();
+        let waiting = Waiting { method: method.to_owned(), part: part.to_owned(), told };
+        self.waiting.lock().expect("who waits").push(waiting);
+        heard
+    }
+
+    fn tell(&self, method: &str, path: &str) {
+        self.waiting
+            .lock()
+            .expect("who waits")
+            .retain(|one| one.method != method || !path.contains(&one.part) || one.told.send(()).is_err());
+    }
+
+    /// Pod templates that Snapback wrote, by their images.
+    pub(crate) fn effects(&self) -> Vec<String> {
+        self.state().effects.clone()
+    }
+
+    /// Lets the clock go like the real one, a tick at a time, for as long as the process runs.
+    #[expect(clippy::disallowed_methods, reason = "a pretend service has a clock of its own")]
+    pub(crate) fn goes_on(self: &Arc<Cluster>, every: Duration) {
+        let cluster = self.clone();
+        std::thread::spawn(move || {
+            loop {
+                std::thread::park_timeout(every);
+                let left = Timestamp::now().duration_since(cluster.now());
+                cluster.tick(if left.is_negative() { Duration::ZERO } else { left.unsigned_abs() });
             }
-            Wire::ResetAfter => {
-                let _ = run();
-                Err(Reset)
-            }
-            Wire::TooMany => {
-                let refusal =
-                    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests");
-                let mut answer = told(Err(refusal));
-                answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("7"));
-                Ok(answer)
-            }
-            Wire::FailsBefore => Ok(told(Err(internal()))),
-            Wire::FailsAfter => {
-                let _ = run();
-                Ok(told(Err(internal())))
-            }
-            Wire::Refuses => Ok(told(Err(Refusal::new(StatusCode::BAD_REQUEST, "BadRequest", "no")))),
-            Wire::Garbled => {
-                let _ = run();
-                Ok(body(StatusCode::OK, Bytes::from_static(b"{\"metadata\": ")))
-            }
-            Wire::OtherObject => {
-                let _ = run();
-                Ok(body(StatusCode::OK, Bytes::from_static(b"{\"something\": \"else\"}")))
-            }
-            Wire::Trickles => {
-                let _ = run();
-                Ok(Response::new(Either::Right(Lines::never())))
-            }
-            Wire::Twice => {
-                let first = run();
-                let _ = run();
-                Ok(told(first))
-            }
-            Wire::Redirects => {
-                let mut answer = body(StatusCode::TEMPORARY_REDIRECT, Bytes::new());
-                answer.headers_mut().insert(LOCATION, HeaderValue::from_str(&self.url()).expect("a URL"));
-                Ok(answer)
-            }
-            Wire::Expired => {
-                Ok(told(Err(Refusal::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized"))))
-            }
-            Wire::Scales => {
-                let answer = run();
-                let deployments = self.store().all("deployments");
-                for mut deployment in deployments {
-                    deployment["spec"]["replicas"] = 5.into();
-                    self.apply("deployments", &deployment);
-                }
-                Ok(told(answer))
-            }
-            Wire::ClosesAfter => {
-                let answer = run();
-                self.open.store(false, Ordering::SeqCst);
-                // The loop that accepts is woken once, and ends.
-                let address = self.address.lock().expect("an address").expect("it listens");
-                let _ = tokio::net::TcpStream::connect(address).await;
-                Ok(told(answer))
-            }
-        }
+        });
+    }
+
+    /// Every request that reached it, in order.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.lock().expect("the calls").clone()
+    }
+
+    /// The requests that change something, or would.
+    pub(crate) fn writes(&self) -> Vec<Call> {
+        let mut calls = self.calls();
+        calls.retain(|call| call.method != "GET" && !call.path.contains("selfsubjectaccessreviews"));
+        calls
     }
 }
-
-/// Whether a request holds each of these words.
-fn holds(asked: &str, words: &str) -> bool {
-    words.split(' ').all(|word| asked.contains(word))
-}
-
-fn internal() -> Refusal {
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "Internal error occurred: etcd is away")
-}
-
-pub(crate) fn kubeconfig(url: &str, token: &str) -> String {
-    let value = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "here",
-        "clusters": [{ "name": "here", "cluster": { "server": url } }],
-        "users": [{ "name": "me", "user": { "token": token } }],
-        "contexts": [{ "name": "here", "context": { "cluster": "here", "user": "me", "namespace": "shop" } }],
-    });
-    // JSON is YAML.
-    value.to_string()
-}
-
-type Answered = Either<Full<Bytes>, Lines>;
-
-/// The connection ends without an answer.
-#[derive(Debug)]
-pub(crate) struct Reset;
-
-impl std::fmt::Display for Reset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("reset")
-    }
-}
-
-impl std::error::Error for Reset {}
-
-/// A body of lines as events happen; without a cluster nothing ever comes.
-pub(crate) struct Lines {
-    cluster: Option<Arc<Cluster>>,
-    watched: Watched,
-    until: Timestamp,
-    beat: tokio::time::Interval,
-}
-
-#[expect(clippy::disallowed_methods, reason = "a pretend service has a clock of its own")]
-fn beat() -> tokio::time::Interval {
-    tokio::time::interval(std::time::Duration::from_millis(20))
-}
-
-impl Lines {
-    fn never() -> Lines {
-        Lines { cluster: None, watched: Watched::default(), until: Timestamp::MAX, beat: beat() }
-    }
-}
-
-impl Body for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = &mut *self;
-        let Some(cluster) = &this.cluster else { return Poll::Pending };
-        loop {
-            let lines = cluster.store().events(&mut this.watched);
-            if !lines.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(lines.into()))));
-            }
-            if this.watched.is_over || cluster.now() >= this.until {
-                return Poll::Ready(None);
-            }
-            if this.beat.poll_tick(context).is_pending() {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
-fn told(answer: Result<(StatusCode, Value), Refusal>) -> Response<Answered> {
-    match answer {
-        // The API says so where a log is read.
-        Ok((status, Value::String(text))) => body(status, text.into()),
-        Ok((status, value)) => body(status, value.to_string().into()),
-        Err(refusal) => body(refusal.status, refusal.json().to_string().into()),
-    }
-}
-
-fn body(status: StatusCode, bytes: Bytes) -> Response<Answered> {
-    let mut answer = Response::new(Either::Left(Full::new(bytes)));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
-}
-
-/// Names of things by their labels, as a test writes them.
-pub(crate) type Pairs = BTreeMap<String, String>;

@@ -16,7 +16,7 @@ use snapback::execute::kubernetes::{Kind, Kubernetes, Settings, Site};
 use snapback::execute::{Provider, Sighting, Target};
 use snapback::outbound::Trouble;
 
-use crate::kube::{Cluster, OURS, kubeconfig};
+use crate::kube::{Cluster, Right};
 
 pub(crate) const MARK: &str = "snapback/0123456789abcdef01234567";
 /// How long after a lost reply "not there" is no proof.
@@ -27,8 +27,39 @@ pub(crate) const WIRE: i64 = 10;
 pub(crate) const CALL: i64 = 6;
 /// When "not there" is a proof.
 pub(crate) const SURELY: i64 = WIRE + CALL + QUARANTINE;
-/// A pod is ready after so many seconds.
-pub(crate) const POD_TAKES: i64 = 10;
+
+/// What Snapback may do, as `deploy/kubernetes-role.yaml` has it: verb, group, resource.
+pub(crate) const RIGHTS: [(&str, &str, &str); 19] = [
+    ("get", "apps", "deployments"),
+    ("list", "apps", "deployments"),
+    ("watch", "apps", "deployments"),
+    ("patch", "apps", "deployments"),
+    ("get", "apps", "statefulsets"),
+    ("list", "apps", "statefulsets"),
+    ("watch", "apps", "statefulsets"),
+    ("patch", "apps", "statefulsets"),
+    ("get", "apps", "daemonsets"),
+    ("list", "apps", "daemonsets"),
+    ("watch", "apps", "daemonsets"),
+    ("patch", "apps", "daemonsets"),
+    ("list", "apps", "replicasets"),
+    ("list", "apps", "controllerrevisions"),
+    ("list", "", "pods"),
+    ("list", "", "events"),
+    ("get", "", "pods/log"),
+    ("list", "flagger.app", "canaries"),
+    ("create", "authorization.k8s.io", "selfsubjectaccessreviews"),
+];
+
+/// Lets Snapback do all of that but these (`verb resource`); gives its token.
+pub(crate) fn allow(cluster: &Cluster, all_but: &[&str]) -> String {
+    let rights: Vec<Right> = RIGHTS
+        .iter()
+        .filter(|(verb, _, resource)| !all_but.contains(&&*format!("{verb} {resource}")))
+        .map(|(verbs, group, resources)| Right { group, resources, verbs, namespace: None })
+        .collect();
+    cluster.token("snapback", &rights)
+}
 
 pub(crate) const KINDS: [Kind; 3] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
 
@@ -44,30 +75,45 @@ impl Bed {
     /// Release 1 ran since two hours, 2 since ten minutes.
     pub(crate) fn new(kind: Kind) -> Bed {
         let bed = Bed::with(kind, workload(kind, 1));
-        bed.cluster.pass(7200 - 600);
+        bed.pass(7200 - 600);
         bed.puts_out(2);
-        bed.cluster.pass(600);
+        bed.pass(600);
         bed
     }
 
     /// A cluster with this workload alone.
     pub(crate) fn with(kind: Kind, workload: Value) -> Bed {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let cluster = Cluster::standing("2026-03-02T07:00:00Z".parse().expect("a moment"));
-        let url = cluster.listen();
-        cluster.store().takes_s = POD_TAKES;
-        cluster.apply(resource(kind), &workload);
+        let cluster = Cluster::start_at("2026-03-02T07:00:00Z".parse().expect("a moment"));
+        allow(&cluster, &[]);
+        cluster.apply(workload);
         let folder = tempfile::tempdir().expect("a folder");
-        let provider = provider(&cluster, &folder, &url);
+        let provider = provider(&cluster, &folder, &cluster.url());
         Bed { kind, cluster, provider, folder }
     }
 
-    /// The same, and release 3 is on its way since five seconds.
+    /// The same, and release 3 is on its way since a second.
     pub(crate) fn going_out(kind: Kind) -> Bed {
         let bed = Bed::new(kind);
         bed.puts_out(3);
-        bed.cluster.pass(5);
+        bed.cluster.tick(std::time::Duration::from_secs(1));
         bed
+    }
+
+    /// Time passes: for a minute by the second, so that rollouts go on, and then at once.
+    pub(crate) fn pass(&self, seconds: u64) {
+        let small = seconds.min(60);
+        for _ in 0..small {
+            self.cluster.tick(std::time::Duration::from_secs(1));
+        }
+        if seconds > small {
+            self.cluster.tick(std::time::Duration::from_secs(seconds - small));
+        }
+    }
+
+    /// Snapback may do everything that it needs but these.
+    pub(crate) fn may_not(&self, rights: &[&str]) {
+        allow(&self.cluster, rights);
     }
 
     /// A new process of ours, which remembers nothing.
@@ -85,7 +131,7 @@ impl Bed {
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut Value)) {
-        self.cluster.change(resource(self.kind), "shop", "checkout", change);
+        alter(&self.cluster, self.kind, change);
     }
 
     pub(crate) fn object(&self) -> Value {
@@ -158,7 +204,7 @@ impl Bed {
     pub(crate) async fn end_of(&self, handle: &Handle) -> Result<Progress, Trouble> {
         for _ in 0..400 {
             match self.provider.watch(handle).await? {
-                Progress::Running(_) => self.cluster.pass(5),
+                Progress::Running(_) => self.pass(5),
                 progress @ (Progress::Serving(_)
                 | Progress::Done(_)
                 | Progress::Failed(_)
@@ -171,8 +217,31 @@ impl Bed {
 
     /// Templates that Snapback wrote, by the cluster's own log.
     pub(crate) fn effects(&self) -> Vec<String> {
-        self.cluster.store().effects.clone()
+        self.cluster.effects()
     }
+
+    /// Requests of Snapback's that would change something.
+    pub(crate) fn mutations(&self) -> usize {
+        mutations(&self.cluster)
+    }
+}
+
+/// Requests of Snapback's that would change something.
+pub(crate) fn mutations(cluster: &Cluster) -> usize {
+    let writes = cluster.writes();
+    writes
+        .iter()
+        .filter(|call| call.path.contains("fieldManager=snapback") && !call.path.contains("dryRun"))
+        .count()
+}
+
+/// Somebody changes the workload.
+pub(crate) fn alter(cluster: &Cluster, kind: Kind, change: impl FnOnce(&mut Value)) {
+    let mut object = cluster.object(resource(kind), "shop", "checkout");
+    change(&mut object);
+    object["metadata"].as_object_mut().expect("a map").remove("resourceVersion");
+    object.as_object_mut().expect("a map").remove("status");
+    cluster.apply(object);
 }
 
 pub(crate) fn service() -> ServiceId {
@@ -193,7 +262,13 @@ pub(crate) fn labels() -> Value {
 }
 
 pub(crate) fn workload(kind: Kind, number: u32) -> Value {
+    let word = match kind {
+        Kind::Deployment => "Deployment",
+        Kind::StatefulSet => "StatefulSet",
+        Kind::DaemonSet => "DaemonSet",
+    };
     let mut object = json!({
+        "apiVersion": "apps/v1", "kind": word,
         "metadata": { "name": "checkout", "namespace": "shop" },
         "spec": {
             "selector": { "matchLabels": { "app": "checkout" } },
@@ -203,6 +278,9 @@ pub(crate) fn workload(kind: Kind, number: u32) -> Value {
             },
         },
     });
+    if kind == Kind::StatefulSet {
+        object["spec"]["serviceName"] = "checkout".into();
+    }
     if kind != Kind::DaemonSet {
         object["spec"]["replicas"] = 3.into();
     }
@@ -211,10 +289,22 @@ pub(crate) fn workload(kind: Kind, number: u32) -> Value {
 
 fn provider(cluster: &Arc<Cluster>, folder: &tempfile::TempDir, url: &str) -> Provider {
     let path = folder.path().join(format!("config-{}", url.replace(['/', ':'], "-")));
-    std::fs::write(&path, kubeconfig(url, OURS)).expect("a kubeconfig");
+    std::fs::write(&path, kubeconfig(url)).expect("a kubeconfig");
     let settings =
         Settings { kubeconfig: Some(path), context: None, quarantine: Duration::from_secs(QUARANTINE) };
     let clock = cluster.clone();
     let clock = Arc::new(move || -> Timestamp { clock.now() });
     Provider::Kubernetes(Box::new(Kubernetes::new(settings, clock)))
+}
+
+/// By which Snapback comes to this address, which may be without TLS.
+pub(crate) fn kubeconfig(url: &str) -> String {
+    // JSON is YAML.
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "here",
+        "clusters": [{ "name": "here", "cluster": { "server": url } }],
+        "users": [{ "name": "me", "user": { "token": "token-of-snapback" } }],
+        "contexts": [{ "name": "here", "context": { "cluster": "here", "user": "me" } }],
+    })
+    .to_string()
 }
