@@ -530,3 +530,16 @@ async fn a_watch_goes_on_where_it_ended() {
     let watches = bed.cluster.calls().into_iter().filter(|call| call.path.contains("watch=1")).count();
     assert!(watches >= 3, "{watches}");
 }
+
+/// Clocks that are apart make nobody else of us: the API notes who wrote last.
+#[tokio::test]
+async fn a_rollback_of_ours_is_ours_whatever_the_clocks_say() {
+    let bed = Bed::new(Kind::Deployment);
+    let order = bed.way_back(2, 1).await;
+    let handle = bed.begin(&order).await.expect("taken");
+    bed.end_of(&handle).await.expect("an end");
+    bed.change(|object| {
+        object["metadata"]["annotations"]["snapback.dev/rolled-back-at"] = "2026-03-02T01:00:00Z".into();
+    });
+    assert_eq!(bed.picture().await.our_marks().collect::<Vec<_>>(), [&Mark::new(MARK)]);
+}

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cluster::FIELD_MANAGER;
 use super::owner::owner;
 use super::pods::Pod;
 use super::rollout::Rollout;
@@ -15,7 +16,7 @@ use super::{Kubernetes, Site};
 use crate::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture, Report,
 };
-use crate::case::id::{DeploymentId, Duration, ReleaseId, ServiceId, Timestamp};
+use crate::case::id::{DeploymentId, Duration, Mark, ReleaseId, ServiceId, Timestamp};
 use crate::case::release::Release;
 use crate::case::signal::Labels;
 use crate::outbound::Trouble;
@@ -162,7 +163,7 @@ impl Told<'_> {
 
     fn newest(&self, revision: &Revision) -> Deployment {
         let again = !revision.before.is_empty() || self.is_taken_up_again(revision);
-        let written_at = self.workload.template_written_at();
+        let written_at = self.workload.template_written().map(|(at, _)| at);
         let started_at = match written_at {
             Some(written_at) if again => written_at.max(revision.created_at),
             Some(_) | None => revision.created_at,
@@ -175,7 +176,7 @@ impl Told<'_> {
             (None, Rollout::Stuck(_)) => DeploymentStatus::Failed,
             (None, Rollout::Done | Rollout::GoingOn(_) | Rollout::ByHand(_)) => DeploymentStatus::GoingOut,
         };
-        let origin = match self.our_mark(written_at) {
+        let origin = match self.our_mark() {
             Some(mark) => DeploymentOrigin::Ours(mark),
             None if again => DeploymentOrigin::Rollback,
             None => DeploymentOrigin::Ordinary,
@@ -184,13 +185,15 @@ impl Told<'_> {
         Deployment { status, finished_at, ..past }
     }
 
-    /// Our mark, unless somebody wrote the template long after it.
-    fn our_mark(&self, written_at: Option<Timestamp>) -> Option<crate::case::id::Mark> {
+    /// Our mark, unless somebody else wrote the template long after it.
+    fn our_mark(&self) -> Option<Mark> {
         let mark = self.workload.mark()?;
+        let Some((written_at, writer)) = self.workload.template_written() else { return Some(mark) };
         let marked_at = annotation(&self.workload.object, &format!("{PREFIX}{AT}"));
         let marked_at: Option<Timestamp> = marked_at.and_then(|at| at.parse().ok());
-        let is_later = |written_at: Timestamp| marked_at.is_some_and(|at| written_at > at + MARKED_WITHIN);
-        (!written_at.is_some_and(is_later)).then_some(mark)
+        let is_later = marked_at.is_some_and(|at| written_at > at + MARKED_WITHIN);
+        // Whatever the clocks say: nobody wrote after us.
+        (writer == FIELD_MANAGER || !is_later).then_some(mark)
     }
 
     fn labels(&self) -> Labels {

@@ -122,13 +122,15 @@ impl Workload {
         selector(&self.object["spec"]["selector"])
     }
 
-    /// When somebody last wrote the template, as the API notes it for each writer (`managedFields`); of those who only restart or
-    /// annotate it too.
-    pub(super) fn template_written_at(&self) -> Option<Timestamp> {
+    /// When somebody last wrote the template, and under which name, as the API notes it for each writer (`managedFields`); of those who
+    /// only restart or annotate it too.
+    pub(super) fn template_written(&self) -> Option<(Timestamp, &str)> {
         let fields = self.object.pointer("/metadata/managedFields")?.as_array()?;
         let of_template =
             fields.iter().filter(|entry| entry.pointer("/fieldsV1/f:spec/f:template").is_some());
-        of_template.filter_map(|entry| moment(&entry["time"])).max()
+        let written =
+            of_template.filter_map(|entry| Some((moment(&entry["time"])?, entry["manager"].as_str()?)));
+        written.max()
     }
 }
 
