@@ -15,6 +15,7 @@ pub use promql::PromqlCheck;
 use reqwest::{Client, Response, redirect};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::case::obeyed::is_obeyed;
 use crate::case::probe::Health;
 
 /// So many checks run at once, of all services: a start of the process is no storm on what they check.
@@ -56,7 +57,7 @@ impl Probe {
 
 /// A text of others without what could move a cursor or hide something.
 fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_obeyed(c) && c != '\n' { ' ' } else { c }).collect()
 }
 
 /// A client for this address: no redirects, no proxy that stands in the environment. `None`: it needs certificate authorities,
@@ -88,4 +89,15 @@ async fn body(mut answer: Response, most: usize) -> Result<Option<Vec<u8>>, reqw
         }
     }
     Ok(Some(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_others_say_steers_nothing() {
+        let said = "\u{1b}[31mred\u{202e}gnp.exe\u{2066}\nnext\ttab";
+        assert_eq!(harmless(said), " [31mred gnp.exe \nnext tab");
+    }
 }

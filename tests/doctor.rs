@@ -280,7 +280,7 @@ fn who_is_asked_and_does_not_answer_is_named() {
         asks(url("http://127.0.0.1:1".into())),
         "prometheus_url",
         "prometheus",
-        "read the alerts",
+        "Connection refused",
     );
     broken(
         "no Prometheus",

@@ -8,6 +8,7 @@ use reqwest::Client;
 use reqwest::header::DATE;
 use serde::Deserialize;
 
+use super::http::causes;
 use super::{NO_AUTHORITIES, body, client};
 use crate::case::id::Timestamp;
 use crate::case::signal::Signal;
@@ -63,12 +64,12 @@ impl Prometheus {
         };
         let _turn = self.one.lock().await;
         let get = self.http.as_ref().ok_or_else(none)?.get(format!("{}/api/v1/alerts", self.url));
-        let answer = get.send().await.map_err(|error| failed(error.without_url().to_string()))?;
+        let answer = get.send().await.map_err(|error| failed(causes(&error.without_url())))?;
         if !answer.status().is_success() {
             return Err(failed(format!("it answers {}", answer.status())));
         }
         let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok()).and_then(moment);
-        let body = body(answer, ANSWER_MAX).await.map_err(|error| failed(error.without_url().to_string()))?;
+        let body = body(answer, ANSWER_MAX).await.map_err(|error| failed(causes(&error.without_url())))?;
         let body = body.ok_or_else(|| failed("its answer is longer than 16 MiB".into()))?;
         let answer: Answer = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
         Ok((answer.data.alerts, date))
