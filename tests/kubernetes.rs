@@ -543,3 +543,22 @@ async fn a_rollback_of_ours_is_ours_whatever_the_clocks_say() {
     });
     assert_eq!(bed.picture().await.our_marks().collect::<Vec<_>>(), [&Mark::new(MARK)]);
 }
+
+/// The API writes whole seconds, and several may go out in one.
+#[tokio::test]
+async fn what_goes_out_in_one_second_is_told_in_its_order() {
+    for kind in KINDS {
+        let bed = Bed::new(kind);
+        for number in 3..9 {
+            bed.puts_out(number);
+        }
+        let picture = bed.picture().await;
+        let called = |id| picture.releases.iter().find(|of| of.id == id).and_then(|of| of.version.clone());
+        let told: Vec<_> =
+            picture.deployments.iter().filter_map(|deployment| called(deployment.release.clone())).collect();
+        let expected: Vec<String> = (1..9).map(|number| format!("shop:{number}")).collect();
+        assert_eq!(told, expected, "{kind:?}");
+        let times: Vec<_> = picture.deployments.iter().map(|deployment| deployment.started_at).collect();
+        assert!(times.windows(2).all(|two| two[0] < two[1]), "{kind:?}: {times:?}");
+    }
+}

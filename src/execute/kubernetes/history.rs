@@ -98,13 +98,19 @@ impl Told<'_> {
             let is_newest = newest.is_some_and(|newest| newest.name == revision.name);
             let first = revision.before.first().copied();
             if let Some(first) = first {
-                found.push(self.past(revision, first, revision.created_at, DeploymentOrigin::Ordinary));
+                found.push((
+                    first,
+                    self.past(revision, first, revision.created_at, DeploymentOrigin::Ordinary),
+                ));
             }
             if is_newest {
-                found.push(self.newest(revision));
+                found.push((revision.number, self.newest(revision)));
             } else if first.is_none() && !self.is_taken_up_again(revision) {
                 let origin = self.origin_of_past(revision);
-                found.push(self.past(revision, revision.number, revision.created_at, origin));
+                found.push((
+                    revision.number,
+                    self.past(revision, revision.number, revision.created_at, origin),
+                ));
             } else if let Some(before) = self.replaced_at(revision.number) {
                 // Nothing tells when it was taken up again: before what came next.
                 let origin = match self.origin_of_past(revision) {
@@ -112,11 +118,10 @@ impl Told<'_> {
                     other @ (DeploymentOrigin::Ours(_) | DeploymentOrigin::Rollback) => other,
                 };
                 let at = before.checked_sub(Duration::from_secs(1)).unwrap_or(before);
-                found.push(self.past(revision, revision.number, at, origin));
+                found.push((revision.number, self.past(revision, revision.number, at, origin)));
             }
         }
-        found.sort_by(|one, other| (one.started_at, &one.id).cmp(&(other.started_at, &other.id)));
-        found
+        in_order(found)
     }
 
     /// A ControllerRevision keeps its time and gets a new number when it is taken up again.
@@ -232,6 +237,22 @@ impl Told<'_> {
         let since = failing.iter().filter_map(|(pod, _)| pod.unready_since()).min()?;
         Some(Report { deployment: id, since, says: of_pods })
     }
+}
+
+/// Deployments in the order of their numbers where their times tell none: the API writes whole seconds, and several may go out in one.
+fn in_order(mut numbered: Vec<(i64, Deployment)>) -> Vec<Deployment> {
+    numbered.sort_by_key(|(number, deployment)| (deployment.started_at, *number));
+    let mut before: Option<Timestamp> = None;
+    let each = numbered.into_iter().map(|(_, deployment)| {
+        let started_at = match before {
+            Some(before) if deployment.started_at <= before => before + Duration::from_millis(1),
+            Some(_) | None => deployment.started_at,
+        };
+        before = Some(started_at);
+        let finished_at = deployment.finished_at.map(|at| at.max(started_at));
+        Deployment { started_at, finished_at, ..deployment }
+    });
+    each.collect()
 }
 
 /// A revision's name stays, and its number tells one time from the next.
