@@ -245,9 +245,9 @@ impl Stage {
         let following = async {
             loop {
                 self.kubelet();
-                match self.provider.watch(handle).await.expect("an answer") {
-                    Progress::Running(_) => {}
-                    end => return end,
+                let stands = self.provider.watch(handle).await.expect("an answer");
+                if !matches!(stands, Progress::Running(_)) {
+                    return stands;
                 }
             }
         };
