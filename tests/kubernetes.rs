@@ -382,13 +382,15 @@ async fn a_lost_request_is_looked_for() {
 /// The library tries again by itself what is refused for a moment; here nothing is tried again but by the engine.
 #[tokio::test]
 async fn the_library_repeats_nothing() {
-    for fault in [Fault::Refuse(429), Fault::Refuse(503), Fault::FailAfter(503), Fault::LoseReply] {
+    let contended = Fault::Say(409, "Conflict", "the object has been modified");
+    for fault in [Fault::Refuse(429), contended, Fault::Refuse(503), Fault::FailAfter(503), Fault::LoseReply]
+    {
         let bed = Bed::new(Kind::Deployment);
         let order = bed.way_back(2, 1).await;
         bed.cluster.fault("PATCH", "deployments", fault);
         let told = bed.begin(&order).await.expect_err("it did not go well");
         assert_eq!(bed.mutations(), 1, "{fault:?}: {told:?}");
-        if fault == Fault::Refuse(429) {
+        if matches!(fault, Fault::Refuse(429) | Fault::Say(409, ..)) {
             assert!(matches!(&told, Trouble::Busy { .. }), "{told:?}");
         }
     }

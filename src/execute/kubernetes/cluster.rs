@@ -292,7 +292,11 @@ fn refused(doing: &str, status: StatusCode, body: &[u8]) -> Refusal {
     let after = told.and_then(|status| status.details?.retry_after_seconds);
     match status {
         StatusCode::NOT_FOUND => Refusal::NotFound,
-        StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => Refusal::Conflict(says),
+        StatusCode::UNPROCESSABLE_ENTITY => Refusal::Conflict(says),
+        // Others write the same object at the same moment: nothing of ours was written.
+        StatusCode::CONFLICT => {
+            Refusal::Trouble(Trouble::Busy { why: format!("{doing}: {says}"), after: None })
+        }
         // The API's own fairness turns a request away before anything looks at it.
         StatusCode::TOO_MANY_REQUESTS => Refusal::Trouble(Trouble::Busy {
             why: format!("{doing}: {says}"),
