@@ -43,7 +43,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use alert::Told;
 use sender::Protocol;
@@ -223,8 +223,8 @@ async fn take(
     let received_at = (intake.clock)();
     let unproven = |problem| intake.refuse(source, problem);
     let shown = of.credential.look(&head.headers, received_at).map_err(unproven)?;
-    let _room = Arc::clone(&intake.room).try_acquire_many_owned(length).map_err(|_| Problem::Overloaded)?;
-    let body = shown.over(collect(body, length as usize).await?).await.map_err(unproven)?;
+    let (body, _room) = collect(&intake.room, body, length as usize).await?;
+    let body = shown.over(body).await.map_err(unproven)?;
     let content = content(source, of, received_at, &body);
     let unreadable = content.dead().map(str::to_owned);
     let body = body.into_inner();
@@ -264,20 +264,28 @@ fn content(
     of.kind.read(body, told).unwrap_or_else(|why| Content::Dead(why.to_string()))
 }
 
-/// A body of a known length. One that came in one piece is not copied.
-async fn collect(mut body: Body, length: usize) -> Result<Bytes, Problem> {
-    let mut whole = BytesMut::new();
+/// A body of a known length, and the room that it takes: as much as has come, so that whoever only says how long a body will be takes none.
+/// One that came in one piece is not copied.
+async fn collect(
+    room: &Arc<Semaphore>,
+    mut body: Body,
+    length: usize,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Problem> {
+    let (mut whole, mut held): (_, Option<OwnedSemaphorePermit>) = (BytesMut::new(), None);
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|_| Problem::BodyCut)?.into_data() else { continue };
-        if piece.len() == length {
-            return Ok(piece);
+        let size = u32::try_from(piece.len()).map_err(|_| Problem::BodyTooLarge)?;
+        let more = Arc::clone(room).try_acquire_many_owned(size).map_err(|_| Problem::Overloaded)?;
+        match &mut held {
+            Some(held) => held.merge(more),
+            None => held = Some(more),
         }
-        if whole.is_empty() {
-            whole.reserve(length);
+        if piece.len() == length {
+            return Ok((piece, held));
         }
         whole.extend_from_slice(&piece);
     }
-    if whole.len() == length { Ok(whole.freeze()) } else { Err(Problem::BodyCut) }
+    if whole.len() == length { Ok((whole.freeze(), held)) } else { Err(Problem::BodyCut) }
 }
 
 /// The answer to a delivery that is on disk.

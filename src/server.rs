@@ -207,9 +207,9 @@ impl Server {
         let engine = Engine::new(desk, handout.rim(), parts, cursor);
         let ends = stop.clone();
         let deciding = tokio::spawn(async move {
-            let ended = engine.run().await;
-            ends.send_replace(true);
-            ended
+            // However it ends: a process that decides nothing must not look alive.
+            let _ends = Ends(ends);
+            engine.run().await
         });
         let version = env!("CARGO_PKG_VERSION");
         let (mode, services) = (handout.mode(), handout.count());
@@ -251,6 +251,15 @@ impl Server {
         let ended = deciding.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         journal.close().await;
         Ok(ended?)
+    }
+}
+
+/// Stops the server when it is dropped, by a panic too.
+struct Ends(watch::Sender<bool>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
     }
 }
 

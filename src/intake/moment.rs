@@ -1,5 +1,6 @@
 //! Moments and lengths of time in every spelling that senders use (RFC 3339 with any offset, offsets without a
-//! colon, epoch seconds and milliseconds, `date`'s own form). The year 1 means "none": it is Go's zero time.
+//! colon, epoch seconds and milliseconds, `date`'s own form). The year 1 means "none": it is Go's zero time; so does
+//! a year beyond 2200, which is how some write "never".
 
 use std::fmt;
 
@@ -14,6 +15,10 @@ const MILLISECONDS_FROM: f64 = 1e11;
 
 /// The beginning of the year 2, in epoch seconds: anything before is Go's zero time in some offset.
 const NONE_BEFORE: i64 = -62_104_060_800;
+
+/// The beginning of the year 2200, in epoch seconds: anything from there on is how somebody writes "never". What is added to a moment of a
+/// message stays far from the end of what a moment can hold.
+const NEVER_FROM: i64 = 7_258_118_400;
 
 /// A text that is no moment in any spelling we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +64,7 @@ fn spelled(text: &str) -> Option<Timestamp> {
 }
 
 fn some(moment: Timestamp) -> Option<Timestamp> {
-    (moment.as_second() >= NONE_BEFORE).then_some(moment)
+    (NONE_BEFORE..NEVER_FROM).contains(&moment.as_second()).then_some(moment)
 }
 
 /// A moment as a field of somebody's JSON: a text or an epoch number.
@@ -140,6 +145,14 @@ mod tests {
         ] {
             assert_eq!(moment(text), Ok(Some(expected.parse().expect("a moment"))), "{text}");
         }
+    }
+
+    #[test]
+    fn never_is_none() {
+        for text in ["9999-12-30T22:00:00Z", "2200-01-01T00:00:00Z", "7258118400"] {
+            assert_eq!(moment(text), Ok(None), "{text}");
+        }
+        assert!(matches!(moment("2199-12-31T23:59:59Z"), Ok(Some(_))));
     }
 
     #[test]

@@ -225,8 +225,7 @@ async fn proven(intake: &Intake, request: HttpRequest) -> Result<(Arc<Chat>, Pro
 
 async fn read_form(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let length = PROTOCOL.admit(headers)?;
-    let _room = Arc::clone(&intake.room).try_acquire_many_owned(length).map_err(|_| Problem::Overloaded)?;
-    collect(body, length as usize).await
+    collect(&intake.room, body, length as usize).await.map(|(body, _)| body)
 }
 
 /// A text for the eyes of whoever asked.

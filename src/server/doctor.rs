@@ -164,11 +164,17 @@ async fn lags(patient: &Patient) -> Vec<CheckShape> {
     let mut found = Vec::new();
     let assumed = patient.settings.sources.iter().filter(|source| source.prometheus_url.is_none());
     found.extend(assumed.map(|source| {
+        // Only an Alertmanager has a Prometheus behind it that can be asked.
+        let next = if matches!(source.kind, config::SourceKind::Alertmanager) {
+            "set `lag` to the longest `for:`, annotate alerts with snapback_lag, or give `prometheus_url`"
+        } else {
+            "set `lag` to the longest time that its alarms take to ring; CloudWatch's own tell theirs"
+        };
         CheckShape::note(
             "lag",
             source.name.as_str(),
             format!("how late its alarms tell is assumed to be {:#}", source.lag),
-            "set `lag` to the longest `for:`, annotate alerts with snapback_lag, or give `prometheus_url`",
+            next,
         )
     }));
     let mut dated = 0;

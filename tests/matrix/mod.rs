@@ -134,12 +134,20 @@ pub(crate) trait Bed: Send + Sized + 'static {
     fn counted(&self) -> (usize, usize);
 }
 
+/// So many cells are played at once: each has a service of its own, and a call's deadline is the real one.
+const AT_ONCE: usize = 16;
+
 /// Plays every cell, and compares it with the table. `expected` has a cell for each, or the test fails.
 pub(crate) async fn hold<B: Bed>(expected: impl Fn(Operation, Fault) -> Option<Cell>) {
     let mut playing = tokio::task::JoinSet::new();
+    let turns = std::sync::Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
     for operation in OPERATIONS {
         for fault in FAULTS {
-            playing.spawn(async move { ((operation, fault), play::<B>(operation, fault).await) });
+            let turns = turns.clone();
+            playing.spawn(async move {
+                let _turn = turns.acquire().await.expect("nobody closes it");
+                ((operation, fault), play::<B>(operation, fault).await)
+            });
         }
     }
     let mut seen: BTreeMap<(Operation, Fault), (Cell, Option<Outcome>)> = BTreeMap::new();

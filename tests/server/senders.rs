@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use snapback::case::id::{Duration, SourceName};
 use snapback::intake::{Credential, IntakeSettings, Limits, Scheme, Secret, SourceKind, SourceSettings};
 use snapback::journal::inbox::Content;
+use tokio::io::AsyncWriteExt;
 
 use crate::pretend::{Answer, World, now, stores};
 
@@ -19,6 +20,10 @@ const OLD_SECRET: &str = "an-old-one";
 type Headers<'a> = Vec<(&'a str, String)>;
 
 async fn world() -> World {
+    world_with(Limits::default()).await
+}
+
+async fn world_with(limits: Limits) -> World {
     let loaded = |text: &str| Secret::Loaded(SecretString::from(text));
     let source = |kind, credential| SourceSettings {
         kind,
@@ -39,12 +44,7 @@ async fn world() -> World {
         ("timed", source(SourceKind::Grafana, signed(timed))),
     ];
     let sources = sources.into_iter().map(|(name, source)| (SourceName::new(name), source)).collect();
-    World::of(
-        IntakeSettings { sources, limits: Limits::default(), ..IntakeSettings::default() },
-        stores,
-        || Ok(()),
-    )
-    .await
+    World::of(IntakeSettings { sources, limits, ..IntakeSettings::default() }, stores, || Ok(())).await
 }
 
 pub(crate) fn signature(secret: &str, parts: &[&[u8]]) -> String {
@@ -156,6 +156,22 @@ async fn what_is_nearly_pagerdutys_request_is_refused_and_stores_nothing() {
     assert_eq!((told.status, told.problem().as_str()), (503, "secret-missing"));
     let told = world.send(request("unloaded", &[json, (name, &format!("v1={old}"))], &body)).await;
     assert_eq!(told.status, 202);
+}
+
+/// What is proved only by its whole body takes the room of what has come of it: a stranger who says how much will come takes none.
+#[tokio::test]
+async fn who_only_says_how_much_will_come_keeps_nobody_out() {
+    let mut world = world_with(Limits { bodies_in_flight: 1 << 20, ..Limits::default() }).await;
+    let mut strangers = Vec::new();
+    for _ in 0..8 {
+        let mut stranger = world.connect().await;
+        let head = "POST /v1/alerts/grafana HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1048576\r\nX-Grafana-Alerting-Signature: 00\r\n\r\n{";
+        stranger.write_all(head.as_bytes()).await.expect("written");
+        strangers.push(stranger);
+    }
+    let body = samples("pagerduty").remove(0).1;
+    assert_eq!(pagerduty(&world, &body).await.status, 202);
+    assert_eq!(world.received().len(), 1);
 }
 
 #[tokio::test]

@@ -71,9 +71,15 @@ fn of_source(kind: &config::SourceKind) -> Result<Value, &'static str> {
         config::SourceKind::Sns(_) => {
             Err("AWS alone can sign for its topics: publish a message there, and look for it in the log")
         }
-        config::SourceKind::Datadog => Err("press *Test notifications* in a monitor there"),
-        config::SourceKind::NewRelic => Err("press *Send test notification* in the workflow there"),
-        config::SourceKind::Generic(_) => Err("send one of its messages by hand: docs/senders/generic.md"),
+        config::SourceKind::Datadog => {
+            Err("press *Test notifications* in a monitor there: what says [TEST] is put aside")
+        }
+        config::SourceKind::NewRelic => Err(
+            "press *Send test notification* in the workflow there, while mode = \"shadow\": it is taken for a real one",
+        ),
+        config::SourceKind::Generic(_) => Err(
+            "send one of its messages by hand, while mode = \"shadow\": it is taken for a real one; docs/senders/generic.md",
+        ),
     }
 }
 
