@@ -48,7 +48,7 @@ pub(super) fn read(body: &Proven<Bytes>, told: Told<'_>) -> Result<Content, Unre
     if said.title.as_ref().is_some_and(|title| title.0.contains("[TEST]")) {
         return Ok(Content::Aside("Datadog's test notification".into()));
     }
-    said.signal(&transition, told).map(|signal| Content::Signals(vec![signal]))
+    said.signals(&transition, told).map(Content::Signals)
 }
 
 /// What our template writes.
@@ -98,7 +98,7 @@ impl Said {
         })
     }
 
-    fn signal(self, transition: &str, told: Told<'_>) -> Result<Signal, Unreadable> {
+    fn signals(self, transition: &str, told: Told<'_>) -> Result<Vec<Signal>, Unreadable> {
         let at =
             self.date.and_then(told_of).map(|date| moment(&date)).transpose().map_err(Unreadable::new)?;
         let at = at.flatten().unwrap_or(told.received_at);
@@ -132,20 +132,37 @@ impl Said {
         put(&mut annotations, "summary", self.text);
         put(&mut annotations, "query", self.query);
         labels.extend(monitor.clone().map(|monitor| ("monitor_id".to_owned(), monitor)));
-        labels.insert("severity".into(), severity.into());
+        let link = self.link.and_then(told_of);
         let title = self.title.and_then(told_of).map(|title| bare(&title)).filter(|title| !title.is_empty());
-        let alert = Alert {
-            name: title.or(monitor).unwrap_or_else(|| "Datadog monitor".into()),
-            episode,
+        let alert = |severity: &str| Alert {
+            name: title.clone().or_else(|| monitor.clone()).unwrap_or_else(|| "Datadog monitor".into()),
+            episode: of_severity(&episode, severity),
             state,
-            labels,
-            annotations,
+            labels: {
+                let mut labels = labels.clone();
+                labels.insert("severity".into(), severity.into());
+                labels
+            },
+            annotations: annotations.clone(),
             started_at: at,
             lag: None,
-            link: self.link.and_then(told_of),
+            link: link.clone(),
         };
-        Ok(alert.signal(told))
+        // What recovered has recovered from a warning too.
+        let severities: &[&str] = match state {
+            SignalState::Cleared(_) => &SEVERITIES,
+            SignalState::Firing | SignalState::NoData => &[severity],
+        };
+        Ok(severities.iter().map(|severity| alert(severity).signal(told)).collect())
     }
+}
+
+/// How grave a monitor's alert can be.
+const SEVERITIES: [&str; 2] = ["critical", "warning"];
+
+/// An alert that gets worse is another episode (product §7), and Datadog names both by one key.
+fn of_severity(episode: &str, severity: &str) -> String {
+    if severity == "critical" { episode.to_owned() } else { format!("{episode}-{severity}") }
 }
 
 /// A value that was told: not empty, and no variable that Datadog left as it stood in the template.

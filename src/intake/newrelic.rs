@@ -32,7 +32,7 @@ const LISTED_MAX: usize = 10;
 pub(super) fn read(body: &Proven<Bytes>, told: Told<'_>) -> Result<Content, Unreadable> {
     let text = sound(body.get()).map_err(Unreadable::new)?;
     let Object(issue): Object<Issue> = serde_json::from_str(text).map_err(Unreadable::new)?;
-    issue.signal(told).map(|signal| Content::Signals(vec![signal]))
+    issue.signals(told).map(Content::Signals)
 }
 
 #[derive(Deserialize)]
@@ -59,7 +59,7 @@ struct Issue {
 }
 
 impl Issue {
-    fn signal(self, told: Told<'_>) -> Result<Signal, Unreadable> {
+    fn signals(self, told: Told<'_>) -> Result<Vec<Signal>, Unreadable> {
         let (Some(Scalar(id)), Some(state)) = (self.id, self.state.as_deref()) else {
             return Err(Unreadable::new(match self.legacy {
                 Some(_) => "a body of the retired notification channels: send issues by a workflow",
@@ -86,9 +86,7 @@ impl Issue {
             [one] => Some(one.clone()),
             _ => self.title.clone().filter(|title| !title.is_empty()),
         };
-        let mut labels: Labels = [("priority", priority), ("severity", severity.to_owned())]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into();
+        let mut labels: Labels = [("priority".to_owned(), priority)].into();
         labels.extend(self.workflow_name.map(|workflow| ("workflow".to_owned(), workflow)));
         for (name, values) in [
             ("service", self.service),
@@ -100,19 +98,34 @@ impl Issue {
         }
         list(&mut labels, "condition", conditions);
         let summary = self.title.map(|title| ("summary".to_owned(), title));
-        let alert = Alert {
-            name: name.unwrap_or_else(|| "New Relic issue".into()),
-            episode: id,
+        let (created_at, link) = (moment(self.created_at), self.issue_url);
+        let annotations: Labels = summary.into_iter().collect();
+        let alert = |severity: &str| Alert {
+            name: name.clone().unwrap_or_else(|| "New Relic issue".into()),
+            // An issue that gets worse is another episode (product §7), and New Relic keeps its id.
+            episode: if severity == "critical" { id.clone() } else { format!("{id}-{severity}") },
             state,
-            labels,
-            annotations: summary.into_iter().collect(),
-            started_at: moment(self.created_at).unwrap_or(updated_at),
+            labels: {
+                let mut labels = labels.clone();
+                labels.insert("severity".into(), severity.into());
+                labels
+            },
+            annotations: annotations.clone(),
+            started_at: created_at.unwrap_or(updated_at),
             lag: None,
-            link: self.issue_url,
+            link: link.clone(),
         };
-        Ok(alert.signal(told))
+        // What is closed is closed whatever it was before.
+        let severities: &[&str] = match state {
+            SignalState::Cleared(_) => &SEVERITIES,
+            SignalState::Firing | SignalState::NoData => &[severity],
+        };
+        Ok(severities.iter().map(|severity| alert(severity).signal(told)).collect())
     }
 }
+
+/// How grave an issue can be.
+const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
 
 /// One value is a label of this name; several are `NAME_0`, `NAME_1`, …, which a `map` can know, and which lead nowhere where
 /// they lead to two services.
