@@ -13,7 +13,7 @@ pub use command::CommandCheck;
 pub use http::HttpCheck;
 pub use promql::PromqlCheck;
 use reqwest::{Client, Response, redirect};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use crate::case::obeyed::is_obeyed;
 use crate::case::probe::Health;
@@ -22,9 +22,9 @@ use crate::case::probe::Health;
 const AT_ONCE: usize = 16;
 static SLOTS: Semaphore = Semaphore::const_new(AT_ONCE);
 
-/// A probe's check. What it says is data of others: bounded, and without control characters.
+/// What a probe looks at.
 #[derive(Debug)]
-pub enum Probe {
+pub enum Check {
     /// A GET, and the status that it must have.
     Http(HttpCheck),
     /// A query, and what its samples must be.
@@ -33,19 +33,33 @@ pub enum Probe {
     Command(CommandCheck),
 }
 
+/// A probe: its check, which runs once at a time, whoever asks for it. What it says is data of others: bounded, and without control
+/// characters.
+#[derive(Debug)]
+pub struct Probe {
+    check: Check,
+    alone: Mutex<()>,
+}
+
 impl Probe {
+    /// A probe of this check.
+    pub fn new(check: Check) -> Probe {
+        Probe { check, alone: Mutex::new(()) }
+    }
+
     /// Waits for its turn, which ends when what is given goes.
     pub async fn turn() -> Option<SemaphorePermit<'static>> {
         // Nobody ever closes it.
         SLOTS.acquire().await.ok()
     }
 
-    /// Runs the check once. Cut in the middle it leaves nothing behind.
+    /// Runs the check once, when no other run of it is under way. Cut in the middle it leaves nothing behind.
     pub async fn run(&self) -> Health {
-        let found = match self {
-            Probe::Http(check) => check.run().await,
-            Probe::Promql(check) => check.run().await,
-            Probe::Command(check) => check.run().await,
+        let _alone = self.alone.lock().await;
+        let found = match &self.check {
+            Check::Http(check) => check.run().await,
+            Check::Promql(check) => check.run().await,
+            Check::Command(check) => check.run().await,
         };
         match found {
             Health::Passing => Health::Passing,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use snapback::case::expectation::Expectation;
 use snapback::case::probe::Health;
-use snapback::probe::{CommandCheck, HttpCheck, Probe, PromqlCheck};
+use snapback::probe::{Check, CommandCheck, HttpCheck, Probe, PromqlCheck};
 
 /// No check of these tests takes longer, each of which is given two seconds.
 const BEYOND: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ fn within(folder: &Path, text: &str, deadline: Duration) -> Probe {
     std::fs::write(&path, format!("echo $$ > {}\n{text}\n", folder.join("group").display()))
         .expect("a script");
     let argv = ["/bin/sh", "smoke.sh"].map(str::to_owned).into();
-    Probe::Command(CommandCheck::new(argv, folder.to_owned(), deadline))
+    Probe::new(Check::Command(CommandCheck::new(argv, folder.to_owned(), deadline)))
 }
 
 /// The processes of the script's group that live still.
@@ -89,7 +89,7 @@ async fn a_program_says_by_its_status_how_it_is() {
     assert_eq!(alone.await, Health::Passing);
     let argv = vec!["./there-is-none".to_owned()];
     let none = CommandCheck::new(argv, folder.path().to_owned(), Duration::from_secs(2));
-    let found = run(Probe::Command(none)).await;
+    let found = run(Probe::new(Check::Command(none))).await;
     assert!(matches!(&found, Health::Unknown(why) if why.contains("could not be started")), "{found:?}");
 }
 
@@ -203,7 +203,7 @@ fn dripping(says: &'static [u8]) -> String {
 #[tokio::test]
 async fn an_answer_that_drips_has_no_longer_than_any_other() {
     provide();
-    let check = |url| Probe::Http(HttpCheck::new(url, 200, Duration::from_secs(2)));
+    let check = |url| Probe::new(Check::Http(HttpCheck::new(url, 200, Duration::from_secs(2))));
     for (what, url, says) in [
         ("a head", dripping(b"HTTP/1.1 200 OK\r\nX: "), "no answer in time"),
         ("a body", dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"), "breaks off"),
@@ -218,7 +218,8 @@ async fn an_answer_that_drips_has_no_longer_than_any_other() {
 #[tokio::test]
 async fn what_is_wrong_on_this_side_is_nobodys_failure() {
     provide();
-    let check = |url: &str| Probe::Http(HttpCheck::new(url.to_owned(), 200, Duration::from_secs(2)));
+    let check =
+        |url: &str| Probe::new(Check::Http(HttpCheck::new(url.to_owned(), 200, Duration::from_secs(2))));
     let found = run(check("http://127.0.0.1:99999/health")).await;
     assert!(matches!(&found, Health::Unknown(why) if why.contains("cannot be asked")), "{found:?}");
     // nextest gives each test a process of its own, whose files these are.
@@ -239,7 +240,8 @@ async fn what_is_wrong_on_this_side_is_nobodys_failure() {
 #[tokio::test]
 async fn a_get_is_answered_as_expected_or_it_fails() {
     provide();
-    let check = |url: String, status| Probe::Http(HttpCheck::new(url, status, Duration::from_secs(2)));
+    let check =
+        |url: String, status| Probe::new(Check::Http(HttpCheck::new(url, status, Duration::from_secs(2))));
     let well = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     assert_eq!(run(check(server(Some(well), false), 200)).await, Health::Passing);
     let gone = b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n";
@@ -333,7 +335,7 @@ async fn an_answer_that_the_real_prometheus_warns_of_says_nothing() {
     provide();
     let check = |query: &str, expect: &str| {
         let expected = Expectation::parse(expect).expect("a comparison");
-        Probe::Promql(PromqlCheck::new(url.clone(), query.to_owned(), expected))
+        Probe::new(Check::Promql(PromqlCheck::new(url.clone(), query.to_owned(), expected)))
     };
     let begun = async { while run(check("vector(1)", "== 1")).await != Health::Passing {} };
     tokio::time::timeout(LONG, begun).await.expect("Prometheus to begin");
@@ -354,7 +356,7 @@ async fn the_real_prometheus_is_asked_and_only_a_number_says_something() {
     provide();
     let check = |query: &str, expect: &str| {
         let expected = Expectation::parse(expect).expect("a comparison");
-        Probe::Promql(PromqlCheck::new(url.clone(), query.to_owned(), expected))
+        Probe::new(Check::Promql(PromqlCheck::new(url.clone(), query.to_owned(), expected)))
     };
     let scraped = async { while run(check("up{job=\"itself\"}", "== 1")).await != Health::Passing {} };
     tokio::time::timeout(LONG, scraped).await.expect("Prometheus to scrape itself");
@@ -384,4 +386,16 @@ async fn the_real_prometheus_is_asked_and_only_a_number_says_something() {
         matches!(&away, Health::Unknown(why) if why.contains("refused")),
         "who cannot be asked says nothing, and we say why: {away:?}"
     );
+}
+
+/// Whoever asks for it, a probe never runs beside itself.
+#[tokio::test]
+async fn a_probe_never_overlaps_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let alone = "mkdir alone || exit 9; head -c 30000000 /dev/zero >/dev/null; rmdir alone";
+    let argv = ["sh", "-c", alone].map(str::to_owned).to_vec();
+    let check = CommandCheck::new(argv, folder.path().to_owned(), Duration::from_secs(60));
+    let probe = Probe::new(Check::Command(check));
+    let (one, other, third) = tokio::join!(probe.run(), probe.run(), probe.run());
+    assert_eq!([one, other, third], [Health::Passing, Health::Passing, Health::Passing]);
 }

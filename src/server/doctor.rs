@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::engine::rim::Rim;
 use crate::journal::reader::{ReadError, Reader};
+use crate::probe::Probe;
 use crate::report::Voice;
 use crate::report::log::Log;
 use crate::server::chat::Press;
@@ -270,24 +271,30 @@ async fn services(ward: &Ward, patient: &Patient) -> Vec<CheckShape> {
 }
 
 async fn probes(patient: &Patient) -> Vec<CheckShape> {
-    let mut found = Vec::new();
+    let mut running = JoinSet::new();
     for (name, probe) in &patient.rim.probes {
-        found.push(match probe.run().await {
-            Health::Passing => CheckShape::well("probe", name.as_str(), "it passes"),
-            Health::Failing(said) => CheckShape::note(
-                "probe",
-                name.as_str(),
-                format!("it fails now: {said}"),
-                "mend what it checks: as long as it fails it says nothing of another release",
-            ),
-            Health::Unknown(why) => CheckShape::ill(
-                "probe",
-                name.as_str(),
-                why,
-                "see its block in the configuration: it can be neither well nor ill",
-            ),
+        let (name, probe) = (name.clone(), Arc::clone(probe));
+        running.spawn(async move {
+            let _turn = Probe::turn().await;
+            match probe.run().await {
+                Health::Passing => CheckShape::well("probe", name.as_str(), "it passes"),
+                Health::Failing(said) => CheckShape::note(
+                    "probe",
+                    name.as_str(),
+                    format!("it fails now: {said}"),
+                    "mend what it checks: as long as it fails it says nothing of another release",
+                ),
+                Health::Unknown(why) => CheckShape::ill(
+                    "probe",
+                    name.as_str(),
+                    why,
+                    "see its block in the configuration: it can be neither well nor ill",
+                ),
+            }
         });
     }
+    let mut found = running.join_all().await;
+    found.sort_by(|one: &CheckShape, other| one.name.cmp(&other.name));
     found
 }
 

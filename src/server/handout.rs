@@ -21,7 +21,7 @@ use crate::execute::{Provider, Site, Target};
 use crate::intake::{Identity, IntakeSettings, Limits, Secret, SourceSettings, Subnet};
 use crate::journal::StoreSettings;
 use crate::probe::prometheus::Prometheus;
-use crate::probe::{CommandCheck, HttpCheck, Probe, PromqlCheck};
+use crate::probe::{Check, CommandCheck, HttpCheck, Probe, PromqlCheck};
 use crate::report::Voice;
 use crate::report::pager::{self, Pager};
 use crate::report::rollcall::{self, Rollcall};
@@ -422,15 +422,15 @@ fn prometheus(source: &config::SourceSettings) -> Option<(SourceName, Arc<Promet
 
 fn check(probe: &config::ProbeSettings) -> Arc<Probe> {
     let within = |timeout: Duration| timeout.unsigned_abs();
-    Arc::new(match &probe.check {
+    Arc::new(Probe::new(match &probe.check {
         config::CheckSettings::Http { url, expect_status, timeout } => {
-            Probe::Http(HttpCheck::new(url.clone(), *expect_status, within(*timeout)))
+            Check::Http(HttpCheck::new(url.clone(), *expect_status, within(*timeout)))
         }
         config::CheckSettings::Promql { url, query, expect } => {
-            Probe::Promql(PromqlCheck::new(url.clone(), query.clone(), *expect))
+            Check::Promql(PromqlCheck::new(url.clone(), query.clone(), *expect))
         }
         config::CheckSettings::Command { argv, folder, timeout } => {
-            Probe::Command(CommandCheck::new(argv.clone(), folder.clone(), within(*timeout)))
+            Check::Command(CommandCheck::new(argv.clone(), folder.clone(), within(*timeout)))
         }
-    })
+    }))
 }
