@@ -28,11 +28,12 @@ const PODS_TOLD: usize = 3;
 
 impl Kubernetes {
     pub(super) async fn picture(&self, service: &ServiceId, site: &Site) -> Result<Picture, Trouble> {
+        // A picture is as old as its first look: what was written since is not in it.
+        let at = self.now();
         let workload = self.workload_there(site).await?;
         let revisions = self.revisions(site, &workload).await?;
         let pods = self.pods(site, &workload).await?;
         let canary = self.canary(site).await?;
-        let at = self.now();
         let current = workload.release();
         let mut releases: BTreeMap<ReleaseId, Release> = BTreeMap::new();
         for template in revisions.iter().map(|revision| &revision.template).chain([workload.template()]) {
