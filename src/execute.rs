@@ -7,6 +7,7 @@
 
 pub mod codedeploy;
 pub mod directory;
+pub mod helm;
 pub mod kubernetes;
 
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub enum Provider {
     CodeDeploy(Box<codedeploy::CodeDeploy>),
     /// Workloads of a Kubernetes cluster.
     Kubernetes(Box<kubernetes::Kubernetes>),
+    /// Releases of Helm.
+    Helm(Box<helm::Helm>),
 }
 
 /// A service as its provider knows it.
@@ -51,6 +54,8 @@ pub enum Site {
     CodeDeploy(codedeploy::Site),
     /// As a workload.
     Kubernetes(kubernetes::Site),
+    /// As a release of Helm.
+    Helm(helm::Site),
 }
 
 /// For a provider that is asked about a service of another one.
@@ -118,6 +123,7 @@ macro_rules! dispatch {
             Provider::Directory(provider) => provider.$method($($argument),*).await,
             Provider::CodeDeploy(provider) => provider.$method($($argument),*).await,
             Provider::Kubernetes(provider) => provider.$method($($argument),*).await,
+            Provider::Helm(provider) => provider.$method($($argument),*).await,
         }
     };
 }
@@ -129,6 +135,7 @@ impl Provider {
             Provider::Directory(_) => "directory",
             Provider::CodeDeploy(_) => "codedeploy",
             Provider::Kubernetes(_) => "kubernetes",
+            Provider::Helm(_) => "helm",
         }
     }
 
@@ -200,6 +207,7 @@ impl Provider {
             Provider::Directory(_) => directory::by_hand(act, to),
             Provider::CodeDeploy(provider) => provider.by_hand(act, reason),
             Provider::Kubernetes(provider) => provider.by_hand(act),
+            Provider::Helm(provider) => provider.by_hand(act, to),
         }
     }
 
@@ -211,7 +219,14 @@ impl Provider {
                 provider.by_hand_unplanned(site, reason)
             }
             (Provider::Kubernetes(provider), Site::Kubernetes(site)) => provider.by_hand_unplanned(site),
-            (Provider::Directory(_) | Provider::CodeDeploy(_) | Provider::Kubernetes(_), _) => Vec::new(),
+            (Provider::Helm(provider), Site::Helm(site)) => provider.by_hand_unplanned(site),
+            (
+                Provider::Directory(_)
+                | Provider::CodeDeploy(_)
+                | Provider::Kubernetes(_)
+                | Provider::Helm(_),
+                _,
+            ) => Vec::new(),
         }
     }
 

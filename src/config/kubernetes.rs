@@ -53,8 +53,23 @@ pub struct KubernetesSite {
     pub name: String,
 }
 
+/// The API that a provider reaches, and as whom.
+pub(super) struct Api {
+    pub(super) kubeconfig: Option<PathBuf>,
+    pub(super) context: Option<String>,
+    /// Its address, as far as the file tells.
+    pub(super) server: Option<String>,
+}
+
 /// Reads `[providers.NAME]`.
 pub(super) fn kubernetes(table: &Table<'_>) -> Option<KubernetesSettings> {
+    let Api { kubeconfig, context, server } = api(table)?;
+    let quarantine = quarantine(table, server.as_deref(), "might write a pod template twice")?;
+    Some(KubernetesSettings { kubeconfig, context, quarantine, server })
+}
+
+/// `kubeconfig` and `context`.
+pub(super) fn api(table: &Table<'_>) -> Option<Api> {
     let context = table.text("context");
     let kubeconfig = table.text("kubeconfig");
     let path = kubeconfig.as_ref().map(|path| table.page().path(path.value));
@@ -62,20 +77,23 @@ pub(super) fn kubernetes(table: &Table<'_>) -> Option<KubernetesSettings> {
         (Some(written), Some(path)) => Some(server(table, written, path, context.as_ref())?),
         _ => None,
     };
-    let quarantine = match table.some_length("quarantine") {
-        Some(length) if length.value < QUARANTINE && !server.as_deref().is_some_and(is_loopback) => {
+    Some(Api { kubeconfig: path, context: context.map(|context| context.value.to_owned()), server })
+}
+
+/// `quarantine`; and what a shorter one might do where somebody else's workloads are at stake.
+pub(super) fn quarantine(table: &Table<'_>, server: Option<&str>, might: &str) -> Option<Duration> {
+    match table.some_length("quarantine") {
+        Some(length) if length.value < QUARANTINE && !server.is_some_and(is_loopback) => {
             table.page().fault(
                 length.span,
-                format!("a `quarantine` below {QUARANTINE:#} might write a pod template twice"),
+                format!("a `quarantine` below {QUARANTINE:#} {might}"),
                 "leave it out; it may be shorter only with a `kubeconfig` whose API is on this machine",
             );
-            return None;
+            None
         }
-        Some(length) => length.value,
-        None => QUARANTINE,
-    };
-    let context = context.map(|context| context.value.to_owned());
-    Some(KubernetesSettings { kubeconfig: path, context, quarantine, server })
+        Some(length) => Some(length.value),
+        None => Some(QUARANTINE),
+    }
 }
 
 /// The address that a kubeconfig's context leads to.
@@ -166,7 +184,7 @@ pub(super) fn workload(target: &Table<'_>) -> Option<KubernetesSite> {
 }
 
 /// A name as the API takes it (RFC 1123 subdomain): it stands in a path.
-fn sound(target: &Table<'_>, name: &At<&str>, most: usize) -> Option<String> {
+pub(super) fn sound(target: &Table<'_>, name: &At<&str>, most: usize) -> Option<String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     let text = name.value;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::fault::quoted;
+use super::helm::{HelmSettings, HelmSite, helm, release};
 use super::kubernetes::{KubernetesSettings, KubernetesSite, kubernetes, workload};
 use super::later;
 use super::read::{At, Table};
@@ -25,6 +26,8 @@ pub enum ProviderSettings {
     CodeDeploy(CodeDeploySettings),
     /// Workloads of a Kubernetes cluster.
     Kubernetes(KubernetesSettings),
+    /// Releases of Helm.
+    Helm(HelmSettings),
 }
 
 /// `[providers.NAME]` of kind `codedeploy`.
@@ -47,6 +50,8 @@ pub enum SiteSettings {
     CodeDeploy(CodeDeploySite),
     /// A workload.
     Kubernetes(KubernetesSite),
+    /// A release of Helm.
+    Helm(HelmSite),
 }
 
 /// Where a service of kind `directory` lives.
@@ -111,19 +116,20 @@ pub(super) fn providers(root: &Table<'_>) -> Providers {
     for (name, table) in root.named_tables("providers") {
         let kind = table.word("kind", &KINDS).map(|kind| kind.value);
         if !table.has("kind") {
-            table.missing("kind", "write kind = \"directory\", \"codedeploy\" or \"kubernetes\"");
+            table.missing("kind", "write kind = \"directory\", \"codedeploy\", \"kubernetes\" or \"helm\"");
         }
         let settings = match kind {
             Some(ProviderKind::Directory) => Some(ProviderSettings::Directory),
             Some(ProviderKind::CodeDeploy) => codedeploy(&table).map(ProviderSettings::CodeDeploy),
             Some(ProviderKind::Kubernetes) => kubernetes(&table).map(ProviderSettings::Kubernetes),
+            Some(ProviderKind::Helm) => helm(&table).map(ProviderSettings::Helm),
             // Nothing says yet what keys the others have.
             Some(other) => {
                 table.leave_unchecked();
                 table.page().not_built(
                     table.key_span("kind"),
                     &format!("providers of kind {}", other.word()),
-                    "use kind = \"directory\", \"codedeploy\" or \"kubernetes\", or leave this provider and its services out",
+                    "use kind = \"directory\", \"codedeploy\", \"kubernetes\" or \"helm\", or leave this provider and its services out",
                 );
                 None
             }
@@ -220,8 +226,8 @@ pub(super) fn target(table: &Table<'_>, kind: Option<ProviderKind>) -> Option<Si
         Some(ProviderKind::Directory) => return directory(&target).map(SiteSettings::Directory),
         Some(ProviderKind::CodeDeploy) => return group(&target).map(SiteSettings::CodeDeploy),
         Some(ProviderKind::Kubernetes) => return workload(&target).map(SiteSettings::Kubernetes),
+        Some(ProviderKind::Helm) => return release(&target).map(SiteSettings::Helm),
         Some(ProviderKind::ArgoCd) => &["application"],
-        Some(ProviderKind::Helm) => &["namespace", "release"],
         Some(ProviderKind::GithubActions) => &["repository", "workflow", "ref"],
         Some(ProviderKind::Spinnaker) => &["application", "pipeline"],
         Some(ProviderKind::Command) => {

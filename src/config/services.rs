@@ -131,7 +131,14 @@ fn one_site_each<'d, 'a>(
         (SiteSettings::Kubernetes(one), SiteSettings::Kubernetes(other)) => {
             *provider == entry.provider && one == other
         }
-        (SiteSettings::Directory(_) | SiteSettings::CodeDeploy(_) | SiteSettings::Kubernetes(_), _) => false,
+        (SiteSettings::Helm(one), SiteSettings::Helm(other)) => *provider == entry.provider && one == other,
+        (
+            SiteSettings::Directory(_)
+            | SiteSettings::CodeDeploy(_)
+            | SiteSettings::Kubernetes(_)
+            | SiteSettings::Helm(_),
+            _,
+        ) => false,
     };
     if let Some((_, site, twin)) = sites.iter().find(same) {
         let (place, remedy) = match site {
@@ -142,6 +149,7 @@ fn one_site_each<'d, 'a>(
                 ("deployment group", "give each service its own group, or keep one of them")
             }
             SiteSettings::Kubernetes(_) => ("workload", "give each service its own, or keep one of them"),
+            SiteSettings::Helm(_) => ("release", "give each service its own, or keep one of them"),
         };
         page.witnessed(
             Severity::Fault,

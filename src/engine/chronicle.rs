@@ -43,6 +43,7 @@ fn kind(rim: &Rim, service: &ServiceId) -> label::Provider {
         Some(Provider::Directory(_)) => label::Provider::Directory,
         Some(Provider::CodeDeploy(_)) => label::Provider::CodeDeploy,
         Some(Provider::Kubernetes(_)) => label::Provider::Kubernetes,
+        Some(Provider::Helm(_)) => label::Provider::Helm,
         None => label::Provider::Gone,
     }
 }

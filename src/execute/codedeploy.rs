@@ -121,7 +121,9 @@ impl CodeDeploy {
     fn site(of: &Target) -> Result<&Site, Trouble> {
         match &of.site {
             super::Site::CodeDeploy(site) => Ok(site),
-            super::Site::Directory(_) | super::Site::Kubernetes(_) => Err(super::of_another_kind(of)),
+            super::Site::Directory(_) | super::Site::Kubernetes(_) | super::Site::Helm(_) => {
+                Err(super::of_another_kind(of))
+            }
         }
     }
 

@@ -18,13 +18,13 @@ mod pods;
 mod rights;
 mod rollout;
 mod search;
-mod template;
+pub(in crate::execute) mod template;
 mod work;
 mod workload;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Clock, Deployer, Exhibit, Finding, Sighting, Target};
 use crate::case::command::Progress;
@@ -35,7 +35,8 @@ use crate::case::plan::Proposal;
 use crate::case::step::Order;
 use crate::outbound::Trouble;
 
-use self::cluster::Cluster;
+pub(in crate::execute) use self::cluster::{Cluster, FIELD_MANAGER};
+pub(in crate::execute) use self::lookout::Selection;
 use self::work::{Receipt, Work};
 pub use self::workload::Kind;
 
@@ -71,9 +72,9 @@ impl std::fmt::Display for Site {
 pub struct Kubernetes {
     settings: Settings,
     clock: Clock,
-    cluster: Cluster,
-    /// The version of each workload up to which its changes were told: as many as there are services.
-    seen: Mutex<BTreeMap<Site, String>>,
+    cluster: Arc<Cluster>,
+    /// The version of each selection up to which its changes were told: as many as there are services.
+    seen: Mutex<BTreeMap<Selection, String>>,
 }
 
 impl std::fmt::Debug for Kubernetes {
@@ -85,29 +86,36 @@ impl std::fmt::Debug for Kubernetes {
 impl Kubernetes {
     /// A provider by this clock, which must be the one that permits are written by.
     pub fn new(settings: Settings, clock: Clock) -> Kubernetes {
-        Kubernetes { cluster: Cluster::new(&settings), settings, clock, seen: Mutex::default() }
+        Kubernetes { cluster: Arc::new(Cluster::new(&settings)), settings, clock, seen: Mutex::default() }
     }
 
     fn now(&self) -> Timestamp {
         (self.clock)()
     }
 
-    fn seen(&self, site: &Site) -> Option<String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(site).cloned()
+    /// The API, for who keeps something else there.
+    pub(super) fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
     }
 
-    fn remember(&self, site: &Site, version: Option<String>) {
+    fn seen(&self, of: &Selection) -> Option<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(of).cloned()
+    }
+
+    fn remember(&self, of: &Selection, version: Option<String>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match version.filter(|version| !version.is_empty()) {
-            Some(version) => seen.insert(site.clone(), version),
-            None => seen.remove(site),
+            Some(version) => seen.insert(of.clone(), version),
+            None => seen.remove(of),
         };
     }
 
     fn site(of: &Target) -> Result<&Site, Trouble> {
         match &of.site {
             super::Site::Kubernetes(site) => Ok(site),
-            super::Site::Directory(_) | super::Site::CodeDeploy(_) => Err(super::of_another_kind(of)),
+            super::Site::Directory(_) | super::Site::CodeDeploy(_) | super::Site::Helm(_) => {
+                Err(super::of_another_kind(of))
+            }
         }
     }
 }
@@ -118,7 +126,7 @@ impl Deployer for Kubernetes {
     }
 
     async fn changed(&self, of: &Target) -> Result<(), Trouble> {
-        self.next_change(Kubernetes::site(of)?).await
+        self.next_change_of(&Kubernetes::site(of)?.selection()).await
     }
 
     async fn propose(&self, of: &Target, from: &ReleaseId, to: &ReleaseId) -> Result<Proposal, Trouble> {

@@ -84,12 +84,21 @@ impl Drop for Group {
 /// # Errors
 /// When it cannot be started; then nothing of it runs.
 pub fn spawn(argv: &[String], folder: &Path) -> io::Result<Child> {
+    spawn_with(argv, folder, &[])
+}
+
+/// The same, with these in its environment beside `PATH`.
+///
+/// # Errors
+/// When it cannot be started; then nothing of it runs.
+pub fn spawn_with(argv: &[String], folder: &Path, environment: &[(&str, String)]) -> io::Result<Child> {
     let Some((program, arguments)) = argv.split_first() else { return Err(io::Error::other("no command")) };
     Command::new(program)
         .args(arguments)
         .current_dir(folder)
         .env_clear()
         .env("PATH", PATH)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

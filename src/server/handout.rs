@@ -16,6 +16,7 @@ use crate::engine::lane::Lanes;
 use crate::engine::rim::Rim;
 use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
 use crate::execute::directory::{self, Directory};
+use crate::execute::helm::{self, Helm};
 use crate::execute::kubernetes::{self, Kubernetes};
 use crate::execute::{Provider, Site, Target};
 use crate::intake::{Identity, IntakeSettings, Limits, Secret, SourceSettings, Subnet};
@@ -157,6 +158,7 @@ impl Handout {
                 config::ProviderSettings::Directory => self.directory.clone(),
                 config::ProviderSettings::CodeDeploy(settings) => Arc::new(codedeploy(settings)),
                 config::ProviderSettings::Kubernetes(settings) => Arc::new(kubernetes(settings)),
+                config::ProviderSettings::Helm(settings) => Arc::new(helm(settings)),
             });
             self.providers.insert(name.clone(), (settings.clone(), provider));
         }
@@ -256,7 +258,9 @@ impl Handout {
             config::SiteSettings::CodeDeploy(site) => {
                 Some((format!("{}/{}", site.application, site.group), entry.core.id.clone()))
             }
-            config::SiteSettings::Directory(_) | config::SiteSettings::Kubernetes(_) => None,
+            config::SiteSettings::Directory(_)
+            | config::SiteSettings::Kubernetes(_)
+            | config::SiteSettings::Helm(_) => None,
         });
         let known = places.filter(|_| of_codedeploy);
         known.chain(feed.map.clone()).collect()
@@ -375,6 +379,23 @@ fn kubernetes(settings: &config::KubernetesSettings) -> Provider {
     Provider::Kubernetes(Box::new(Kubernetes::new(settings, Arc::new(|| Clock.now()))))
 }
 
+fn helm(settings: &config::HelmSettings) -> Provider {
+    let settings = helm::Settings {
+        kubeconfig: settings.kubeconfig.clone(),
+        context: settings.context.clone(),
+        program: settings.program.clone(),
+        home: settings.home.clone(),
+        keep: match settings.driver {
+            config::HelmDriver::Secret => helm::Keep::Secrets,
+            config::HelmDriver::ConfigMap => helm::Keep::ConfigMaps,
+        },
+        timeout: settings.timeout,
+        history_max: settings.history_max,
+        quarantine: settings.quarantine,
+    };
+    Provider::Helm(Box::new(Helm::new(settings, Arc::new(|| Clock.now()))))
+}
+
 fn site(site: &config::SiteSettings) -> Site {
     match site {
         config::SiteSettings::Directory(site) => Site::Directory(directory::Site {
@@ -396,6 +417,9 @@ fn site(site: &config::SiteSettings) -> Site {
             },
             name: site.name.clone(),
         }),
+        config::SiteSettings::Helm(site) => {
+            Site::Helm(helm::Site { namespace: site.namespace.clone(), release: site.release.clone() })
+        }
     }
 }
 

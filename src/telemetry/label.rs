@@ -257,6 +257,8 @@ pub enum Provider {
     CodeDeploy,
     /// Kubernetes.
     Kubernetes,
+    /// Helm.
+    Helm,
     /// The service is not configured any more.
     Gone,
 }
@@ -265,6 +267,7 @@ closed!(Provider, "provider", {
     Directory => "directory",
     CodeDeploy => "codedeploy",
     Kubernetes => "kubernetes",
+    Helm => "helm",
     Gone => "gone",
 });
 

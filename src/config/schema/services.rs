@@ -155,14 +155,32 @@ pub(super) struct Provider {
     region: Option<String>,
     /// CodeDeploy: another address than AWS's own.
     endpoint_url: Option<String>,
-    /// Kubernetes: who we are and where the API is; a relative path lies beside this file. Left out: as kubectl finds it, and in a pod
+    /// Kubernetes, Helm: who we are and where the API is; a relative path lies beside this file. Left out: as kubectl finds it, and in a pod
     /// the pod's own account.
     kubeconfig: Option<String>,
-    /// Kubernetes: the context in it. Default: its current one.
+    /// Kubernetes, Helm: the context in it. Default: its current one.
     context: Option<String>,
-    /// CodeDeploy, Kubernetes: after a lost reply, how long "not there" is no proof. Default 60s and 75s; shorter only with an
+    /// Helm: the program; a path, or a name that is looked for. Default "helm".
+    program: Option<String>,
+    /// Helm: what it finds as HOME, where a kubeconfig's credential plugin needs one. Default: nothing.
+    home: Option<String>,
+    /// Helm: what holds the records of releases. Default "secret".
+    driver: Option<Driver>,
+    /// Helm: how long it waits for each hook, and for what it applied. Default 5m.
+    timeout: Option<Length>,
+    /// Helm: how many revisions it keeps; the same as where you deploy. Default 10.
+    history_max: Option<u32>,
+    /// CodeDeploy, Kubernetes, Helm: after a lost reply, how long "not there" is no proof. Default 60s, 75s and 75s; shorter only with an
     /// `endpoint_url` or a `kubeconfig` that leads to this machine.
     quarantine: Option<Length>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "read by the schema alone")]
+enum Driver {
+    Secret,
+    ConfigMap,
 }
 
 #[derive(JsonSchema)]

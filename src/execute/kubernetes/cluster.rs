@@ -35,10 +35,10 @@ const PAGE: usize = 500;
 /// Pages of one list: a workload of more pods than that is asked about by hand.
 const PAGES_MAX: usize = 20;
 /// How we are called where the API notes who wrote what.
-pub(super) const FIELD_MANAGER: &str = "snapback";
+pub(in crate::execute) const FIELD_MANAGER: &str = "snapback";
 
 /// The API.
-pub(super) struct Cluster {
+pub(in crate::execute) struct Cluster {
     settings: Settings,
     /// For calls.
     client: Mutex<Option<Client>>,
@@ -102,7 +102,7 @@ impl Cluster {
     }
 
     /// All objects of a list, by a selector of labels.
-    pub(super) async fn list(&self, path: &str, selector: &str) -> Result<Vec<Value>, Trouble> {
+    pub(in crate::execute) async fn list(&self, path: &str, selector: &str) -> Result<Vec<Value>, Trouble> {
         self.list_by(path, &[("labelSelector", selector)]).await
     }
 
@@ -125,6 +125,15 @@ impl Cluster {
         Err(Trouble::Refused(format!("{doing}: more than {} objects", PAGE * PAGES_MAX)))
     }
 
+    /// The version of a list as it is now, from which on it can be watched.
+    pub(super) async fn version_of(&self, path: &str, by: &[(&str, &str)]) -> Result<String, Trouble> {
+        let doing = format!("list {path}");
+        let page = page(path, by, "");
+        let list = self.call(&doing, Method::GET, &page, None).await.map_err(|why| why.trouble(&doing))?;
+        let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+        Ok(version.unwrap_or_default().to_owned())
+    }
+
     /// Patches an object, once; with `dry` the API says what would become of it and changes nothing.
     pub(super) async fn patch(&self, path: &str, patch: &Value, dry: Dry) -> Result<Value, Refusal> {
         let dry = match dry {
@@ -134,6 +143,15 @@ impl Cluster {
         let body = Some(("application/json-patch+json", patch.to_string()));
         let path = format!("{path}?fieldManager={FIELD_MANAGER}{dry}");
         self.call("write the pod template", Method::PATCH, &path, body).await
+    }
+
+    /// Adds to an object's metadata, once.
+    pub(in crate::execute) async fn annotate(&self, path: &str, patch: &Value) -> Result<(), Trouble> {
+        let doing = format!("annotate {path}");
+        let body = Some(("application/merge-patch+json", patch.to_string()));
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}");
+        let patched = self.call(&doing, Method::PATCH, &path, body).await;
+        patched.map(|_| ()).map_err(|why| why.trouble(&doing))
     }
 
     /// Asks something that is answered by what is created, and creates nothing (`SelfSubjectAccessReview`).

@@ -21,7 +21,7 @@ const LOG_LINES: usize = 40;
 const LOG_BYTES: usize = 4096;
 
 impl Kubernetes {
-    pub(super) async fn diagnosis(&self, site: &Site) -> Result<Vec<Exhibit>, Trouble> {
+    pub(in crate::execute) async fn diagnosis(&self, site: &Site) -> Result<Vec<Exhibit>, Trouble> {
         let Some(workload) = self.workload(site).await? else { return Ok(Vec::new()) };
         let mut shown = vec![self.shown_history(site, &workload).await?];
         let pods = self.pods(site, &workload).await?;

@@ -59,6 +59,24 @@ impl Kubernetes {
         })
     }
 
+    /// Who else decides what runs in a workload; nobody where it is not there.
+    pub(in crate::execute) async fn owner_of(&self, site: &Site) -> Result<Option<String>, Trouble> {
+        let workload = self.workload(site).await?;
+        Ok(workload.and_then(|workload| owner(&workload.object)))
+    }
+
+    /// What Kubernetes reports of a workload; nothing where it is not there.
+    pub(in crate::execute) async fn reports_of(
+        &self,
+        service: &ServiceId,
+        site: &Site,
+    ) -> Result<Vec<Report>, Trouble> {
+        match self.workload(site).await? {
+            Some(_) => Ok(self.picture(service, site).await?.reports),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// The Flagger canary whose target this is: live traffic is then served by a copy that Flagger writes (flagger.app/v1beta1).
     pub(super) async fn canary(&self, site: &Site) -> Result<Option<String>, Trouble> {
         if site.kind == Kind::StatefulSet {

@@ -1,4 +1,4 @@
-//! Waits for the next change of a workload, by a watch that goes on where the last one ended. What changed is not read off it: it only
+//! Waits for the next change of what a selection holds, by a watch that goes on where the last one ended. What changed is not read off it: it only
 //! says that reading is worth while. Facts: API concepts, "Efficient detection of changes" (bookmarks, 410 Gone).
 
 use http_body_util::BodyExt;
@@ -24,28 +24,47 @@ enum Told {
     Other,
 }
 
+/// What is waited for: a list, and a selector of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::execute) struct Selection {
+    /// The list's path.
+    pub(in crate::execute) path: String,
+    /// `fieldSelector` or `labelSelector`, and what it says.
+    pub(in crate::execute) by: (&'static str, String),
+}
+
+impl Site {
+    /// The workload alone.
+    pub(super) fn selection(&self) -> Selection {
+        Selection {
+            path: self.list("/apis/apps/v1", self.kind.resource()),
+            by: ("fieldSelector", format!("metadata.name={}", self.name)),
+        }
+    }
+}
+
 impl Kubernetes {
-    /// Ends when the workload changed, or may have.
-    pub(super) async fn next_change(&self, site: &Site) -> Result<(), Trouble> {
-        let Some(since) = self.seen(site) else {
+    /// Ends when something of the selection changed, or may have.
+    pub(in crate::execute) async fn next_change_of(&self, of: &Selection) -> Result<(), Trouble> {
+        let Some(since) = self.seen(of) else {
             // What is there now has not been told yet.
-            let version = match self.workload(site).await? {
-                Some(workload) => version(&workload.object),
-                None => return Err(Trouble::Refused(format!("there is no {site}"))),
-            };
-            self.remember(site, Some(version));
+            let version = self.cluster.version_of(&of.path, &[(of.by.0, &of.by.1)]).await?;
+            self.remember(of, Some(version));
             return Ok(());
         };
-        let path = format!(
-            "{}?watch=1&fieldSelector=metadata.name%3D{}&resourceVersion={since}&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}",
-            site.list("/apis/apps/v1", site.kind.resource()),
-            site.name
-        );
-        let doing = format!("watch {site}");
+        let query: String = form_urlencoded::Serializer::new(String::new())
+            .append_pair("watch", "1")
+            .append_pair(of.by.0, &of.by.1)
+            .append_pair("resourceVersion", &since)
+            .append_pair("allowWatchBookmarks", "true")
+            .append_pair("timeoutSeconds", &WATCH_SECONDS.to_string())
+            .finish();
+        let path = format!("{}?{query}", of.path);
+        let doing = format!("watch {} {}", of.path, of.by.1);
         let mut body = match self.cluster.stream(&doing, &path).await {
             Ok(body) => body,
             Err(super::cluster::Refusal::Gone) => {
-                self.remember(site, None);
+                self.remember(of, None);
                 return Ok(());
             }
             Err(other) => return Err(other.trouble(&doing)),
@@ -64,12 +83,12 @@ impl Kubernetes {
                 }
                 match read(&std::mem::take(&mut line)) {
                     Told::Changed(version) => {
-                        self.remember(site, Some(version));
+                        self.remember(of, Some(version));
                         return Ok(());
                     }
-                    Told::Bookmark(version) => self.remember(site, Some(version)),
+                    Told::Bookmark(version) => self.remember(of, Some(version)),
                     Told::Gone => {
-                        self.remember(site, None);
+                        self.remember(of, None);
                         return Ok(());
                     }
                     Told::Other => {}

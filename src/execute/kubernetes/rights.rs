@@ -37,7 +37,7 @@ impl Kubernetes {
         ];
         let mut found = Vec::new();
         for (verb, group, resource, subresource, without) in rights {
-            match self.may(site, (verb, group, resource, subresource)).await {
+            match self.may_in(&site.namespace, (verb, group, resource, subresource)).await {
                 Ok(true) => {}
                 Ok(false) => {
                     let resource = if subresource.is_empty() {
@@ -86,16 +86,16 @@ impl Kubernetes {
     }
 
     /// Whether the API would let us.
-    async fn may(
+    pub(in crate::execute) async fn may_in(
         &self,
-        site: &Site,
+        namespace: &str,
         (verb, group, resource, subresource): (&str, &str, &str, &str),
     ) -> Result<bool, Trouble> {
         let question = json!({
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
             "spec": { "resourceAttributes": {
-                "namespace": site.namespace, "verb": verb, "group": group, "resource": resource, "subresource": subresource,
+                "namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": subresource,
             } },
         });
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";

@@ -45,7 +45,7 @@ pub(super) fn release_id(template: &Value) -> ReleaseId {
 }
 
 /// The release with what its template says of it.
-pub(super) fn release(template: &Value) -> Release {
+pub(in crate::execute) fn release(template: &Value) -> Release {
     let annotation = |name: &str| text(template, &format!("/metadata/annotations/{}", escaped(name)));
     let ours = |name: &str| annotation(&format!("{PREFIX}{name}"));
     let number = |name: &str| ours(name).and_then(|text| text.parse().ok());

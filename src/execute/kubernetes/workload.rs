@@ -34,6 +34,16 @@ impl Kind {
         [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet].into_iter().find(|kind| kind.word() == word)
     }
 
+    /// The kind of an object of a manifest, if it is one of them.
+    pub(in crate::execute) fn of_object(object: &Value) -> Option<Kind> {
+        let version = object["apiVersion"].as_str()?;
+        let kind = object["kind"].as_str()?;
+        let of_apps = version == "apps/v1";
+        [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet]
+            .into_iter()
+            .find(|one| of_apps && kind.to_ascii_lowercase() == one.word())
+    }
+
     /// The resource in a path and in rights.
     pub(super) fn resource(self) -> &'static str {
         match self {

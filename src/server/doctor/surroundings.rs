@@ -71,6 +71,7 @@ pub(in crate::server) fn circles(settings: &Settings) -> Vec<CheckShape> {
         let url = match provider {
             ProviderSettings::CodeDeploy(of) => of.endpoint_url.as_deref(),
             ProviderSettings::Kubernetes(of) => of.server.as_deref(),
+            ProviderSettings::Helm(of) => of.server.as_deref(),
             ProviderSettings::Directory => None,
         };
         needed.extend(url.map(|url| (format!("provider {name}"), url)));
