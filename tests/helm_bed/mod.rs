@@ -33,6 +33,8 @@ pub(crate) const QUARANTINE: i64 = 75;
 pub(crate) const WIRE: i64 = 10;
 /// Helm waits so long.
 pub(crate) const TIMEOUT: i64 = 20;
+/// Where it is to hang, shorter.
+const SHORT: i64 = 3;
 /// Nothing of Helm's lasts longer.
 pub(crate) const LONGEST: i64 = 2 * TIMEOUT + 30;
 /// A pod is ready after so long, and a rollout goes on by a step.
@@ -170,10 +172,38 @@ pub(crate) struct Bed {
     pub(crate) helm: Tool,
     pub(crate) provider: Provider,
     keep: Keep,
+    timeout: i64,
     ahead: Arc<AtomicI64>,
 }
 
+/// What Helm made of two revisions, to be laid into other clusters: making it anew takes a second each time.
+pub(crate) struct Made(Vec<Value>);
+
+impl Made {
+    pub(crate) fn by(bed: &Bed) -> Made {
+        let mut objects = bed.cluster.objects("secrets", "shop");
+        objects.extend(bed.cluster.objects("configmaps", "shop"));
+        objects.extend(bed.cluster.objects("deployments", "shop"));
+        for object in &mut objects {
+            let metadata = object["metadata"].as_object_mut().expect("a map");
+            metadata.remove("resourceVersion");
+            metadata.remove("uid");
+            object.as_object_mut().expect("a map").remove("status");
+        }
+        Made(objects)
+    }
+}
+
 impl Bed {
+    /// The same as it was made elsewhere.
+    pub(crate) fn of(made: &Made) -> Option<Bed> {
+        let mut bed = Bed::empty("SNAPBACK_TEST_HELM4", Keep::Secrets)?;
+        made.0.iter().for_each(|object| drop(bed.cluster.apply(object.clone())));
+        bed.timeout = SHORT;
+        bed.starts_again();
+        Some(bed)
+    }
+
     /// Revision 1 ran since two hours, 2 since ten minutes.
     pub(crate) fn new(variable: &str) -> Option<Bed> {
         let bed = Bed::empty(variable, Keep::Secrets)?;
@@ -198,13 +228,13 @@ impl Bed {
         let ahead = Arc::new(AtomicI64::new(0));
         let config = helm.home.path().join("config");
         let program = helm.program.to_str().expect("text");
-        let provider = provider(program, &config, keep, &ahead);
-        Some(Bed { cluster, helm, provider, keep, ahead })
+        let provider = provider(program, &config, keep, TIMEOUT, &ahead);
+        Some(Bed { cluster, helm, provider, keep, timeout: TIMEOUT, ahead })
     }
 
     /// A new process of ours, which remembers nothing, and comes this way.
     pub(crate) fn provider_by(&self, program: &str, config: &Path) -> Provider {
-        provider(program, config, self.keep, &self.ahead)
+        provider(program, config, self.keep, self.timeout, &self.ahead)
     }
 
     /// A new process of ours, which remembers nothing.
@@ -375,14 +405,14 @@ pub(crate) fn rollbacks(cluster: &Cluster) -> usize {
         .count()
 }
 
-fn provider(program: &str, config: &Path, keep: Keep, ahead: &Arc<AtomicI64>) -> Provider {
+fn provider(program: &str, config: &Path, keep: Keep, timeout: i64, ahead: &Arc<AtomicI64>) -> Provider {
     let settings = Settings {
         kubeconfig: Some(config.to_owned()),
         context: None,
         program: program.to_owned(),
         home: None,
         keep,
-        timeout: Duration::from_secs(TIMEOUT),
+        timeout: Duration::from_secs(timeout),
         history_max: 10,
         quarantine: Duration::from_secs(QUARANTINE),
     };

@@ -194,11 +194,13 @@ impl Helm {
         Ok(records)
     }
 
-    /// A pending record that nobody is at any more: older than any operation may last, and no child of ours.
+    /// A pending record that nobody is at any more: its Helm was ours and we saw it end, or it is older than any operation may last.
     pub(super) fn is_stale(&self, site: &Site, kept: &Kept, now: Timestamp) -> bool {
-        kept.status() == Status::Pending
-            && now > kept.began_at + self.settings.longest()
-            && !self.children.is_at(site)
+        if kept.status() != Status::Pending || self.children.is_at(site) {
+            return false;
+        }
+        let was_ours = self.children.end_of(site, kept.version() - 1).is_some() && kept.record.is_rollback();
+        was_ours || now > kept.began_at + self.settings.longest()
     }
 
     pub(super) async fn picture(&self, service: &ServiceId, site: &Site) -> Result<Picture, Trouble> {

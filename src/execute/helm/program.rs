@@ -38,7 +38,7 @@ pub(super) struct Ran {
 /// One rollback of ours under way, or just over.
 #[derive(Debug)]
 struct ChildOf {
-    /// The newest revision before it.
+    /// The revision before the one that it writes.
     newest: i64,
     mark: Mark,
     ended: watch::Receiver<Option<Ran>>,
@@ -59,6 +59,7 @@ impl Children {
         &self,
         work: &Work,
         order: &Order,
+        newest: i64,
         child: Child,
         longest: StdDuration,
         then: impl FnOnce(Ran) -> F + Send + 'static,
@@ -67,7 +68,7 @@ impl Children {
         F: Future<Output = ()> + Send,
     {
         let (tell, ended) = watch::channel(None);
-        let known = ChildOf { newest: work.newest, mark: order.mark.clone(), ended: ended.clone() };
+        let known = ChildOf { newest, mark: order.mark.clone(), ended: ended.clone() };
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(work.site.clone(), known);
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         while watchers.try_join_next().is_some() {}

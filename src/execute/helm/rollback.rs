@@ -24,6 +24,8 @@ use crate::outbound::{CallError, Trouble};
 const BEGUN_WITHIN: StdDuration = StdDuration::from_secs(8);
 /// Between Helm's own end and the one who says so.
 const BEYOND: Duration = Duration::from_mins(1);
+/// What Helm says, or the API through it, where asking again says the same.
+const FOR_GOOD: [&str; 6] = ["forbidden", "BadRequest", "invalid", "not found", "has no", "unknown flag"];
 /// An operation of somebody else's is asked about so often.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -121,7 +123,7 @@ impl Helm {
         let after = newest.version();
         let described = flags.description;
         let longest = self.settings.longest().unsigned_abs();
-        let ended = self.children.follow(work, order, child, longest, move |ran| async move {
+        let ended = self.children.follow(work, order, after, child, longest, move |ran| async move {
             if ran.well && !described {
                 wrote.note(after + 1).await;
             }
@@ -139,15 +141,11 @@ impl Helm {
         if records.iter().any(|kept| kept.version() > after) {
             return work.handle(order);
         }
-        // Two of them wanted the same number: the other one was first.
-        if ran.says.contains("already exists") {
-            return Err(Trouble::Busy { why: ran.says, after: None });
+        // Everything else may be otherwise in a moment: an API that is away, two that wanted the same number.
+        if FOR_GOOD.iter().any(|word| ran.says.contains(word)) {
+            return Err(Trouble::Refused(format!("helm rollback of {site}: {}", ran.says)));
         }
-        let transient = ["unreachable", "refused", "timeout", "timed out", "EOF", "Too Many Requests"];
-        if transient.iter().any(|word| ran.says.contains(word)) {
-            return Err(Trouble::Busy { why: ran.says, after: None });
-        }
-        Err(Trouble::Refused(format!("helm rollback of {site}: {}", ran.says)))
+        Err(Trouble::Busy { why: ran.says, after: None })
     }
 
     /// Looks for what a run did that nobody saw end. Whatever wrote the target anew did what we wanted.
@@ -219,13 +217,19 @@ impl Helm {
             Status::Deployed | Status::Superseded => Progress::Serving(receipt.to()),
             Status::Failed => Progress::Failed(last.record.description()),
             Status::Uninstalled => Progress::Superseded(format!("{site} is uninstalled")),
-            Status::Pending if self.is_stale(&site, last, self.now()) => Progress::NeedsHuman {
-                why: format!(
-                    "helm was ended in the middle: revision {revision} of {site} stays {}; look again, and it is taken over",
-                    last.record.status_word()
-                ),
-                url: None,
-            },
+            Status::Pending if self.is_stale(&site, last, self.now()) => {
+                let ended =
+                    self.children.end_of(&site, revision - 1).map_or_else(String::new, |ran| ran.says);
+                let says = [": ", &ended].concat();
+                let says = if ended.is_empty() { "" } else { &says };
+                Progress::NeedsHuman {
+                    why: format!(
+                        "helm was ended in the middle{says}: revision {revision} of {site} stays {}; look again, and it is taken over",
+                        last.record.status_word()
+                    ),
+                    url: None,
+                }
+            }
             Status::Pending => {
                 Progress::Running(format!("revision {revision} is {}", last.record.status_word()))
             }
@@ -234,8 +238,12 @@ impl Helm {
 
     /// Helm was started, and no record of it is there.
     fn without_a_record(&self, site: &Site, receipt: &Receipt) -> Progress {
-        if let Some(ran) = self.children.end_of(site, receipt.newest) {
-            return Progress::Failed(format!("helm rollback of {site}: {}", ran.says));
+        match self.children.end_of(site, receipt.newest) {
+            Some(ran) if ran.well => {
+                return Progress::Superseded(format!("the revision that helm wrote of {site} is gone"));
+            }
+            Some(ran) => return Progress::Failed(format!("helm rollback of {site}: {}", ran.says)),
+            None => {}
         }
         let until = receipt.intended_at + WIRE_DEADLINE + self.settings.quarantine;
         if self.children.is_at(site) || self.now() <= until {

@@ -114,9 +114,12 @@ impl Cluster {
             let page = page(path, by, &more);
             let mut page =
                 self.call(&doing, Method::GET, &page, None).await.map_err(|why| why.trouble(&doing))?;
-            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
-                found.extend(items);
-            }
+            let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) else {
+                // Somebody else's answer is no empty list.
+                let said = "the answer is no list".to_owned();
+                return Err(CallError::Answer { doing, said }.into());
+            };
+            found.extend(items);
             more = page["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
             if more.is_empty() {
                 return Ok(found);
