@@ -139,6 +139,24 @@ impl Provider {
         }
     }
 
+    /// What [`Provider::check`] tried where it finds nothing, and what it left untried, in words for people.
+    pub fn tried(&self) -> &'static str {
+        match self {
+            Provider::Directory(_) => {
+                "its releases can be read, and what a switch writes can be written; nothing was switched or restarted"
+            }
+            Provider::CodeDeploy(_) => {
+                "what a rollback reads can be read; nothing was written: whether deployments may be created and stopped was not tried"
+            }
+            Provider::Kubernetes(_) => {
+                "what a rollback reads can be read, the right to patch is there, and a dry run was let in"
+            }
+            Provider::Helm(_) => {
+                "its records can be read, the rights to write them are there, and helm reads the release; whether it may write what the chart holds was not tried"
+            }
+        }
+    }
+
     /// What serves there, what went out since that moment and before, and the releases that this names. Reads only.
     ///
     /// # Errors

@@ -4,6 +4,8 @@
 mod aws;
 mod codedeploy_bed;
 
+use std::sync::Arc;
+
 use aws::Wire;
 use aws::codedeploy::Ends;
 use codedeploy_bed::{APPLICATION, Bed, GROUP, MARK, PLATFORMS, Platform, SURELY, provider};
@@ -30,6 +32,20 @@ async fn what_serves_and_what_went_out_is_read() {
         let looked = (!matches!(platform, Platform::InPlace | Platform::BlueGreen)).then_some(true);
         assert_eq!(first.artifact_exists, looked, "{platform:?}");
     }
+}
+
+/// What we write while it is read is not in it, and looks like nobody else's act afterwards.
+#[tokio::test]
+async fn a_picture_is_as_old_as_its_first_look() {
+    let mut bed = Bed::new(Platform::InPlace);
+    let (aws, begun) = (bed.aws.clone(), bed.aws.now());
+    let seconds = move || i64::try_from(aws.operations().len()).expect("a few");
+    // Every question takes a second.
+    let clock = Arc::new(move || begun + Duration::from_secs(seconds()));
+    bed.provider = codedeploy_bed::provider_by(&bed.aws.url(), clock);
+    let picture = bed.picture().await;
+    assert!(bed.aws.operations().len() > 2, "{:?}", bed.aws.operations());
+    assert_eq!(picture.at, begun);
 }
 
 #[tokio::test]

@@ -393,6 +393,75 @@ fn a_configuration_that_is_faulty_on_disk_is_named() {
     names("a faulty file", &asked(&program), "configuration", "on disk", "the one before stays");
 }
 
+/// A certificate that does not hold yet, and one that does not name this server.
+#[test]
+fn a_certificate_of_tomorrow_or_of_another_name_is_named() {
+    let setup = Setup {
+        prepare: Box::new(|folder| Authority::new("ours").sign_from_until(4000, 4096).write(folder)),
+        more: sound().more + "#TLS\n",
+        ..sound()
+    };
+    let early = config(&setup);
+    broken("it does not hold yet", setup, "certificate", "cert.pem", "does not hold before 4000-01-01");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    for (url, outcome) in [("https://snapback.example.com", "note"), ("https://localhost:8443", "well")] {
+        let named = early.replace("[server]", &format!("[server]\npublic_url = \"{url}\""));
+        furnish(folder.path(), &named, RULES);
+        std::fs::write(folder.path().join(ADA), ADA).expect("a secret");
+        Authority::new("ours").sign().write(folder.path());
+        let path = folder.path().join("snapback.toml").display().to_string();
+        let ended = Command::new(env!("CARGO_BIN_EXE_snapback"))
+            .args(["doctor", "--output", "json", "--config", &path])
+            .env("SNAPBACK_URL", "http://127.0.0.1:1")
+            .output()
+            .expect("it runs");
+        let report: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+        let checks = report["checks"].as_array().expect("checks");
+        let named = |check: &&Value| {
+            let cause = check["cause"].as_str().unwrap_or_default();
+            check["area"] == "certificate" && cause.contains("server.public_url")
+        };
+        let found = checks.iter().find(named).unwrap_or_else(|| panic!("{url}: {checks:#?}"));
+        assert_eq!(found["outcome"], outcome, "{found:#}");
+    }
+}
+
+/// What a switch writes is tried, and nothing is left of the trial.
+#[test]
+fn a_folder_that_cannot_be_written_to_is_named() {
+    let blocked = Setup {
+        prepare: Box::new(|folder| {
+            // A folder where the trial's file would be: no user at all can write it, not even root.
+            std::fs::create_dir_all(folder.join("srv/.snapback/doctor/x")).expect("a folder");
+        }),
+        ..sound()
+    };
+    broken("where switches are announced", blocked, "provider", "checkout@production", "may not write in");
+
+    let program = begin(&Setup {
+        prepare: Box::new(|folder| std::fs::create_dir(folder.join("srv/.snapback")).expect("a folder")),
+        ..sound()
+    });
+    program.wait_for_releases();
+    let log = std::fs::read(program.path("srv/deployments.jsonl")).ok();
+    let (_, checks) = asked(&program);
+    let provider = checks.iter().find(|check| check["area"] == "provider").expect("the provider");
+    assert_eq!(provider["outcome"], "well", "{provider:#}");
+    let cause = provider["cause"].as_str().expect("a cause");
+    assert!(cause.contains("can be written; nothing was switched"), "it says what was tried: {cause}");
+    assert_eq!(std::fs::read(program.path("srv/deployments.jsonl")).ok(), log, "the log is as it was");
+    let left = std::fs::read_dir(program.path("srv/.snapback")).expect("the folder").count();
+    assert_eq!(left, 0, "nothing is left of the trial");
+    // The same question again is another message, or it would not be stored.
+    let stored = |program: &Program| {
+        let (_, checks) = asked(program);
+        let door = checks.iter().find(|check| check["area"] == "source").expect("a door").clone();
+        door["cause"].as_str().expect("a cause").to_owned()
+    };
+    assert!(stored(&program).contains("is stored") && stored(&program).contains("is stored"));
+}
+
 /// Senders are shown a certificate that nobody trusts any more; the doors are tried over TLS all the same.
 #[test]
 fn a_certificate_that_has_ended_is_named() {

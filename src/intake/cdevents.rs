@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::alert::{Told, Unreadable, cut};
@@ -72,7 +73,8 @@ fn one(text: &str, told: Told<'_>) -> Result<Result<Notice, String>, Unreadable>
     let content = event.subject.content.unwrap_or_default();
     let artifact = content.artifact.as_deref().map(Artifact::of).unwrap_or_default();
     let at = event.context.timestamp.unwrap_or_default().0.unwrap_or(told.received_at);
-    let mut facts = event.custom_data.unwrap_or_default();
+    // Whatever a sender has there that is no map of ours says nothing about the event itself.
+    let mut facts = Facts::within(event.custom_data, "customData")?;
     facts.release = facts.release.or(artifact.digest.map(super::json::Scalar));
     let said = Said {
         // Both together are an event's name (CloudEvents, "source").
@@ -139,7 +141,7 @@ struct Event {
     context: Context,
     subject: Subject,
     #[serde(rename = "customData")]
-    custom_data: Option<Facts>,
+    custom_data: Option<Value>,
 }
 
 #[derive(Deserialize)]

@@ -93,6 +93,9 @@ fn said(
         _ => return None,
     };
     let whole = format!("{application}/{group}");
+    let region = region.and_then(|region| told_text(Some(region)));
+    // Two regions may have groups of one name.
+    let place = region.as_ref().map(|region| format!("{region}/{whole}"));
     Some(Said {
         id: deployment,
         status,
@@ -104,7 +107,8 @@ fn said(
             ("deployment_group", Some(whole)),
             ("application", Some(application)),
             ("group", Some(group)),
-            ("region", region.and_then(|region| told_text(Some(region)))),
+            ("region", region),
+            ("place", place),
         ],
         version: None,
         commit: None,

@@ -13,7 +13,8 @@ use super::json::{Object, Scalar, sound};
 use super::moment::moment;
 use super::proof::Proven;
 use super::sender::Protocol;
-use crate::case::signal::{Labels, Signal, SignalState};
+use crate::case::id::Duration;
+use crate::case::signal::{Labels, Lag, Signal, SignalState};
 use crate::journal::inbox::Content;
 
 /// A body is JSON, or a form where *Encode as form* is ticked. A 4xx is not sent again, and shows in Datadog beside the
@@ -102,7 +103,10 @@ impl Said {
         let at =
             self.date.and_then(told_of).map(|date| moment(&date)).transpose().map_err(Unreadable::new)?;
         let at = at.flatten().unwrap_or(told.received_at);
-        let (state, severity) = match transition.to_ascii_lowercase().trim_start_matches("re-").trim() {
+        let transition_word = transition.to_ascii_lowercase();
+        // What is told again began earlier, and nothing says when: whoever hears only that must not take it for the beginning.
+        let again = transition_word.starts_with("re-") || transition_word.starts_with("renotify");
+        let (state, severity) = match transition_word.trim_start_matches("re-").trim() {
             of if of.starts_with("triggered") || of.starts_with("renotify") => {
                 (SignalState::Firing, "critical")
             }
@@ -145,7 +149,7 @@ impl Said {
             },
             annotations: annotations.clone(),
             started_at: at,
-            lag: None,
+            lag: again.then_some(Lag::Bound(AGAIN_MAX.max(told.lag))),
             link: link.clone(),
         };
         // What recovered has recovered from a warning too.
@@ -156,6 +160,10 @@ impl Said {
         Ok(severities.iter().map(|severity| alert(severity).signal(told)).collect())
     }
 }
+
+/// So much earlier may have begun what is heard of for the first time when it is told again. Longer than the windows of most
+/// rows; how often Datadog tells again is each monitor's own.
+const AGAIN_MAX: Duration = Duration::from_hours(2);
 
 /// How grave a monitor's alert can be.
 const SEVERITIES: [&str; 2] = ["critical", "warning"];

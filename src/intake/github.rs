@@ -74,7 +74,7 @@ fn notice(
     told: Told<'_>,
 ) -> Result<crate::case::notice::Notice, Unreadable> {
     let at = status.created_at.unwrap_or_default().0.unwrap_or(told.received_at);
-    let facts = facts(deployment.payload)?;
+    let facts = Facts::within(deployment.payload, "deployment.payload")?;
     let environment = told_text(deployment.environment);
     let full = repository.as_ref().and_then(|repository| told_text(repository.full_name.clone()));
     let whole = full.as_ref().zip(environment.as_ref());
@@ -106,19 +106,6 @@ fn notice(
         commit: told_text(deployment.sha),
     };
     facts.notice(said, told)
-}
-
-/// What a pipeline put into `payload`: a map, the text of one, or nothing that is ours.
-fn facts(payload: Option<Value>) -> Result<Facts, Unreadable> {
-    let map = match payload {
-        Some(Value::Object(map)) => Value::Object(map),
-        Some(Value::String(text)) if text.trim_start().starts_with('{') => serde_json::from_str(&text)
-            .map_err(|why| Unreadable::new(format_args!("deployment.payload: {why}")))?,
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) | None => {
-            return Ok(Facts::default());
-        }
-    };
-    serde_json::from_value(map).map_err(|why| Unreadable::new(format_args!("deployment.payload: {why}")))
 }
 
 /// A tag such as `v1.42.0`; a branch says nothing of what was put out.

@@ -2,6 +2,7 @@
 //! becomes a notice. Leaves to each feed's file where its fields stand.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::alert::{NAME_MAX, Told, Unreadable, cut, link, value};
 use super::json::Scalar;
@@ -46,6 +47,23 @@ pub(super) struct Said {
 }
 
 impl Facts {
+    /// The facts in what people put there: a map, the text of one, or nothing that is ours. `place` names it.
+    ///
+    /// # Errors
+    /// A map in which a fact of ours cannot be read.
+    pub(super) fn within(told: Option<Value>, place: &str) -> Result<Facts, Unreadable> {
+        let unreadable = |why: serde_json::Error| Unreadable::new(format_args!("{place}: {why}"));
+        let map = match told {
+            Some(Value::Object(map)) => Value::Object(map),
+            Some(Value::String(text)) if text.trim_start().starts_with('{') => {
+                serde_json::from_str(&text).map_err(unreadable)?
+            }
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_))
+            | None => return Ok(Facts::default()),
+        };
+        serde_json::from_value(map).map_err(unreadable)
+    }
+
     /// The notice of what a feed says with these facts.
     ///
     /// # Errors

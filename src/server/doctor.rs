@@ -227,7 +227,7 @@ async fn providers(patient: &Patient) -> Vec<CheckShape> {
                 return vec![too_slow("provider", name)];
             };
             if findings.is_empty() {
-                let cause = format!("{} can be read, and what a rollback needs is there", provider.kind());
+                let cause = format!("{}: {}", provider.kind(), provider.tried());
                 return vec![CheckShape::well("provider", name, cause)];
             }
             let ill = findings.into_iter();

@@ -254,15 +254,28 @@ impl Handout {
     fn table_of(&self, feed: &config::FeedSettings) -> BTreeMap<String, ServiceId> {
         let of_codedeploy =
             matches!(feed.kind, config::FeedKind::CodeDeployTriggers(_) | config::FeedKind::CodeDeployEvents);
-        let places = self.settings.services.iter().filter_map(|entry| match &entry.site {
-            config::SiteSettings::CodeDeploy(site) => {
-                Some((format!("{}/{}", site.application, site.group), entry.core.id.clone()))
+        // A group's name is its own in one region alone; two accounts there cannot be told apart, and lead nowhere.
+        let mut places: BTreeMap<String, Option<ServiceId>> = BTreeMap::new();
+        for entry in self.settings.services.iter().filter(|_| of_codedeploy) {
+            let provider = self.settings.providers.get(&entry.provider);
+            let (
+                config::SiteSettings::CodeDeploy(site),
+                Some(config::ProviderSettings::CodeDeploy(provider)),
+            ) = (&entry.site, provider)
+            else {
+                continue;
+            };
+            let named = format!("{}/{}", site.application, site.group);
+            if feed.map.contains_key(&named) {
+                // Somebody says otherwise.
+                continue;
             }
-            config::SiteSettings::Directory(_)
-            | config::SiteSettings::Kubernetes(_)
-            | config::SiteSettings::Helm(_) => None,
-        });
-        let known = places.filter(|_| of_codedeploy);
+            let place = format!("{}/{named}", provider.region);
+            let id = &entry.core.id;
+            let known = places.entry(place).or_insert_with(|| Some(id.clone()));
+            *known = known.take().filter(|known| known == id);
+        }
+        let known = places.into_iter().filter_map(|(place, service)| Some((place, service?)));
         known.chain(feed.map.clone()).collect()
     }
 
@@ -458,3 +471,6 @@ fn check(probe: &config::ProbeSettings) -> Arc<Probe> {
         }
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,8 +38,14 @@ impl Authority {
 
     /// The same, ending with the beginning of this year.
     pub(crate) fn sign_until(&self, year: i32) -> Certificate {
+        self.sign_from_until(1975, year)
+    }
+
+    /// The same, beginning with the beginning of another.
+    pub(crate) fn sign_from_until(&self, from: i32, year: i32) -> Certificate {
         let mut params =
             CertificateParams::new(["localhost", "127.0.0.1"].map(str::to_owned)).expect("names");
+        params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         let key = key();
         let signed = params.signed_by(&key, &self.0).expect("a certificate");

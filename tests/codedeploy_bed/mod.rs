@@ -210,14 +210,18 @@ pub(crate) fn site() -> Site {
 
 /// A new process of ours, which remembers nothing.
 pub(crate) fn provider(aws: &Arc<Aws>, url: &str) -> Provider {
+    let clock = aws.clone();
+    provider_by(url, Arc::new(move || -> Timestamp { clock.now() }))
+}
+
+/// The same, by this clock.
+pub(crate) fn provider_by(url: &str, clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Provider {
     let settings = Settings {
         region: "eu-west-1".into(),
         endpoint_url: Some(url.to_owned()),
         quarantine: Duration::from_secs(QUARANTINE),
     };
     let credentials = Credentials::Given { id: "AKIATEST".into(), secret: "secret".to_owned().into() };
-    let clock = aws.clone();
-    let clock = Arc::new(move || -> Timestamp { clock.now() });
     Provider::CodeDeploy(Box::new(CodeDeploy::new(settings, credentials, clock)))
 }
 

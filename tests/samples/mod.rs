@@ -18,7 +18,9 @@ use snapback::case::event::{Event, Origin, Settlement, Stamped};
 use snapback::case::gate::Why;
 use snapback::case::guard::{GuardAnswer, GuardName, GuardOutcome};
 use snapback::case::habit::Habit;
-use snapback::case::id::{CaseId, Digest, Duration, NoteNo, ServiceId, SourceName, StepNo, Timestamp};
+use snapback::case::id::{
+    CaseId, DeliveryId, Digest, Duration, NoteNo, ServiceId, SourceName, StepNo, Timestamp,
+};
 use snapback::case::ledger::{Grade, Page};
 use snapback::case::notice::Notice;
 use snapback::case::pager::{Cause, Matter};
@@ -528,5 +530,6 @@ pub(crate) fn requests() -> Vec<Request> {
         serving: Some("v2".into()),
         answer: Some("https://hooks.slack.com/actions/T1/1/x".into()),
     });
+    requests.push(Request::Replay { by: "ann".into(), at: now(), letter: DeliveryId(7) });
     requests
 }

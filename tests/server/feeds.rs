@@ -213,6 +213,37 @@ async fn a_pipelines_own_facts_are_read_or_refused() {
     }
 }
 
+/// `customData` is its sender's own (cdevents/spec): a list, a text or a number there is no reason to lose the event.
+#[tokio::test]
+async fn custom_data_that_is_no_map_of_ours_loses_no_event() {
+    let mut world = world(&Signer::new()).await;
+    let event = |data: &str| {
+        format!(
+            r#"{{"context":{{"specversion":"0.5.0","id":"{}","source":"/ci","type":"dev.cdevents.service.deployed.0.3.0","timestamp":"2026-03-02T09:10:00Z"}},
+            "subject":{{"id":"checkout","content":{{"environment":{{"id":"production"}},"artifactId":"pkg:oci/checkout@sha256%3Aab?tag=4.2"}}}},"customData":{data}}}"#,
+            data.len()
+        )
+    };
+    let text = serde_json::Value::from(r#"{"rollback":"contract"}"#).to_string();
+    for (data, mark) in [
+        (r#"[{"key":"value"}]"#, None),
+        ("\"<build>7</build>\"", None),
+        ("7", None),
+        ("null", None),
+        (r#"{"build":{"steps":[1,2]}}"#, None),
+        (r#"{"rollback":"contract"}"#, Some("contract")),
+        (&*text, Some("contract")),
+    ] {
+        let answer = post(&world, "cdevents", JSON, event(data).as_bytes()).await;
+        assert_eq!(answer.status, 200, "{data}: {answer:?}");
+        let Content::Notices(notices) = world.received().remove(0).content else { panic!("{data}") };
+        assert_eq!(notices[0].release.version.as_deref(), Some("4.2"), "{data}");
+        assert_eq!(notices[0].release.marks.rollback.map(|mark| mark.word()), mark, "{data}");
+    }
+    let answer = post(&world, "cdevents", JSON, event(r#"{"rollback":["contract"]}"#).as_bytes()).await;
+    assert_eq!(answer.status, 422, "a mark that is lost could let somebody go back who must not: {answer:?}");
+}
+
 #[tokio::test]
 async fn the_generic_list_is_taken_whole_or_not_at_all() {
     let mut world = world(&Signer::new()).await;

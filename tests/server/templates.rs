@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use snapback::case::id::{Duration, SourceName};
 use snapback::case::mapping::{Formula, Mapping};
-use snapback::case::signal::SignalState;
+use snapback::case::signal::{Lag, SignalState};
 use snapback::intake::{Credential, IntakeSettings, Limits, Scheme, Secret, SourceKind, SourceSettings};
 use snapback::journal::inbox::Content;
 
@@ -118,6 +118,24 @@ async fn whoever_forgot_the_template_is_told_which() {
     let told = post(&world, "datadog", JSON, &default).await;
     assert!(told.body.contains("deploy/datadog-webhook.json"), "{told:?}");
     assert!(matches!(world.received()[0].content, Content::Dead(_)), "it is kept all the same");
+}
+
+/// What is told again began earlier: heard first, nothing that went out in between is surely its cause.
+#[tokio::test]
+async fn what_is_only_told_again_has_no_sure_beginning() {
+    let mut world = world().await;
+    for (transition, again) in
+        [("Triggered", false), ("Renotify", true), ("Re-Triggered", true), ("re-warn", true), ("Warn", false)]
+    {
+        let body =
+            json!({ "monitor_id": 7, "cycle_key": "c", "transition": transition, "date": "1772442860000" });
+        let told = post(&world, "datadog", JSON, body.to_string().as_bytes()).await;
+        assert_eq!(told.status, 200, "{transition}: {told:?}");
+        let Content::Signals(signals) = world.received().remove(0).content else { panic!("{transition}") };
+        let lag =
+            if again { Lag::Bound(Duration::from_hours(2)) } else { Lag::Assumed(Duration::from_mins(5)) };
+        assert_eq!(signals[0].lag, lag, "{transition}");
+    }
 }
 
 /// An alert that gets worse is another episode, which rules for the graver one see; its end is the end of both.

@@ -28,8 +28,9 @@ impl CodeDeploy {
         site: &Site,
         since: Timestamp,
     ) -> Result<Picture, Trouble> {
-        let group = self.group(site, since).await?;
+        // A picture is as old as its first look: what was written since is not in it.
         let at = self.now();
+        let group = self.group(site, since).await?;
         let serving = self.serving(site, &group).await?;
         let mut deployments = Vec::new();
         let mut releases: BTreeMap<ReleaseId, Release> = BTreeMap::new();

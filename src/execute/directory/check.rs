@@ -1,6 +1,7 @@
 //! What would keep a rollback from happening, found by looking alone: rights, reach, and what cannot be read.
 
 use std::fs;
+use std::path::Path;
 
 use super::link::{self, Current};
 use super::{Site, history, log, restart};
@@ -50,12 +51,40 @@ pub(super) fn check(site: &Site) -> Vec<Finding> {
             "let the user that runs Snapback write in the folder itself",
         ));
     }
+    findings.extend(written(root));
     let program = site.restart.as_ref().and_then(|argv| argv.first());
     if let Some(program) = program.filter(|program| !restart::is_program(root, program)) {
         findings.push(finding(
             format!("there is no program {program}"),
             "name the restart's program by its full path",
         ));
+    }
+    findings
+}
+
+/// Whether what a switch writes can be written. A log that is not there is not made: it would say that nothing was ever put
+/// out; and what is there is opened, and left as it is.
+fn written(root: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let log = log::path(root);
+    if log.is_file()
+        && let Err(error) = log::open_to_append(root)
+    {
+        findings.push(finding(
+            format!("may not write to {}: {error}", log.display()),
+            "let the user that runs Snapback append to it",
+        ));
+    }
+    let notes = log::notes(root);
+    if notes.exists() {
+        let path = notes.join("doctor");
+        let tried = log::write_whole(&path, b"doctor").and_then(|()| fs::remove_file(&path));
+        if let Err(error) = tried {
+            findings.push(finding(
+                format!("may not write in {}: {error}", notes.display()),
+                "let the user that runs Snapback write there: a switch is announced in it",
+            ));
+        }
     }
     findings
 }

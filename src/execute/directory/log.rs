@@ -116,7 +116,8 @@ pub(super) fn open_to_append(root: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path(root))
 }
 
-fn path(root: &Path) -> PathBuf {
+/// The log.
+pub(super) fn path(root: &Path) -> PathBuf {
     root.join("deployments.jsonl")
 }
 

@@ -4,7 +4,7 @@
 #[path = "../../../tests/samples/mod.rs"]
 mod samples;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 
@@ -16,6 +16,7 @@ use crate::case::pager::{Cause, Paging};
 use crate::case::standing::StandingEvent;
 use crate::case::turn::Disposition;
 
+const COMMAND: &str = include_str!("../../case/command.rs");
 const EVENT: &str = include_str!("../../case/event.rs");
 const PHASE: &str = include_str!("../../case/phase.rs");
 
@@ -151,11 +152,14 @@ fn what_a_feed_told_is_kept() {
 
 /// The samples hold every variant that there is, so that no kind of row is without an example.
 #[test]
-fn every_event_and_every_phase_has_an_example() {
+fn every_event_every_phase_and_every_request_has_an_example() {
     let events: BTreeSet<&str> = samples::events().iter().map(|event| event.word()).collect();
     assert_eq!(events.len(), variants(EVENT, "pub enum Event {"), "{events:?}");
     let phases: BTreeSet<&str> = samples::phases().iter().map(|(_, phase)| phase.word()).collect();
     assert_eq!(phases.len(), variants(PHASE, "pub enum Phase {"), "{phases:?}");
+    let requests = samples::requests();
+    let kinds: HashSet<_> = requests.iter().map(std::mem::discriminant).collect();
+    assert_eq!(kinds.len(), variants(COMMAND, "pub enum Request {"), "{requests:?}");
 }
 
 fn variants(source: &str, opening: &str) -> usize {

@@ -57,15 +57,17 @@ fn reachable(public: SocketAddr) -> SocketAddr {
 
 /// What each kind of sender sends when it tests, or the next step where only it can.
 fn of_source(kind: &config::SourceKind) -> Result<Value, &'static str> {
-    let no_alerts = json!({ "version": "4", "status": "firing", "receiver": "doctor", "groupKey": "doctor", "alerts": [] });
+    let id = fresh();
+    let no_alerts =
+        json!({ "version": "4", "status": "firing", "receiver": "doctor", "groupKey": id, "alerts": [] });
     match kind {
         config::SourceKind::Alertmanager | config::SourceKind::Grafana => Ok(no_alerts),
         config::SourceKind::PagerDuty => Ok(json!({ "event": {
-            "id": "snapback-doctor", "event_type": "pagey.ping", "resource_type": "pagey",
+            "id": id, "event_type": "pagey.ping", "resource_type": "pagey",
             "occurred_at": "2026-01-01T00:00:00Z", "data": { "message": "doctor", "type": "ping" },
         } })),
         config::SourceKind::EventBridge => Ok(json!({
-            "id": "snapback-doctor", "detail-type": "Snapback Doctor", "source": "snapback",
+            "id": id, "detail-type": "Snapback Doctor", "source": "snapback",
             "time": "2026-01-01T00:00:00Z", "resources": [], "detail": {},
         })),
         config::SourceKind::Sns(_) => {
@@ -83,14 +85,19 @@ fn of_source(kind: &config::SourceKind) -> Result<Value, &'static str> {
     }
 }
 
+/// A name that no test before had: the same bytes again would be answered as seen, and not be stored.
+fn fresh() -> String {
+    format!("snapback-doctor-{}", crate::clock::Clock.now().as_nanosecond())
+}
+
 fn of_feed(kind: &config::FeedKind) -> Result<Value, &'static str> {
     match kind {
         config::FeedKind::GitHub => {
-            Ok(json!({ "zen": "doctor", "hook_id": 1, "hook": { "type": "Repository" } }))
+            Ok(json!({ "zen": fresh(), "hook_id": 1, "hook": { "type": "Repository" } }))
         }
         config::FeedKind::Generic => Ok(json!([])),
         config::FeedKind::CodeDeployEvents => Ok(json!({
-            "id": "snapback-doctor", "detail-type": "Snapback Doctor", "source": "snapback",
+            "id": fresh(), "detail-type": "Snapback Doctor", "source": "snapback",
             "time": "2026-01-01T00:00:00Z", "resources": [], "detail": {},
         })),
         config::FeedKind::CodeDeployTriggers(_) => {
@@ -120,7 +127,13 @@ async fn door(
     };
     match proved.body(message).send().await {
         Ok(answer) if answer.status().is_success() => {
-            CheckShape::well(area, name, "a test message came in by its door, and is stored")
+            // What is seen for the second time has no number.
+            let said: Value = answer.json().await.unwrap_or_default();
+            let became = match said["delivery"].is_null() {
+                true => "the same came before, and was not stored again",
+                false => "is stored",
+            };
+            CheckShape::well(area, name, format!("a test message came in by its door, and {became}"))
         }
         Ok(answer) => {
             let status = answer.status();

@@ -1,7 +1,11 @@
 //! What lies below Snapback: the store's disk, the certificate that it shows, and whether what it needs sits behind what it guards.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::Path;
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 
 use crate::admin::shapes::CheckShape;
 use crate::clock::Clock;
@@ -54,14 +58,67 @@ pub(in crate::server) fn certificate(settings: &Settings) -> Vec<CheckShape> {
     let Some((_, own)) = parsed else {
         return vec![CheckShape::ill("certificate", name, "it cannot be read", "see docs/tls.md")];
     };
-    let left = (own.validity().not_after.timestamp() - Clock.now().as_second()).div_euclid(24 * 3600);
-    vec![if left < 0 {
+    let now = Clock.now().as_second();
+    let begins = own.validity().not_before.timestamp();
+    let left = (own.validity().not_after.timestamp() - now).div_euclid(24 * 3600);
+    let mut found = vec![if begins > now {
+        let begins = jiff::Timestamp::from_second(begins).map_or("later".to_owned(), |at| at.to_string());
+        let cause = format!("it does not hold before {begins}: no sender trusts it yet");
+        CheckShape::ill(
+            "certificate",
+            name.clone(),
+            cause,
+            "see this machine's clock, or renew it: docs/tls.md",
+        )
+    } else if left < 0 {
         CheckShape::ill("certificate", name, "it has ended: no sender trusts it", "renew it: docs/tls.md")
     } else if left < ENDS_SOON_DAYS {
         CheckShape::ill("certificate", name, format!("it ends in {left} days"), "renew it: docs/tls.md")
     } else {
         CheckShape::well("certificate", name, format!("it holds for {left} days"))
-    }]
+    }];
+    found.extend(settings.server.public_url.as_deref().and_then(host).map(|host| named(&own, host)));
+    found
+}
+
+/// Whether the certificate names the host by which others are told to call this server.
+fn named(own: &X509Certificate<'_>, host: String) -> CheckShape {
+    let names = own.subject_alternative_name().ok().flatten();
+    let names = names.iter().flat_map(|names| &names.value.general_names);
+    let mut known = Vec::new();
+    for name in names {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "no sender looks at the other kinds of names")]
+        match name {
+            GeneralName::DNSName(name) => known.push((*name).to_lowercase()),
+            GeneralName::IPAddress(bytes) => known.extend(address(bytes)),
+            _ => {}
+        }
+    }
+    if known.iter().any(|name| is_for(name, &host)) {
+        return CheckShape::well("certificate", host, "it names the host of server.public_url");
+    }
+    let cause = format!(
+        "it does not name the host of server.public_url, but {}: who calls that host here refuses it",
+        if known.is_empty() { "nobody".to_owned() } else { known.join(", ") }
+    );
+    let next = "let it be issued for that name too; well so where a proxy before this server shows another one: docs/tls.md";
+    CheckShape::note("certificate", host, cause, next)
+}
+
+/// RFC 6125 §6.4.3: a star stands for the whole first part of a name, and for that alone.
+fn is_for(name: &str, host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    name == host
+        || name
+            .strip_prefix("*.")
+            .zip(host.split_once('.'))
+            .is_some_and(|(name, (first, host))| !first.is_empty() && name == host)
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    let four = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+    let address = four.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from));
+    address.map(|address| address.to_string())
 }
 
 /// Whether what a rollback needs sits behind a service that it would roll back: then neither comes back.
@@ -125,7 +182,17 @@ fn guards(
         CheckSettings::Http { url, .. } => host(url),
         CheckSettings::Promql { .. } | CheckSettings::Command { .. } => None,
     });
-    needed.split('.').next() == Some(name) || hosts.any(|host| host == needed && !is_this_machine(&host))
+    let called_so = needed.split('.').next() == Some(name) && !is_a_vendors(needed);
+    called_so || hosts.any(|host| host == needed && !is_this_machine(&host))
+}
+
+/// Hosts of those who run chats, pagers and clouds for everybody: `slack.com` is no service of ours that is called slack.
+const VENDORS: [&str; 4] = ["slack.com", "pagerduty.com", "amazonaws.com", "amazonaws.com.cn"];
+
+fn is_a_vendors(host: &str) -> bool {
+    VENDORS.iter().any(|vendor| {
+        host.strip_suffix(vendor).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    })
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -154,6 +221,42 @@ mod tests {
         std::fs::write(&path, text).expect("the configuration");
         let loaded = load_with(&path, &|_| Some("secret".into()));
         circles(&loaded.settings.unwrap_or_else(|| panic!("{:?}", loaded.faults)))
+    }
+
+    /// Which names a certificate is good for, as senders read them.
+    #[test]
+    fn a_star_stands_for_one_part_of_a_name() {
+        for (name, host, good) in [
+            ("snapback.example.com", "snapback.example.com", true),
+            ("*.example.com", "snapback.example.com", true),
+            ("*.example.com", "a.snapback.example.com", false),
+            ("*.example.com", "example.com", false),
+            ("example.com", "snapback.example.com", false),
+            ("::1", "[::1]", true),
+        ] {
+            assert_eq!(is_for(name, host), good, "{name} {host}");
+        }
+    }
+
+    /// What the world calls so is no service of ours.
+    #[test]
+    fn a_vendors_host_is_no_service_of_that_name() {
+        for (host, vendors) in [
+            ("slack.com", true),
+            ("events.pagerduty.com", true),
+            ("events.eu.pagerduty.com", true),
+            ("codedeploy.eu-west-1.amazonaws.com", true),
+            ("events.example.com", false),
+            ("notslack.com", false),
+        ] {
+            assert_eq!(is_a_vendors(host), vendors, "{host}");
+        }
+        let slack = "[slack]\nbot_token = { env = \"T\" }\nsigning_secret = { env = \"S\" }\nchannel = \"C1\"\n\
+             [pages.night]\nrouting_key = { env = \"K\" }\n\
+             [[service]]\nname = \"slack\"\nenvironment = \"production\"\nprovider = \"hosts\"\ntarget = { root = \"/one\" }\n\
+             [[service]]\nname = \"events\"\nenvironment = \"production\"\nprovider = \"hosts\"\ntarget = { root = \"/two\" }\n";
+        let found = found(slack, "");
+        assert!(found.iter().all(|check| check.outcome == CheckOutcome::Well), "{found:?}");
     }
 
     #[test]
