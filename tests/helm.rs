@@ -176,6 +176,12 @@ async fn our_own_that_was_ended_in_the_middle_is_taken_over() {
     let again = bed.begin(&order).await.expect("taken");
     assert_eq!(bed.end_of(&again).await.expect("an end"), Progress::Serving(order.to.clone()));
     assert_eq!(bed.helm.history()[3].1, "deployed", "{:?}", bed.helm.history());
+    // Another process that follows it knows that it is ours, whatever its number.
+    bed.cluster.fault("PATCH", "secrets", Fault::Refuse(500));
+    bed.starts_again();
+    assert!(matches!(bed.provider.watch(&again).await, Ok(Progress::Serving(_))));
+    let newest = bed.picture().await.deployments.pop().expect("one");
+    assert_eq!(newest.origin, DeploymentOrigin::Ours(Mark::new(MARK)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -197,6 +203,17 @@ async fn whoever_deploys_first_comes_first() {
         assert!(matches!(&trouble, Trouble::Moved(what) if what.contains("shop:4")), "{trouble}");
     }
     assert_eq!((bed.image().as_str(), bed.rollbacks()), ("shop:4", 0));
+}
+
+/// Nothing of it is there any more: the case is planned again, and is not looked for without end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_release_that_is_gone_is_something_else() {
+    let bed = bed!(Bed::new(HELM4));
+    let order = bed.way_back(2, 1).await;
+    bed.helm.does(&["uninstall", "web"]);
+    for trouble in [bed.begin(&order).await.expect_err("moved"), bed.find(&order).await.expect_err("moved")] {
+        assert!(matches!(&trouble, Trouble::Moved(_)), "{trouble}");
+    }
 }
 
 /// Configuration alone is a release too: the image stays.

@@ -33,8 +33,8 @@ pub(crate) const QUARANTINE: i64 = 75;
 pub(crate) const WIRE: i64 = 10;
 /// Helm waits so long.
 pub(crate) const TIMEOUT: i64 = 20;
-/// Where it is to hang, shorter.
-const SHORT: i64 = 3;
+/// Where it is to hang: shorter, and longer than Helm takes on a busy machine.
+const SHORT: i64 = 15;
 /// Nothing of Helm's lasts longer.
 pub(crate) const LONGEST: i64 = 2 * TIMEOUT + 30;
 /// A pod is ready after so long, and a rollout goes on by a step.

@@ -48,7 +48,7 @@ struct ChildOf {
 #[derive(Debug, Default)]
 pub(super) struct Children {
     known: Mutex<BTreeMap<Site, ChildOf>>,
-    /// Marks of rollbacks that another process of ours began and that are followed here: what is newer than that revision is theirs.
+    /// Revisions that rollbacks of ours wrote, begun here or by another process of ours, that are followed here; and their marks.
     followed: Mutex<BTreeMap<Site, (i64, Mark)>>,
     watchers: Mutex<JoinSet<()>>,
 }
@@ -95,9 +95,9 @@ impl Children {
     }
 
     /// Remembers whose rollback it is that is followed.
-    pub(super) fn is_followed(&self, site: &Site, newest: i64, mark: &str) {
+    pub(super) fn is_followed(&self, site: &Site, revision: i64, mark: &str) {
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        followed.insert(site.clone(), (newest, Mark::new(mark)));
+        followed.insert(site.clone(), (revision, Mark::new(mark)));
     }
 
     /// The mark of the rollback that wrote this record, where its record does not bear it yet.
@@ -106,11 +106,11 @@ impl Children {
             return None;
         }
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = known.get(site).map(|child| (child.newest, child.mark.clone()));
+        let own = known.get(site).map(|child| (child.newest + 1, child.mark.clone()));
         let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         own.into_iter()
             .chain(followed.get(site).cloned())
-            .find(|(newest, _)| kept.version() == newest + 1)
+            .find(|(revision, _)| kept.version() == *revision)
             .map(|(_, mark)| mark)
     }
 }

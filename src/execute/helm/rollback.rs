@@ -85,7 +85,7 @@ impl Helm {
     pub(super) async fn send(&self, work: &Work, permit: &Permit) -> Result<Handle, Trouble> {
         let order = permit.order();
         let site = &work.site;
-        let records = unsent(self.records_there(site).await)?;
+        let records = unsent(self.records(site).await)?;
         match self.standing(work, order, &records) {
             Standing::Done => return work.handle(order),
             Standing::Moved(what) => return Err(Trouble::Moved(what)),
@@ -151,10 +151,12 @@ impl Helm {
     /// Looks for what a run did that nobody saw end. Whatever wrote the target anew did what we wanted.
     pub(super) async fn search(&self, work: &Work, order: &Order) -> Result<Sighting, Trouble> {
         let looked_at = self.now();
-        let records = self.records_there(&work.site).await?;
+        let records = self.records(&work.site).await?;
         match self.standing(work, order, &records) {
             Standing::Done => {
-                self.children.is_followed(&work.site, work.newest, order.mark.as_str());
+                if let Some(newest) = records.last() {
+                    self.children.is_followed(&work.site, newest.version(), order.mark.as_str());
+                }
                 work.handle(order).map(Sighting::Found)
             }
             Standing::Moved(what) => Err(Trouble::Moved(what)),
@@ -200,7 +202,6 @@ impl Helm {
     /// How it goes on.
     pub(super) async fn follow(&self, receipt: &Receipt) -> Result<Progress, Trouble> {
         let site = receipt.site();
-        self.children.is_followed(&site, receipt.newest, &receipt.mark);
         let records = self.records(&site).await?;
         let Some(last) = records.iter().rev().find(|kept| kept.version() > receipt.newest) else {
             return Ok(self.without_a_record(&site, receipt));
@@ -213,6 +214,7 @@ impl Helm {
             )));
         }
         let revision = last.version();
+        self.children.is_followed(&site, revision, &receipt.mark);
         Ok(match last.status() {
             Status::Deployed | Status::Superseded => Progress::Serving(receipt.to()),
             Status::Failed => Progress::Failed(last.record.description()),
