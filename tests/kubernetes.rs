@@ -5,7 +5,7 @@ mod kube;
 mod kubernetes_bed;
 
 use kube::{Broken, Fault};
-use kubernetes_bed::{Bed, KINDS, MARK, RIGHTS, SURELY, workload};
+use kubernetes_bed::{ALL_KINDS, Bed, KINDS, MARK, RIGHTS, SURELY, workload};
 use serde_json::json;
 use snapback::case::command::Progress;
 use snapback::case::deployment::{DeploymentOrigin, DeploymentStatus, Owner};
@@ -272,7 +272,9 @@ async fn a_bad_image_is_reported_and_taken_back() {
                     "{kind:?}"
                 );
             }
-            Kind::Deployment | Kind::DaemonSet => assert_eq!(ended, Progress::Serving(order.to), "{kind:?}"),
+            Kind::Deployment | Kind::DaemonSet | Kind::Rollout => {
+                assert_eq!(ended, Progress::Serving(order.to), "{kind:?}");
+            }
         }
     }
 }
@@ -398,6 +400,17 @@ async fn the_library_repeats_nothing() {
 
 #[tokio::test]
 async fn every_missing_right_is_named() {
+    let rollout = Bed::new(Kind::Rollout);
+    assert_eq!(rollout.provider.check(&rollout.target()).await, [], "all is there");
+    for right in
+        ["get rollouts", "patch rollouts", "patch rollouts/status", "watch rollouts", "list analysisruns"]
+    {
+        rollout.may_not(&[right]);
+        let found = rollout.provider.check(&rollout.target()).await;
+        let named =
+            |of: &snapback::execute::Finding| of.says.contains(&format!("may not {right}.argoproj.io"));
+        assert!(found.iter().any(named), "{right}: {found:?}");
+    }
     let bed = Bed::new(Kind::Deployment);
     assert!(bed.provider.check(&bed.target()).await.is_empty(), "all is there");
     for right in [
@@ -448,8 +461,14 @@ fn a_person_gets_the_command_of_the_same_act() {
 #[tokio::test]
 async fn the_role_in_the_file_is_what_is_used() {
     let mut used = std::collections::BTreeSet::new();
-    for kind in KINDS {
+    for kind in ALL_KINDS {
         let bed = Bed::new(kind);
+        if kind == Kind::Rollout {
+            let going_out = Bed::going_out(kind);
+            let order = going_out.way_back(3, 2).await;
+            going_out.begin(&order).await.expect("taken");
+            used.extend(going_out.cluster.calls().iter().filter(|call| call.user == "snapback").map(right));
+        }
         let order = bed.way_back(2, 1).await;
         bed.cluster.break_image("shop:1", Broken::CrashLoopBackOff);
         let handle = bed.begin(&order).await.expect("taken");

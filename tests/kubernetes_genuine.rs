@@ -92,6 +92,7 @@ impl Stage {
             Kind::Deployment => "Deployment",
             Kind::StatefulSet => "StatefulSet",
             Kind::DaemonSet => "DaemonSet",
+            Kind::Rollout => unreachable!("the genuine controllers know no Rollouts"),
         };
         let mut object = json!({
             "apiVersion": "apps/v1", "kind": word, "metadata": { "name": "checkout", "namespace": self.namespace },
@@ -109,7 +110,7 @@ impl Stage {
                 object["spec"]["replicas"] = 3.into();
                 object["spec"]["serviceName"] = "checkout".into();
             }
-            Kind::DaemonSet => {}
+            Kind::DaemonSet | Kind::Rollout => {}
         }
         object
     }

@@ -1,4 +1,5 @@
-//! The fault matrix, filled for Kubernetes. A workload has one act: what is stopped on its way is written over like what is finished.
+//! The fault matrix, filled for Kubernetes. A workload has one act: what is stopped on its way is written over like what is finished. A
+//! Rollout's is aborted.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -10,7 +11,7 @@ mod kubernetes_bed;
 mod matrix;
 
 use kube::{Broken, Fault as Wire};
-use kubernetes_bed::{Bed as World, SURELY, alter};
+use kubernetes_bed::{Bed as World, SURELY, alter, resource};
 use matrix::{Bed, Cell, Fault, Operation, Outcome};
 use snapback::case::command::Progress;
 use snapback::case::id::Handle;
@@ -19,7 +20,8 @@ use snapback::execute::Sighting;
 use snapback::execute::kubernetes::Kind;
 use snapback::outbound::Trouble;
 
-struct Kubernetes {
+/// A Deployment, or a Rollout, of which what is on its way is aborted.
+struct Kubernetes<const ARGO: bool> {
     world: World,
     /// For what begins, looks for or follows work.
     order: Option<Order>,
@@ -30,7 +32,12 @@ struct Kubernetes {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_operation_under_every_fault() {
-    matrix::hold::<Kubernetes>(expected).await;
+    matrix::hold::<Kubernetes<false>>(expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_operation_of_a_rollout_under_every_fault() {
+    matrix::hold::<Kubernetes<true>>(expected).await;
 }
 
 /// The table. Columns: what follows, requests that reached the API, effects.
@@ -115,12 +122,16 @@ fn changing(fault: Fault) -> (Outcome, usize, usize) {
     }
 }
 
-impl Bed for Kubernetes {
-    async fn before(operation: Operation, fault: Fault) -> Kubernetes {
+impl<const ARGO: bool> Bed for Kubernetes<ARGO> {
+    async fn before(operation: Operation, fault: Fault) -> Kubernetes<ARGO> {
         let world = match operation {
-            Operation::Stop => World::going_out(Kind::Deployment),
-            _ => World::new(Kind::Deployment),
+            Operation::Stop => World::going_out(Self::KIND),
+            _ => World::new(Self::KIND),
         };
+        if ARGO && operation == Operation::Stop {
+            // Its canary is up, and as many of before are gone.
+            world.pass(3);
+        }
         let mut bed = Kubernetes { world, order: None, handle: None, before: (0, 0) };
         bed.lead_to(operation, fault).await;
         bed.before = bed.world_counted();
@@ -156,7 +167,9 @@ impl Bed for Kubernetes {
     }
 }
 
-impl Kubernetes {
+impl<const ARGO: bool> Kubernetes<ARGO> {
+    const KIND: Kind = if ARGO { Kind::Rollout } else { Kind::Deployment };
+
     fn world_counted(&self) -> (usize, usize) {
         (self.world.mutations(), self.world.effects().len())
     }
@@ -217,14 +230,15 @@ impl Kubernetes {
             Fault::F15SupersededByHuman => return self.world.puts_out(4),
             // Between what we read and what we write somebody changes it.
             Fault::F16StaleReads if mutates => {
-                return self.world.cluster.before("PATCH", "deployments", |cluster| {
-                    alter(cluster, Kind::Deployment, |object| object["spec"]["replicas"] = 5.into());
+                return self.world.cluster.before("PATCH", resource(Self::KIND), |cluster| {
+                    alter(cluster, Self::KIND, |object| object["spec"]["replicas"] = 5.into());
                 });
             }
             Fault::F16StaleReads | Fault::F17FalseSuccess => return,
         };
-        let (method, path) = asks(operation);
-        self.world.cluster.fault(method, path, wire);
+        // The call that an operation is about.
+        let method = if mutates { "PATCH" } else { "GET" };
+        self.world.cluster.fault(method, &format!("/{}/checkout", resource(Self::KIND)), wire);
     }
 
     async fn begin(&mut self) -> Outcome {
@@ -248,14 +262,6 @@ impl Kubernetes {
             Ok(other) => panic!("an end: {other:?}"),
             Err(trouble) => told(&trouble),
         }
-    }
-}
-
-/// The call that an operation is about.
-fn asks(operation: Operation) -> (&'static str, &'static str) {
-    match operation {
-        Operation::Create | Operation::Stop => ("PATCH", "deployments"),
-        _ => ("GET", "deployments"),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use binary::{Program, TOKEN, head, now};
 use kube::{Broken, Cluster, Fault};
-use kubernetes_bed::{KINDS, allow, alter, kubeconfig, labels, mutations, resource, workload};
+use kubernetes_bed::{ALL_KINDS, allow, alter, kubeconfig, labels, mutations, resource, workload};
 use serde_json::{Value, json};
 use snapback::case::id::Timestamp;
 use snapback::execute::kubernetes::Kind;
@@ -53,6 +53,11 @@ impl Story {
         cluster.tick(left.unsigned_abs());
         sets_image(&cluster, kind, "shop:2");
         cluster.settle();
+        if kind == Kind::Rollout {
+            // The pause of its steps.
+            cluster.tick(Duration::from_secs(6));
+            cluster.settle();
+        }
         cluster.goes_on(pace);
         change(&cluster);
         let folder = tempfile::tempdir().expect("a folder");
@@ -148,7 +153,7 @@ migrations = "none"
 /// Plays a story for each kind at once.
 fn on_each(story: impl Fn(Kind) + Sync) {
     std::thread::scope(|scope| {
-        for kind in &KINDS {
+        for kind in &ALL_KINDS {
             scope.spawn(|| story(*kind));
         }
     });
@@ -179,8 +184,16 @@ fn a_release_that_is_still_going_out_is_taken_back_on_its_way() {
         story.fires();
         story.clears_when_running("shop:2");
         story.program.wait_for_outcome("recovered");
-        assert_eq!(story.effects(), ["write shop:2"], "{kind:?}");
+        assert_eq!(story.effects(), [back_on_its_way(kind)], "{kind:?}");
     });
+}
+
+/// What is still going out is written over; a Rollout's is aborted.
+fn back_on_its_way(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Rollout => "abort",
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => "write shop:2",
+    }
 }
 
 #[test]
@@ -279,11 +292,13 @@ fn a_missing_right_fails_the_case_in_the_apis_own_words() {
 /// Kubernetes itself tells that the new pods fail: nobody has to ring first.
 #[test]
 fn a_bad_image_that_never_becomes_ready_is_taken_back_without_any_alert() {
-    let story = Story::begin(Kind::Deployment);
-    story.cluster.break_image("shop:3", Broken::ImagePullBackOff);
-    sets_image(&story.cluster, Kind::Deployment, "shop:3");
-    let case = story.program.wait_for_outcome("recovered");
-    assert!(case.to_string().contains("ImagePullBackOff"), "{case:#}");
-    assert_eq!(story.effects(), ["write shop:2"]);
-    assert_eq!(case["signals"][0]["source"], json!("provider"), "{case:#}");
+    for kind in [Kind::Deployment, Kind::Rollout] {
+        let story = Story::begin(kind);
+        story.cluster.break_image("shop:3", Broken::ImagePullBackOff);
+        sets_image(&story.cluster, kind, "shop:3");
+        let case = story.program.wait_for_outcome("recovered");
+        assert!(case.to_string().contains("ImagePullBackOff"), "{kind:?}: {case:#}");
+        assert_eq!(story.effects(), [back_on_its_way(kind)], "{kind:?}");
+        assert_eq!(case["signals"][0]["source"], json!("provider"), "{kind:?}: {case:#}");
+    }
 }

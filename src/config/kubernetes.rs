@@ -12,10 +12,11 @@ use crate::case::id::Duration;
 /// How long after a lost reply "not there" is no proof (failure model §4). Shorter only where nobody else's workloads are at stake.
 const QUARANTINE: Duration = Duration::from_secs(75);
 /// The kinds of workloads that are built, each a key of `target`.
-const KINDS: [(&str, WorkloadKind); 3] = [
+const KINDS: [(&str, WorkloadKind); 4] = [
     ("deployment", WorkloadKind::Deployment),
     ("statefulset", WorkloadKind::StatefulSet),
     ("daemonset", WorkloadKind::DaemonSet),
+    ("rollout", WorkloadKind::Rollout),
 ];
 
 /// What has pods and a history.
@@ -27,6 +28,8 @@ pub enum WorkloadKind {
     StatefulSet,
     /// A DaemonSet.
     DaemonSet,
+    /// A Rollout of Argo Rollouts.
+    Rollout,
 }
 
 /// `[providers.NAME]` of kind `kubernetes`.
@@ -147,27 +150,21 @@ fn server(
     }
 }
 
-/// `{ namespace, deployment | statefulset | daemonset }`.
+/// `{ namespace, deployment | statefulset | daemonset | rollout }`.
 pub(super) fn workload(target: &Table<'_>) -> Option<KubernetesSite> {
     let namespace = target.text("namespace");
     if !target.has("namespace") {
         target.missing("namespace", "write namespace = \"shop\"");
-    }
-    if target.has("rollout") {
-        target.text("rollout");
-        target.page().not_built(
-            target.key_span("rollout"),
-            "Rollouts of Argo Rollouts",
-            "name a deployment, statefulset or daemonset, or leave this service out",
-        );
-        return None;
     }
     let named: Vec<(&str, WorkloadKind, At<&str>)> =
         KINDS.into_iter().filter_map(|(word, kind)| Some((word, kind, target.text(word)?))).collect();
     let (kind, name) = match &named[..] {
         [] => {
             if !KINDS.iter().any(|(word, _)| target.has(word)) {
-                target.missing("deployment", "write deployment = \"NAME\", or statefulset or daemonset");
+                target.missing(
+                    "deployment",
+                    "write deployment = \"NAME\", or statefulset, daemonset or rollout",
+                );
             }
             return None;
         }

@@ -1,12 +1,15 @@
-//! Provider `kubernetes`: a Deployment, a StatefulSet or a DaemonSet back to a revision that its history still holds.
+//! Provider `kubernetes`: a Deployment, a StatefulSet, a DaemonSet or Argo's Rollout back to a revision that its history still holds.
 //!
 //! Kubernetes has no call that rolls back; `kubectl rollout undo` writes the old pod template into the object, and so do we, by
 //! one JSON Patch that counts only for the object and the generation that were read. Our mark stands in an annotation of the
-//! object, beside the release that it led to. The act is of class A: a late copy meets another generation and is refused.
+//! object, beside the release that it led to. The act is of class A: a late copy meets another generation and is refused. A Rollout
+//! that is still going out is aborted instead.
 //!
 //! Facts: the API conventions and the workload controllers of Kubernetes 1.33 to 1.37, kubectl's `rollout`, as told in the
 //! comments where they matter.
 
+mod abort;
+mod argo;
 mod begin;
 mod by_hand;
 mod cluster;

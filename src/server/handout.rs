@@ -427,6 +427,7 @@ fn site(site: &config::SiteSettings) -> Site {
                 config::WorkloadKind::Deployment => kubernetes::Kind::Deployment,
                 config::WorkloadKind::StatefulSet => kubernetes::Kind::StatefulSet,
                 config::WorkloadKind::DaemonSet => kubernetes::Kind::DaemonSet,
+                config::WorkloadKind::Rollout => kubernetes::Kind::Rollout,
             },
             name: site.name.clone(),
         }),

@@ -361,7 +361,7 @@ impl Cluster {
             .retain(|one| one.method != method || !path.contains(&one.part) || one.told.send(()).is_err());
     }
 
-    /// Pod templates that Snapback wrote, by their images.
+    /// What Snapback did: pod templates that it wrote, by their images, and Rollouts that it aborted.
     pub(crate) fn effects(&self) -> Vec<String> {
         self.state().effects.clone()
     }

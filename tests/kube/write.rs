@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::defaults;
-use super::json::{at, int, list, set, take, text};
+use super::json::{at, int, list, set, take, text, truth};
 use super::kinds::Kind;
 use super::patch;
 use super::status::Refusal;
@@ -138,6 +138,9 @@ pub(crate) fn update(
     if by.manager == "snapback" && at(&object, "/spec/template") != at(&before, "/spec/template") {
         let image = text(&object, "/spec/template/spec/containers/0/image");
         state.effects.push(format!("write {image}"));
+    }
+    if by.manager == "snapback" && truth(&object, "/status/abort") && !truth(&before, "/status/abort") {
+        state.effects.push("abort".to_owned());
     }
     manage(state, &mut object, by, part, Some(&before));
     let kept = state.put(key, object);

@@ -29,7 +29,7 @@ pub(crate) const CALL: i64 = 6;
 pub(crate) const SURELY: i64 = WIRE + CALL + QUARANTINE;
 
 /// What Snapback may do, as `deploy/kubernetes-role.yaml` has it: verb, group, resource.
-pub(crate) const RIGHTS: [(&str, &str, &str); 19] = [
+pub(crate) const RIGHTS: [(&str, &str, &str); 25] = [
     ("get", "apps", "deployments"),
     ("list", "apps", "deployments"),
     ("watch", "apps", "deployments"),
@@ -42,6 +42,12 @@ pub(crate) const RIGHTS: [(&str, &str, &str); 19] = [
     ("list", "apps", "daemonsets"),
     ("watch", "apps", "daemonsets"),
     ("patch", "apps", "daemonsets"),
+    ("get", "argoproj.io", "rollouts"),
+    ("list", "argoproj.io", "rollouts"),
+    ("watch", "argoproj.io", "rollouts"),
+    ("patch", "argoproj.io", "rollouts"),
+    ("patch", "argoproj.io", "rollouts/status"),
+    ("list", "argoproj.io", "analysisruns"),
     ("list", "apps", "replicasets"),
     ("list", "apps", "controllerrevisions"),
     ("list", "", "pods"),
@@ -61,7 +67,10 @@ pub(crate) fn allow(cluster: &Cluster, all_but: &[&str]) -> String {
     cluster.token("snapback", &rights)
 }
 
+/// Kubernetes' own kinds.
 pub(crate) const KINDS: [Kind; 3] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
+/// Those and Argo's.
+pub(crate) const ALL_KINDS: [Kind; 4] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Rollout];
 
 /// A provider and its pretend cluster.
 pub(crate) struct Bed {
@@ -215,7 +224,7 @@ impl Bed {
         panic!("it never ends")
     }
 
-    /// Templates that Snapback wrote, by the cluster's own log.
+    /// What Snapback did, by the cluster's own log.
     pub(crate) fn effects(&self) -> Vec<String> {
         self.cluster.effects()
     }
@@ -253,6 +262,7 @@ pub(crate) fn resource(kind: Kind) -> &'static str {
         Kind::Deployment => "deployments",
         Kind::StatefulSet => "statefulsets",
         Kind::DaemonSet => "daemonsets",
+        Kind::Rollout => "rollouts",
     }
 }
 
@@ -266,9 +276,11 @@ pub(crate) fn workload(kind: Kind, number: u32) -> Value {
         Kind::Deployment => "Deployment",
         Kind::StatefulSet => "StatefulSet",
         Kind::DaemonSet => "DaemonSet",
+        Kind::Rollout => "Rollout",
     };
+    let version = if kind == Kind::Rollout { "argoproj.io/v1alpha1" } else { "apps/v1" };
     let mut object = json!({
-        "apiVersion": "apps/v1", "kind": word,
+        "apiVersion": version, "kind": word,
         "metadata": { "name": "checkout", "namespace": "shop" },
         "spec": {
             "selector": { "matchLabels": { "app": "checkout" } },
@@ -280,6 +292,10 @@ pub(crate) fn workload(kind: Kind, number: u32) -> Value {
     });
     if kind == Kind::StatefulSet {
         object["spec"]["serviceName"] = "checkout".into();
+    }
+    if kind == Kind::Rollout {
+        object["spec"]["strategy"] =
+            json!({ "canary": { "steps": [{ "setWeight": 50 }, { "pause": { "duration": "5s" } }] } });
     }
     if kind != Kind::DaemonSet {
         object["spec"]["replicas"] = 3.into();

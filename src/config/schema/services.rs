@@ -276,7 +276,7 @@ struct Drills {
 }
 
 /// Where a service lives. For a provider of kind `directory`: `root` and `restart`; of kind `codedeploy`: `application`,
-/// `deployment_group` and `rollback_config`; of kind `kubernetes`: `namespace` and one of `deployment`, `statefulset` and `daemonset`; the
+/// `deployment_group` and `rollback_config`; of kind `kubernetes`: `namespace` and one of `deployment`, `statefulset`, `daemonset` and `rollout`; the
 /// other keys are those of the providers to come.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -299,7 +299,7 @@ struct Target {
     statefulset: Option<String>,
     /// Kubernetes.
     daemonset: Option<String>,
-    /// Kubernetes with Argo Rollouts; not built yet.
+    /// Kubernetes with Argo Rollouts.
     rollout: Option<String>,
     /// Helm.
     release: Option<String>,

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::argo::Steps;
 use super::cluster::{Dry, Refusal};
 use super::owner::owner;
 use super::pods::Pod;
 use super::rollout::Rollout;
 use super::template::{self, PREFIX, escaped};
-use super::work::{Receipt, Undo, Work};
+use super::work::{How, Receipt, Way, Work};
 use super::workload::{AT, FROM, Kind, MARK, Revision, TO, Workload};
 use super::{Kubernetes, Site};
 use crate::case::command::Progress;
@@ -32,6 +33,15 @@ impl Kubernetes {
         to: &ReleaseId,
     ) -> Result<Proposal, Trouble> {
         let workload = self.workload_there(site).await?;
+        let revisions = self.revisions(site, &workload).await?;
+        let within = progress_deadline(&workload) + BEYOND_ITS_DEADLINE;
+        if let Some(argo) = workload.argo.as_ref().filter(|_| workload.abort_leads_to(&revisions, to)) {
+            // Nothing that anybody else owns changes by it.
+            let how = How::Abort { over: argo.wanted.clone() };
+            let way = Way { site: site.clone(), uid: workload.uid().to_owned(), how };
+            let says = format!("abort what {site} puts out: its verified ReplicaSet takes all traffic again");
+            return Ok(Proposal { within, fast: true, ..Proposal::of(vec![way.act(says)]) });
+        }
         if let Some(why) = workload.bar() {
             return Err(Trouble::Refused(format!("{site}: {why}")));
         }
@@ -45,38 +55,48 @@ impl Kubernetes {
                 "{site} is the target of {canary}: what runs is Flagger's copy of it"
             )));
         }
-        let revisions = self.revisions(site, &workload).await?;
+        if workload.is_written_elsewhere() {
+            return Err(Trouble::Refused(format!(
+                "the template of {site} stands in the object that its workloadRef names: `kubectl argo rollouts undo` writes it there"
+            )));
+        }
         let Some(back) = revisions.iter().rev().find(|revision| revision.release == *to) else {
             let limit = workload.object["spec"]["revisionHistoryLimit"].as_i64().unwrap_or(10);
             return Err(Trouble::Refused(format!(
                 "the history of {site} holds no {to} any more: it keeps {limit} old revisions (revisionHistoryLimit)"
             )));
         };
-        let undo = Undo {
-            site: site.clone(),
-            uid: workload.uid().to_owned(),
-            revision: back.name.clone(),
-            number: back.number,
-        };
+        let how = How::Undo { revision: back.name.clone(), number: back.number };
+        let way = Way { site: site.clone(), uid: workload.uid().to_owned(), how };
         let called = template::release(&back.template);
-        let says =
+        let mut says =
             format!("write the pod template of revision {} ({}) into {site}", back.number, called.called());
-        let deadline =
-            workload.object["spec"]["progressDeadlineSeconds"].as_i64().unwrap_or(PROGRESS_DEADLINE);
         // Pods of the target are still there while what replaces them goes out.
-        let alive = back.object["status"]["replicas"].as_i64().unwrap_or_default() > 0;
-        Ok(Proposal {
-            within: Duration::from_secs(deadline.clamp(60, 24 * 3600)) + BEYOND_ITS_DEADLINE,
-            fast: alive && workload.release() == *from,
-            ..Proposal::of(vec![undo.act(says)])
-        })
+        let mut fast = back.is_alive() && workload.release() == *from;
+        let mut within = within;
+        match workload.way_to(back, &revisions) {
+            Steps::None => {}
+            Steps::Skipped(why) => {
+                says.push_str(&format!("; its steps are skipped: {why}"));
+                fast = true;
+            }
+            Steps::Again(steps) => {
+                says.push_str(&format!("; its {steps} steps and their analyses run again"));
+                fast = false;
+                within += workload.pauses();
+            }
+        }
+        Ok(Proposal { within, fast, ..Proposal::of(vec![way.act(says)]) })
     }
 
     /// Writes the template, once. Everything that can be refused is refused before.
     pub(super) async fn send(&self, work: &Work, permit: &Permit) -> Result<Handle, Trouble> {
         let order = permit.order();
         let Some(workload) = unsent(self.still_as_planned(work, order).await)? else { return work.handle() };
-        let site = &work.undo.site;
+        let site = &work.way.site;
+        if let How::Abort { over } = &work.way.how {
+            return self.abort(work, over, &workload, permit).await;
+        }
         if let Some(why) = workload.bar() {
             return Err(Trouble::Refused(format!("{site}: {why}")));
         }
@@ -111,11 +131,11 @@ impl Kubernetes {
         work: &Work,
         order: &Order,
     ) -> Result<Option<Workload>, Trouble> {
-        let site = &work.undo.site;
+        let site = &work.way.site;
         let Some(workload) = self.workload(site).await? else {
             return Err(Trouble::Moved(format!("there is no {site} any more")));
         };
-        if workload.uid() != work.undo.uid {
+        if workload.uid() != work.way.uid {
             return Err(Trouble::Moved(format!("another {site} than the one that was planned for")));
         }
         let release = workload.release();
@@ -130,10 +150,12 @@ impl Kubernetes {
 
     /// The revision that was planned, if it still holds that template; else another one that does.
     async fn revision_to(&self, work: &Work, workload: &Workload) -> Result<Revision, Trouble> {
-        let site = &work.undo.site;
+        let site = &work.way.site;
         let mut revisions = self.revisions(site, workload).await?;
         revisions.retain(|revision| revision.release == work.to);
-        let planned = revisions.iter().position(|revision| revision.name == work.undo.revision);
+        let is_planned =
+            |one: &Revision| matches!(&work.way.how, How::Undo { revision, .. } if one.name == *revision);
+        let planned = revisions.iter().position(is_planned);
         let at = planned.or_else(|| revisions.len().checked_sub(1));
         let gone = || Trouble::Refused(format!("the history of {site} holds no {} any more", work.to));
         Ok(revisions.swap_remove(at.ok_or_else(gone)?))
@@ -142,11 +164,20 @@ impl Kubernetes {
     /// How it goes on.
     pub(super) async fn follow(&self, receipt: &Receipt) -> Result<Progress, Trouble> {
         let site = &receipt.site;
-        let Some(workload) = self.workload(site).await? else {
+        let Some(object) = self.object(site).await? else {
             return Ok(Progress::Superseded(format!("there is no {site} any more")));
         };
-        if workload.uid() != receipt.uid {
+        if object["metadata"]["uid"] != *receipt.uid {
             return Ok(Progress::Superseded(format!("another {site} stands in its place")));
+        }
+        let Some(workload) = self.workload_of(site, object).await? else {
+            return Ok(Progress::Running("its controller has not taken up the template yet".into()));
+        };
+        if let Some(over) = &receipt.over {
+            return self.follow_abort(receipt, over, &workload).await;
+        }
+        if let Some(progress) = Kubernetes::undone_again(receipt, &workload) {
+            return Ok(progress);
         }
         if workload.release() != receipt.to {
             let other = template::release(workload.template());
@@ -189,6 +220,12 @@ impl Kubernetes {
     }
 }
 
+/// How long a workload may make no progress.
+pub(super) fn progress_deadline(of: &Workload) -> Duration {
+    let seconds = of.object["spec"]["progressDeadlineSeconds"].as_i64().unwrap_or(PROGRESS_DEADLINE);
+    Duration::from_secs(seconds.clamp(60, 24 * 3600))
+}
+
 /// The one patch. The generation rises with whatever somebody writes, so that a copy of it that comes late changes nothing; the uid is
 /// that of this object alone.
 fn patch(workload: &Workload, template: &Value, order: &Order, now: Timestamp) -> Value {
@@ -216,7 +253,7 @@ fn patch(workload: &Workload, template: &Value, order: &Order, now: Timestamp) -
 
 /// What was read before a request, or after its refusal: where that failed, the request surely did nothing, and the same attempt may go
 /// again.
-fn unsent<T>(read: Result<T, Trouble>) -> Result<T, Trouble> {
+pub(super) fn unsent<T>(read: Result<T, Trouble>) -> Result<T, Trouble> {
     read.map_err(|trouble| match trouble {
         Trouble::Unclear(error) => Trouble::Busy { why: CallError::to_string(&error), after: None },
         other @ (Trouble::Busy { .. } | Trouble::Refused(_) | Trouble::Moved(_)) => other,

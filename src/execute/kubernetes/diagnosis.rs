@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::pods::Pod;
 use super::template::{self, text};
-use super::workload::Workload;
-use super::{Kubernetes, Site};
+use super::workload::{Workload, is_controlled_by};
+use super::{Kind, Kubernetes, Site};
 use crate::execute::Exhibit;
 use crate::outbound::Trouble;
 
@@ -14,6 +14,9 @@ use crate::outbound::Trouble;
 const PODS_MAX: usize = 5;
 /// Events that are shown of one pod, the newest.
 const EVENTS_MAX: usize = 10;
+/// Analyses that are shown, the newest, and metrics of each.
+const ANALYSES_MAX: usize = 3;
+const METRICS_MAX: usize = 10;
 /// Logs that are shown.
 const LOGS_MAX: usize = 2;
 /// Lines of one log, and the most bytes that are asked for.
@@ -24,6 +27,9 @@ impl Kubernetes {
     pub(in crate::execute) async fn diagnosis(&self, site: &Site) -> Result<Vec<Exhibit>, Trouble> {
         let Some(workload) = self.workload(site).await? else { return Ok(Vec::new()) };
         let mut shown = vec![self.shown_history(site, &workload).await?];
+        if site.kind == Kind::Rollout {
+            shown.extend(self.shown_analyses(site, &workload).await?);
+        }
         let pods = self.pods(site, &workload).await?;
         let unready: Vec<&Pod> = pods.iter().filter(|pod| !pod.is_ready()).take(PODS_MAX).collect();
         for pod in &unready {
@@ -45,6 +51,30 @@ impl Kubernetes {
         });
         let text = lines.collect::<Vec<_>>().join("\n");
         Ok(Exhibit { name: format!("rollout history of {site}"), text })
+    }
+
+    /// The newest analyses of a Rollout, with what each of their metrics said.
+    async fn shown_analyses(&self, site: &Site, of: &Workload) -> Result<Vec<Exhibit>, Trouble> {
+        let mut runs = match self.cluster.list(&site.list(site.kind.root(), "analysisruns"), "").await {
+            Ok(runs) => runs,
+            Err(Trouble::Refused(_)) => Vec::new(),
+            Err(other) => return Err(other),
+        };
+        runs.retain(|run| is_controlled_by(run, of.uid()));
+        runs.sort_by_key(|run| std::cmp::Reverse(text(run, "/metadata/creationTimestamp")));
+        let shown = runs.iter().take(ANALYSES_MAX).map(|run| {
+            let line = |of: &Value, what: &str| {
+                let said = |name: &str| of[name].as_str().unwrap_or_default();
+                format!("{what} {}: {}", said("phase"), said("message"))
+            };
+            let metrics = run.pointer("/status/metricResults").and_then(Value::as_array);
+            let metrics = metrics.into_iter().flatten().take(METRICS_MAX);
+            let each = metrics.map(|metric| line(metric, metric["name"].as_str().unwrap_or_default()));
+            let text_of = std::iter::once(line(&run["status"], "analysis")).chain(each);
+            let name = text(run, "/metadata/name").unwrap_or_default();
+            Exhibit { name: format!("analysis {name}"), text: text_of.collect::<Vec<_>>().join("\n") }
+        });
+        Ok(shown.collect())
     }
 
     async fn shown_pod(&self, site: &Site, pod: &Pod) -> Result<Exhibit, Trouble> {

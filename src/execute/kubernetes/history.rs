@@ -40,7 +40,10 @@ impl Kubernetes {
             let release = template::release(template);
             releases.entry(release.id.clone()).and_modify(|known| known.learn(&release)).or_insert(release);
         }
-        let newest = revisions.iter().rev().find(|revision| revision.release == current);
+        let newest = match &workload.argo {
+            Some(argo) => revisions.iter().find(|revision| revision.has_pod_hash(&argo.wanted)),
+            None => revisions.iter().rev().find(|revision| revision.release == current),
+        };
         let told = Told { service, site, workload: &workload, revisions: &revisions, pods: &pods, at };
         let deployments = told.deployments(newest);
         let in_flight = deployments.iter().find(|deployment| deployment.is_going_out());
@@ -49,12 +52,16 @@ impl Kubernetes {
             at,
             in_flight: in_flight.map(|deployment| deployment.id.clone()),
             current: Some(current),
-            owner: owner(&workload.object).or(canary).map_or(Owner::Nobody, Owner::Other),
+            owner: match &workload.argo {
+                // An abort changes nothing that anybody else owns.
+                Some(argo) if argo.is_going_out() && !argo.verified.is_empty() => Owner::Nobody,
+                Some(_) | None => owner(&workload.object).or(canary).map_or(Owner::Nobody, Owner::Other),
+            },
             deployments,
             releases: releases.into_values().collect(),
             figures: figures(&workload),
-            // Nobody here goes back by itself: the controller waits for ever.
-            provider_judges: false,
+            // Kubernetes' own controllers wait for ever; Argo's goes back by itself where analyses say so.
+            provider_judges: workload.is_judged(),
             reports: reports.into_iter().collect(),
         })
     }
@@ -79,7 +86,7 @@ impl Kubernetes {
 
     /// The Flagger canary whose target this is: live traffic is then served by a copy that Flagger writes (flagger.app/v1beta1).
     pub(super) async fn canary(&self, site: &Site) -> Result<Option<String>, Trouble> {
-        if site.kind == Kind::StatefulSet {
+        if matches!(site.kind, Kind::StatefulSet | Kind::Rollout) {
             return Ok(None);
         }
         let path = site.list("/apis/flagger.app/v1beta1", "canaries");
@@ -140,7 +147,23 @@ impl Told<'_> {
                 found.push((revision.number, self.past(revision, revision.number, at, origin)));
             }
         }
+        found.extend(self.aborted());
         in_order(found)
+    }
+
+    /// The verified release of a Rollout serves again since what went out was aborted. It has no revision of its own, and whoever aborted is
+    /// noted nowhere: told as a rollback, so that somebody else's is seen as one.
+    fn aborted(&self) -> Option<(i64, Deployment)> {
+        let argo = self.workload.argo.as_ref()?;
+        let at = argo.aborted_at?;
+        let back = self.revisions.iter().find(|one| one.has_pod_hash(&argo.verified))?;
+        let past = self.past(back, back.number, at, DeploymentOrigin::Rollback);
+        let id = DeploymentId::new(back.id_of_abort(argo));
+        let newest = self.revisions.last().map_or(back.number, |newest| newest.number);
+        if back.available() >= self.workload.replicas() {
+            return Some((newest + 1, Deployment { id, finished_at: Some(at), ..past }));
+        }
+        Some((newest + 1, Deployment { id, status: DeploymentStatus::GoingOut, ..past }))
     }
 
     /// A ControllerRevision keeps its time and gets a new number when it is taken up again.
@@ -195,12 +218,18 @@ impl Told<'_> {
         let own = self.pods.iter().filter(|pod| pod.is_of(self.site.kind, revision));
         let last_ready = own.filter_map(Pod::ready_since).max().unwrap_or(self.at);
         let finished_at = self.workload.went_out_at(last_ready);
+        let aborted = self.workload.argo.as_ref().map(|argo| argo.aborted_at.is_some());
         let status = match (finished_at, self.workload.rollout()) {
             (Some(_), _) => DeploymentStatus::Finished,
+            // A Rollout that makes no progress still goes out, until somebody or an analysis aborts it.
+            (None, _) if aborted == Some(false) => DeploymentStatus::GoingOut,
+            (None, _) if aborted == Some(true) && self.workload.failed_analysis().is_none() => {
+                DeploymentStatus::Stopped
+            }
             (None, Rollout::Stuck(_)) => DeploymentStatus::Failed,
             (None, Rollout::Done | Rollout::GoingOn(_) | Rollout::ByHand(_)) => DeploymentStatus::GoingOut,
         };
-        let origin = match self.our_mark() {
+        let origin = match self.our_mark(&revision.release) {
             Some(mark) => DeploymentOrigin::Ours(mark),
             None if again => DeploymentOrigin::Rollback,
             None => DeploymentOrigin::Ordinary,
@@ -210,8 +239,8 @@ impl Told<'_> {
     }
 
     /// Our mark, unless somebody else wrote the template long after it.
-    fn our_mark(&self) -> Option<Mark> {
-        let mark = self.workload.mark()?;
+    fn our_mark(&self, release: &ReleaseId) -> Option<Mark> {
+        let mark = workload::mark(&self.workload.object, release)?;
         let Some((written_at, writer)) = self.workload.template_written() else { return Some(mark) };
         let marked_at = annotation(&self.workload.object, &format!("{PREFIX}{AT}"));
         let marked_at: Option<Timestamp> = marked_at.and_then(|at| at.parse().ok());
@@ -237,6 +266,11 @@ impl Told<'_> {
         let deployment = deployments.iter().find(|deployment| deployment.id == id)?;
         if deployment.origin != DeploymentOrigin::Ordinary {
             return None;
+        }
+        if let Some(aborted_at) = self.workload.argo.as_ref().and_then(|argo| argo.aborted_at) {
+            // That somebody aborted it is no trouble; that an analysis did is.
+            let says = self.workload.failed_analysis()?;
+            return Some(Report { deployment: id, since: aborted_at, says });
         }
         let own: Vec<&Pod> = self.pods.iter().filter(|pod| pod.is_of(self.site.kind, newest)).collect();
         let failing: Vec<_> =

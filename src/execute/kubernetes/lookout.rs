@@ -37,7 +37,7 @@ impl Site {
     /// The workload alone.
     pub(super) fn selection(&self) -> Selection {
         Selection {
-            path: self.list("/apis/apps/v1", self.kind.resource()),
+            path: self.list(self.kind.root(), self.kind.resource()),
             by: ("fieldSelector", format!("metadata.name={}", self.name)),
         }
     }

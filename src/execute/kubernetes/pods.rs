@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::argo::pod_hash;
 use super::template::text;
 use super::workload::{Kind, Revision, Workload, moment};
 use super::{Kubernetes, Site};
@@ -52,6 +53,7 @@ impl Pod {
                 let own = text(&revision.object, "/metadata/labels/pod-template-hash");
                 own.is_some() && label("pod-template-hash") == own
             }
+            Kind::Rollout => pod_hash(&self.object).is_some_and(|hash| revision.has_pod_hash(&hash)),
             // A StatefulSet's pods carry the revision's name, a DaemonSet's its last part.
             Kind::StatefulSet | Kind::DaemonSet => label("controller-revision-hash")
                 .is_some_and(|hash| revision.name == hash || revision.name.ends_with(&format!("-{hash}"))),

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::cluster::{Dry, Refusal};
-use super::{Kubernetes, Site};
+use super::{Kind, Kubernetes, Site};
 use crate::case::id::ServiceId;
 use crate::execute::Finding;
 use crate::outbound::Trouble;
@@ -19,22 +19,26 @@ impl Kubernetes {
     pub(super) async fn rights(&self, service: &ServiceId, site: &Site) -> Vec<Finding> {
         let finding = |says: String, remedy: &str| Finding { says, remedy: remedy.to_owned() };
         let (workload, history) = (site.kind.resource(), site.kind.history());
-        let rights: [Right; 8] = [
-            ("get", "apps", workload, "", "what shall run there cannot be read"),
-            ("patch", "apps", workload, "", "nothing can be rolled back"),
+        let group = site.kind.group();
+        let mut rights: Vec<Right> = vec![
+            ("get", group, workload, "", "what shall run there cannot be read"),
+            ("patch", group, workload, "", "nothing can be rolled back"),
             ("list", "apps", history, "", "its history cannot be read"),
             ("list", "", "pods", "", "pods that fail cannot be seen"),
             ("list", "", "events", "", "why a pod fails is not shown"),
             ("get", "", "pods", "log", "the log of a container that fails is not shown"),
-            ("watch", "apps", workload, "", "a change is seen only when it is asked for"),
-            (
-                "list",
-                "flagger.app",
-                "canaries",
-                "",
-                "a Flagger canary would not be seen, and its target written into",
-            ),
+            ("watch", group, workload, "", "a change is seen only when it is asked for"),
         ];
+        rights.extend(match site.kind {
+            Kind::Rollout => vec![
+                ("patch", group, workload, "status", "what is going out cannot be aborted"),
+                ("list", group, "analysisruns", "", "why an analysis failed is not shown"),
+            ],
+            Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => {
+                let without = "a Flagger canary would not be seen, and its target written into";
+                vec![("list", "flagger.app", "canaries", "", without)]
+            }
+        });
         let mut found = Vec::new();
         for (verb, group, resource, subresource, without) in rights {
             match self.may_in(&site.namespace, (verb, group, resource, subresource)).await {
@@ -71,6 +75,9 @@ impl Kubernetes {
     /// What stands between us and the object beside rights, such as a webhook that refuses whoever is not a pipeline.
     async fn admission(&self, site: &Site) -> Option<Finding> {
         let workload = self.workload(site).await.ok().flatten()?;
+        if workload.is_written_elsewhere() {
+            return None;
+        }
         let nothing = json!([
             { "op": "test", "path": "/metadata/uid", "value": workload.uid() },
             { "op": "replace", "path": "/spec/template", "value": workload.template() },

@@ -23,14 +23,32 @@ pub(super) enum Rollout {
 impl Workload {
     /// How the rollout of its template stands.
     pub(super) fn rollout(&self) -> Rollout {
-        if self.count("observedGeneration") < self.generation() {
+        if self.kind != Kind::Rollout && self.count("observedGeneration") < self.generation() {
             return Rollout::GoingOn("its controller has not taken up the template yet".into());
         }
         match self.kind {
             Kind::Deployment => self.of_deployment(),
             Kind::StatefulSet => self.of_stateful_set(),
             Kind::DaemonSet => self.of_daemon_set(),
+            Kind::Rollout => self.of_argo(),
         }
+    }
+
+    /// The phase that its controller tells; that it has taken up what is wanted was seen when it was read.
+    fn of_argo(&self) -> Rollout {
+        let phase = self.revision("phase");
+        let says = self.object["status"]["message"].as_str().unwrap_or(phase).to_owned();
+        match (phase, self.waits_for_a_person()) {
+            ("Healthy", _) if self.is_verified() => Rollout::Done,
+            ("Degraded", _) => Rollout::Stuck(says),
+            ("Paused", Some(why)) => Rollout::ByHand(why),
+            _ => Rollout::GoingOn(says),
+        }
+    }
+
+    /// Of a Rollout: what is wanted went through its steps.
+    pub(super) fn is_verified(&self) -> bool {
+        self.argo.as_ref().is_some_and(|argo| argo.wanted == argo.verified)
     }
 
     fn of_deployment(&self) -> Rollout {
@@ -99,6 +117,9 @@ impl Workload {
     /// When it went out whole; nothing while it has not. What becomes of its pods later is no matter of the rollout. Only a Deployment notes
     /// the moment: of the others it is when the last of their pods became ready.
     pub(super) fn went_out_at(&self, last_ready: Timestamp) -> Option<Timestamp> {
+        if self.kind == Kind::Rollout {
+            return self.is_verified().then_some(last_ready);
+        }
         if self.count("observedGeneration") < self.generation() {
             return None;
         }
@@ -115,7 +136,9 @@ impl Workload {
     pub(super) fn replicas(&self) -> i64 {
         match self.kind {
             Kind::DaemonSet => self.count("desiredNumberScheduled"),
-            Kind::Deployment | Kind::StatefulSet => self.object["spec"]["replicas"].as_i64().unwrap_or(1),
+            Kind::Deployment | Kind::StatefulSet | Kind::Rollout => {
+                self.object["spec"]["replicas"].as_i64().unwrap_or(1)
+            }
         }
     }
 
@@ -123,7 +146,7 @@ impl Workload {
     pub(super) fn ready(&self) -> i64 {
         self.count(match self.kind {
             Kind::DaemonSet => "numberReady",
-            Kind::Deployment | Kind::StatefulSet => "readyReplicas",
+            Kind::Deployment | Kind::StatefulSet | Kind::Rollout => "readyReplicas",
         })
     }
 
@@ -159,7 +182,11 @@ mod tests {
     use super::*;
 
     fn of(kind: Kind, spec: Value, status: Value) -> Workload {
-        Workload { kind, object: json!({ "metadata": { "generation": 5 }, "spec": spec, "status": status }) }
+        Workload {
+            kind,
+            object: json!({ "metadata": { "generation": 5 }, "spec": spec, "status": status }),
+            argo: None,
+        }
     }
 
     fn word(rollout: &Rollout) -> &'static str {

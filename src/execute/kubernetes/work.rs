@@ -10,62 +10,89 @@ use crate::case::id::{Handle, ReleaseId};
 use crate::case::step::{Act, Class, Order};
 use crate::outbound::{CallError, Trouble};
 
-/// The one act.
+/// The acts.
 const UNDO: &str = "undo";
+const ABORT: &str = "abort";
 
 /// An order, read: everything in it was checked.
 pub(super) struct Work {
-    pub(super) undo: Undo,
+    pub(super) way: Way,
     pub(super) to: ReleaseId,
 }
 
-/// The template of a revision goes back into the object, pinned.
+/// A way back of one object, pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Undo {
+pub(super) struct Way {
     pub(super) site: Site,
     /// Of this object, and no other of its name.
     pub(super) uid: String,
-    /// The ReplicaSet or ControllerRevision whose template it is.
-    pub(super) revision: String,
-    /// Its number when it was planned, for people.
-    pub(super) number: i64,
+    pub(super) how: How,
 }
 
-impl Undo {
+/// What is done to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// The template of a revision goes back into it.
+    Undo {
+        /// The ReplicaSet or ControllerRevision whose template it is.
+        revision: String,
+        /// Its number when it was planned, for people.
+        number: i64,
+    },
+    /// What a Rollout puts out is aborted.
+    Abort {
+        /// Its pod hash.
+        over: String,
+    },
+}
+
+impl Way {
     /// The act, for a plan.
     pub(super) fn act(&self, says: String) -> Act {
-        let arguments = [
+        let mut arguments = vec![
             ("namespace", self.site.namespace.clone()),
             ("kind", self.site.kind.word().to_owned()),
             ("name", self.site.name.clone()),
             ("uid", self.uid.clone()),
-            ("revision", self.revision.clone()),
-            ("number", self.number.to_string()),
         ];
+        let kind = match &self.how {
+            How::Undo { revision, number } => {
+                arguments.extend([("revision", revision.clone()), ("number", number.to_string())]);
+                UNDO
+            }
+            How::Abort { over } => {
+                arguments.push(("over", over.clone()));
+                ABORT
+            }
+        };
         let arguments: BTreeMap<String, String> =
             arguments.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Act { kind: UNDO.into(), arguments, class: Class::A, says }
+        Act { kind: kind.into(), arguments, class: Class::A, says }
     }
 
     /// Reads an act; refuses what was not made by `propose`.
-    pub(super) fn of(act: &Act) -> Result<Undo, Trouble> {
-        if act.kind != UNDO {
-            return Err(Trouble::Refused(format!("Kubernetes knows no act {}", act.kind)));
-        }
+    pub(super) fn of(act: &Act) -> Result<Way, Trouble> {
         let argument = |name: &str| {
             let missing = || Trouble::Refused(format!("the act {} lacks its {name}", act.kind));
             act.arguments.get(name).cloned().ok_or_else(missing)
         };
         let unread = |name: &str| Trouble::Refused(format!("the act's {name} cannot be read"));
-        Ok(Undo {
+        let how = match act.kind.as_str() {
+            UNDO => How::Undo {
+                revision: argument("revision")?,
+                number: argument("number")?.parse().map_err(|_| unread("number"))?,
+            },
+            ABORT => How::Abort { over: argument("over")? },
+            other => return Err(Trouble::Refused(format!("Kubernetes knows no act {other}"))),
+        };
+        Ok(Way {
             site: Site {
                 namespace: argument("namespace")?,
                 kind: Kind::parse(&argument("kind")?).ok_or_else(|| unread("kind"))?,
                 name: argument("name")?,
             },
             uid: argument("uid")?,
-            revision: argument("revision")?,
-            number: argument("number")?.parse().map_err(|_| unread("number"))?,
+            how,
         })
     }
 }
@@ -73,18 +100,22 @@ impl Undo {
 impl Work {
     /// Reads an order; refuses what was not made by `propose`.
     pub(super) fn of(order: &Order) -> Result<Work, Trouble> {
-        Ok(Work { undo: Undo::of(&order.act)?, to: order.to.clone() })
+        Ok(Work { way: Way::of(&order.act)?, to: order.to.clone() })
     }
 
     /// The receipt for it.
     pub(super) fn handle(&self) -> Result<Handle, Trouble> {
-        let Undo { site, uid, .. } = &self.undo;
+        let Way { site, uid, how } = &self.way;
         let spelled = Spelled {
             namespace: site.namespace.clone(),
             kind: site.kind.word().to_owned(),
             name: site.name.clone(),
             uid: uid.clone(),
             to: self.to.to_string(),
+            over: match how {
+                How::Undo { .. } => None,
+                How::Abort { over } => Some(over.clone()),
+            },
         };
         serde_json::to_string(&spelled)
             .map(Handle::new)
@@ -97,6 +128,8 @@ pub(super) struct Receipt {
     pub(super) site: Site,
     pub(super) uid: String,
     pub(super) to: ReleaseId,
+    /// The pod hash of what was aborted.
+    pub(super) over: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,15 +139,17 @@ struct Spelled {
     name: String,
     uid: String,
     to: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    over: Option<String>,
 }
 
 impl Receipt {
     /// Reads a receipt.
     pub(super) fn read(handle: &Handle) -> Result<Receipt, Trouble> {
         let no_receipt = || Trouble::Refused(format!("{handle} is no receipt of Kubernetes"));
-        let Spelled { namespace, kind, name, uid, to } =
+        let Spelled { namespace, kind, name, uid, to, over } =
             serde_json::from_str(handle.as_str()).map_err(|_| no_receipt())?;
         let kind = Kind::parse(&kind).ok_or_else(no_receipt)?;
-        Ok(Receipt { site: Site { namespace, kind, name }, uid, to: ReleaseId::new(to) })
+        Ok(Receipt { site: Site { namespace, kind, name }, uid, to: ReleaseId::new(to), over })
     }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::argo::Argo;
 use super::template::{self, PREFIX, escaped, text};
 use super::{Kubernetes, Site};
 use crate::case::id::{Mark, ReleaseId, Timestamp};
@@ -17,7 +18,12 @@ pub enum Kind {
     StatefulSet,
     /// A DaemonSet.
     DaemonSet,
+    /// A Rollout of Argo Rollouts.
+    Rollout,
 }
+
+/// Every kind.
+const KINDS: [Kind; 4] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Rollout];
 
 impl Kind {
     /// The word in the configuration, and kubectl's.
@@ -26,15 +32,16 @@ impl Kind {
             Kind::Deployment => "deployment",
             Kind::StatefulSet => "statefulset",
             Kind::DaemonSet => "daemonset",
+            Kind::Rollout => "rollout",
         }
     }
 
     /// Reads the word.
     pub fn parse(word: &str) -> Option<Kind> {
-        [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet].into_iter().find(|kind| kind.word() == word)
+        KINDS.into_iter().find(|kind| kind.word() == word)
     }
 
-    /// The kind of an object of a manifest, if it is one of them.
+    /// The kind of an object of a manifest, if it is one of Kubernetes' own.
     pub(in crate::execute) fn of_object(object: &Value) -> Option<Kind> {
         let version = object["apiVersion"].as_str()?;
         let kind = object["kind"].as_str()?;
@@ -50,13 +57,30 @@ impl Kind {
             Kind::Deployment => "deployments",
             Kind::StatefulSet => "statefulsets",
             Kind::DaemonSet => "daemonsets",
+            Kind::Rollout => "rollouts",
+        }
+    }
+
+    /// The group of the API that it belongs to.
+    pub(super) fn group(self) -> &'static str {
+        match self {
+            Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => "apps",
+            Kind::Rollout => "argoproj.io",
+        }
+    }
+
+    /// The root of its paths.
+    pub(super) fn root(self) -> &'static str {
+        match self {
+            Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => "/apis/apps/v1",
+            Kind::Rollout => "/apis/argoproj.io/v1alpha1",
         }
     }
 
     /// What its history consists of.
     pub(super) fn history(self) -> &'static str {
         match self {
-            Kind::Deployment => "replicasets",
+            Kind::Deployment | Kind::Rollout => "replicasets",
             Kind::StatefulSet | Kind::DaemonSet => "controllerrevisions",
         }
     }
@@ -64,7 +88,7 @@ impl Kind {
 
 impl Site {
     pub(super) fn path(&self) -> String {
-        format!("/apis/apps/v1/namespaces/{}/{}/{}", self.namespace, self.kind.resource(), self.name)
+        format!("{}/{}", self.list(self.kind.root(), self.kind.resource()), self.name)
     }
 
     pub(super) fn list(&self, group: &str, resource: &str) -> String {
@@ -83,6 +107,8 @@ pub(super) const AT: &str = "rolled-back-at";
 pub(super) struct Workload {
     pub(super) kind: Kind,
     pub(super) object: Value,
+    /// What Argo's controller notes, of a Rollout.
+    pub(super) argo: Option<Argo>,
 }
 
 impl Workload {
@@ -93,6 +119,11 @@ impl Workload {
     /// Rises with every change of the specification, and never by what the controllers report.
     pub(super) fn generation(&self) -> i64 {
         self.object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default()
+    }
+
+    /// Rises with whatever is written.
+    pub(super) fn version(&self) -> &str {
+        self.object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default()
     }
 
     pub(super) fn template(&self) -> &Value {
@@ -122,11 +153,6 @@ impl Workload {
         self.is_paused().then(|| "it is paused: resume it first".into())
     }
 
-    /// The mark of the rollback that led to what shall run, if it was ours.
-    pub(super) fn mark(&self) -> Option<Mark> {
-        mark(&self.object, &self.release())
-    }
-
     /// The labels of its pods, as a selector.
     pub(super) fn selector(&self) -> String {
         selector(&self.object["spec"]["selector"])
@@ -149,6 +175,12 @@ pub(super) fn mark(object: &Value, release: &ReleaseId) -> Option<Mark> {
     let to = annotation(object, &format!("{PREFIX}{TO}"))?;
     let mark = annotation(object, &format!("{PREFIX}{MARK}"))?;
     (to == release.as_str()).then(|| Mark::new(mark))
+}
+
+/// Whether the object of this uid controls that one.
+pub(super) fn is_controlled_by(object: &Value, owner: &str) -> bool {
+    let mut owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    owners.any(|one| one["controller"].as_bool() == Some(true) && one["uid"] == owner)
 }
 
 pub(super) fn annotation(object: &Value, name: &str) -> Option<String> {
@@ -196,16 +228,15 @@ pub(super) struct Revision {
 impl Revision {
     /// Reads a revision that this object controls.
     fn of(object: Value, owner: &str, kind: Kind) -> Option<Revision> {
-        let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
-        let is_owners = |one: &Value| one["controller"].as_bool() == Some(true) && one["uid"] == owner;
-        if !owners.iter().any(is_owners) {
+        if !is_controlled_by(&object, owner) {
             return None;
         }
-        let numbered = |name: &str| annotation(&object, &format!("deployment.kubernetes.io/{name}"));
+        let whose = if kind == Kind::Rollout { "rollout.argoproj.io" } else { "deployment.kubernetes.io" };
+        let numbered = |name: &str| annotation(&object, &format!("{whose}/{name}"));
         let (number, before, template) = match kind {
             // The number is a text there, and moves on when an old ReplicaSet is taken up again
             // (kubernetes/kubernetes#51315).
-            Kind::Deployment => {
+            Kind::Deployment | Kind::Rollout => {
                 let before = numbered("revision-history").unwrap_or_default();
                 let before = before.split(',').filter_map(|number| number.trim().parse().ok()).collect();
                 (numbered("revision")?.parse().ok()?, before, &object["spec"]["template"])
@@ -230,13 +261,34 @@ impl Revision {
 impl Kubernetes {
     /// The workload, if it is there.
     pub(super) async fn workload(&self, site: &Site) -> Result<Option<Workload>, Trouble> {
-        let object = self.cluster.read(&site.path()).await?;
-        let Some(object) = object else { return Ok(None) };
-        if object["spec"]["template"].is_object() && object["metadata"]["uid"].is_string() {
-            return Ok(Some(Workload { kind: site.kind, object }));
+        let Some(object) = self.object(site).await? else { return Ok(None) };
+        let Some(workload) = self.workload_of(site, object).await? else {
+            let why = format!("{site}: its controller has not taken up what is wanted yet");
+            return Err(Trouble::Busy { why, after: None });
+        };
+        Ok(Some(workload))
+    }
+
+    /// Its object, if it is there.
+    pub(super) async fn object(&self, site: &Site) -> Result<Option<Value>, Trouble> {
+        let Some(object) = self.cluster.read(&site.path()).await? else { return Ok(None) };
+        let spec = &object["spec"];
+        let has_template = spec["template"].is_object() || spec["workloadRef"].is_object();
+        if has_template && object["metadata"]["uid"].is_string() {
+            return Ok(Some(object));
         }
         let said = "the answer holds no pod template".to_owned();
         Err(CallError::Answer { doing: format!("read {site}"), said }.into())
+    }
+
+    /// The workload that an object is; nothing while Argo's controller has not taken it up.
+    pub(super) async fn workload_of(&self, site: &Site, object: Value) -> Result<Option<Workload>, Trouble> {
+        match site.kind {
+            Kind::Rollout => self.taken_up(site, object).await,
+            kind @ (Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet) => {
+                Ok(Some(Workload { kind, object, argo: None }))
+            }
+        }
     }
 
     /// The workload, which must be there.
