@@ -139,6 +139,14 @@ impl Provider {
         }
     }
 
+    /// Whether Flagger, which asks for this canary, shall go back by this act that is under way. An act that is none of a gate: no.
+    pub async fn flagger_shall_go_back(&self, act: &Act) -> Result<bool, Trouble> {
+        match self {
+            Provider::Kubernetes(provider) => provider.flagger_shall_go_back(act).await,
+            Provider::Directory(_) | Provider::CodeDeploy(_) | Provider::Helm(_) => Ok(false),
+        }
+    }
+
     /// What [`Provider::check`] tried where it finds nothing, and what it left untried, in words for people.
     pub fn tried(&self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ mod connection;
 mod datadog;
 mod deployments;
 mod eventbridge;
+mod flagger;
 mod generic;
 mod github;
 mod grafana;
@@ -52,6 +53,7 @@ use crate::case::id::{DeliveryId, Duration, SourceName, Timestamp};
 use crate::journal::inbox::{Content, ContentKey, Delivery, Inbox, NotStored, Received};
 use crate::telemetry::{Tally, label};
 
+pub use flagger::{FlaggerGate, GoBack};
 pub use limits::{Limits, NotASubnet, Subnet};
 pub use listener::{Wire, serve, serve_over};
 pub use problem::Problem;
@@ -107,6 +109,8 @@ pub struct Intake {
     unproven: AtomicU64,
     /// Authentic deliveries that nobody could read, since the start.
     unreadable: AtomicU64,
+    /// What Flagger is answered; nothing: it is not heard.
+    flagger: Option<FlaggerGate>,
 }
 
 impl Intake {
@@ -126,7 +130,13 @@ impl Intake {
             room: Arc::new(Semaphore::new(room)),
             unproven: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
+            flagger: None,
         }
+    }
+
+    /// Lets Flagger ask.
+    pub fn with_flagger(self, gate: FlaggerGate) -> Intake {
+        Intake { flagger: Some(gate), ..self }
     }
 
     /// The public routes.
@@ -136,6 +146,10 @@ impl Intake {
             .route("/v1/deployments/{feed}", only("POST", post(told)))
             .route("/slack/commands", only("GET, POST", get(slack::checked).post(slack::command)))
             .route("/slack/interactions", only("POST", post(slack::interaction)))
+            .route(
+                "/flagger/{namespace}/{canary}/rollback",
+                only("GET, POST", get(flagger::asked).post(flagger::asked)),
+            )
             .route("/healthz", only("GET, HEAD", get(healthy)))
             .route("/readyz", only("GET, HEAD", get(ready)))
             .fallback(async || Problem::NotFound)

@@ -3,6 +3,7 @@
 mod answers;
 mod chat;
 mod doctor;
+mod flagger;
 mod handout;
 mod previews;
 mod senders;
@@ -162,7 +163,9 @@ impl Server {
         let listening = tokio::spawn(intake::serve_over(
             wire,
             public.0,
-            Intake::new(intake_settings.clone(), inbox.clone(), readiness(&journal), now()).router(),
+            Intake::new(intake_settings.clone(), inbox.clone(), readiness(&journal), now())
+                .with_flagger(flagger::gate(journal.reader(), previewed.clone()))
+                .router(),
             limits.clone(),
             stop.subscribe(),
         ));

@@ -229,18 +229,6 @@ async fn what_cannot_go_back_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_flagger_canary_owns_its_target() {
-    let bed = Bed::new(Kind::Deployment);
-    let canary = json!({
-        "apiVersion": "flagger.app/v1beta1", "kind": "Canary",
-        "metadata": { "name": "checkout", "namespace": "shop" },
-        "spec": { "targetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout" } },
-    });
-    bed.cluster.apply(canary);
-    assert_eq!(bed.picture().await.owner, Owner::Other("Flagger canary shop/checkout".into()));
-}
-
-#[tokio::test]
 async fn a_bad_image_is_reported_and_taken_back() {
     for kind in KINDS {
         let bed = Bed::new(kind);

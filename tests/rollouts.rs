@@ -219,6 +219,8 @@ async fn an_analysis_that_fails_is_told_and_has_taken_it_back_itself() {
     assert_eq!(picture.reports[0].deployment, suspect.id);
     assert!(picture.reports[0].says.contains("Metric \"rate\" assessed Failed"), "{:?}", picture.reports);
     assert_eq!(picture.current, Some(bed.release(2).await));
+    bed.pass(400);
+    assert!(bed.picture().await.reports.is_empty(), "it is taken back, and nothing is in trouble any more");
 }
 
 /// Argo CD's Git still says the aborted release, so that an abort is no drift; a template of ours would be.

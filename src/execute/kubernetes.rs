@@ -3,7 +3,7 @@
 //! Kubernetes has no call that rolls back; `kubectl rollout undo` writes the old pod template into the object, and so do we, by
 //! one JSON Patch that counts only for the object and the generation that were read. Our mark stands in an annotation of the
 //! object, beside the release that it led to. The act is of class A: a late copy meets another generation and is refused. A Rollout
-//! that is still going out is aborted instead.
+//! that is still going out is aborted instead, and a Flagger canary's candidate is taken back by Flagger, which asks us.
 //!
 //! Facts: the API conventions and the workload controllers of Kubernetes 1.33 to 1.37, kubectl's `rollout`, as told in the
 //! comments where they matter.
@@ -14,6 +14,7 @@ mod begin;
 mod by_hand;
 mod cluster;
 mod diagnosis;
+mod flagger;
 mod history;
 mod lookout;
 mod owner;

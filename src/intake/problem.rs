@@ -56,6 +56,10 @@ pub enum Problem {
     Closing,
     /// The server cannot take deliveries now.
     NotReady,
+    /// No rollback of this canary is under way.
+    GateClosed,
+    /// Whether one is cannot be read now.
+    GateUnread,
     /// The answer took too long.
     TooSlow,
     /// The request line is not `METHOD target HTTP/1.1`.
@@ -160,6 +164,14 @@ impl Problem {
             Problem::NotReady => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "deliveries cannot be stored now")
             }
+            Problem::GateClosed => {
+                (StatusCode::CONFLICT, "gate-closed", "no rollback of this canary is under way")
+            }
+            Problem::GateUnread => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "gate-unread",
+                "whether a rollback of this canary is under way cannot be read now",
+            ),
             Problem::TooSlow => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too-slow", "the request was not done in its time")
             }
@@ -229,6 +241,8 @@ impl Problem {
             | Problem::MethodNotAllowed
             | Problem::TooManyConnections
             | Problem::NotReady
+            | Problem::GateClosed
+            | Problem::GateUnread
             | Problem::TooSlow
             | Problem::RequestLine
             | Problem::Version

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::store::State;
-use super::{deployments, pods, rollouts, sets, write};
+use super::store::{Key, State};
+use super::{deployments, flagger, pods, rollouts, sets, write};
 
 /// Lets the controllers work until nothing changes.
 pub(crate) fn settle(state: &mut State) {
@@ -24,8 +24,10 @@ pub(crate) fn settle(state: &mut State) {
 }
 
 /// Moves the clock, brings pods on by one step, and lets the controllers work.
-pub(crate) fn tick(state: &mut State, by: Duration) {
+pub(crate) fn tick(state: &mut State, by: Duration, go_back: &[Key]) {
     state.now += by;
     pods::live(state);
+    settle(state);
+    flagger::turn(state, go_back);
     settle(state);
 }

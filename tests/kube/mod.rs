@@ -18,6 +18,7 @@
 mod controllers;
 mod defaults;
 mod deployments;
+mod flagger;
 pub(crate) mod json;
 mod kinds;
 mod logs;
@@ -192,7 +193,11 @@ impl Cluster {
 
     /// Moves the clock: pods that wait become ready or fail, and every rollout goes on by one step.
     pub(crate) fn tick(&self, by: Duration) {
-        self.change(|state| controllers::tick(state, by));
+        // A webhook may come back to this server: nothing is held while it is called.
+        let askers = flagger::askers(&self.state());
+        let go_back: Vec<Key> =
+            askers.into_iter().filter(|(key, url)| flagger::asks(key, url)).map(|(key, _)| key).collect();
+        self.change(|state| controllers::tick(state, by, &go_back));
     }
 
     /// Moves the clock by a second at a time until nothing changes any more.

@@ -11,7 +11,7 @@ use super::argo::Argo;
 use super::begin::{progress_deadline, unsent};
 use super::cluster::{Dry, Refusal};
 use super::work::{Receipt, Work};
-use super::workload::{Revision, Workload};
+use super::workload::Workload;
 use crate::case::command::Progress;
 use crate::case::id::Handle;
 use crate::case::permit::Permit;
@@ -112,12 +112,4 @@ fn takes_all_traffic(object: &Value, argo: &Argo) -> bool {
     let active = object.pointer("/status/blueGreen/activeSelector").and_then(Value::as_str);
     weight.unwrap_or_default() == 0
         && active.is_none_or(|active| active.is_empty() || active == argo.verified)
-}
-
-impl Revision {
-    /// The deployment by which an abort made this one serve again has no revision of its own.
-    pub(super) fn id_of_abort(&self, argo: &Argo) -> String {
-        let at = argo.aborted_at.map_or(0, |at| at.as_second());
-        format!("{}@abort-{at}", self.name)
-    }
 }

@@ -81,7 +81,7 @@ impl Kubernetes {
         }
         object["spec"]["template"] = shown;
         let argo = Argo { wanted, wanted_release, verified, aborted_at };
-        Ok(Some(Workload { kind: site.kind, object, argo: Some(argo) }))
+        Ok(Some(Workload { kind: site.kind, object, argo: Some(argo), canary: None }))
     }
 }
 

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::argo::Steps;
 use super::cluster::{Dry, Refusal};
+use super::flagger::Stage;
 use super::owner::owner;
 use super::pods::Pod;
 use super::rollout::Rollout;
 use super::template::{self, PREFIX, escaped};
-use super::work::{How, Receipt, Way, Work};
+use super::work::{How, Over, Receipt, Way, Work};
 use super::workload::{AT, FROM, Kind, MARK, Revision, TO, Workload};
 use super::{Kubernetes, Site};
 use crate::case::command::Progress;
@@ -42,17 +43,15 @@ impl Kubernetes {
             let says = format!("abort what {site} puts out: its verified ReplicaSet takes all traffic again");
             return Ok(Proposal { within, fast: true, ..Proposal::of(vec![way.act(says)]) });
         }
+        if let Some(gate) = way_through_gate(site, &workload, to)? {
+            return Ok(gate);
+        }
         if let Some(why) = workload.bar() {
             return Err(Trouble::Refused(format!("{site}: {why}")));
         }
         if let Some(owner) = owner(&workload.object) {
             return Err(Trouble::Refused(format!(
                 "{site} is owned by {owner}: it goes back there, or is undone"
-            )));
-        }
-        if let Some(canary) = self.canary(site).await? {
-            return Err(Trouble::Refused(format!(
-                "{site} is the target of {canary}: what runs is Flagger's copy of it"
             )));
         }
         if workload.is_written_elsewhere() {
@@ -86,6 +85,16 @@ impl Kubernetes {
                 within += workload.pauses();
             }
         }
+        if let Some(canary) = &workload.canary {
+            match canary.lasts() {
+                Some(lasts) => {
+                    says.push_str(&format!("; {canary} analyses it first, for at least {lasts:#}"));
+                    within += lasts;
+                }
+                None => says.push_str(&format!("; {canary} promotes it without an analysis")),
+            }
+            fast = false;
+        }
         Ok(Proposal { within, fast, ..Proposal::of(vec![way.act(says)]) })
     }
 
@@ -94,8 +103,10 @@ impl Kubernetes {
         let order = permit.order();
         let Some(workload) = unsent(self.still_as_planned(work, order).await)? else { return work.handle() };
         let site = &work.way.site;
-        if let How::Abort { over } = &work.way.how {
-            return self.abort(work, over, &workload, permit).await;
+        match &work.way.how {
+            How::Abort { over } => return self.abort(work, over, &workload, permit).await,
+            How::Gate { over, .. } => return Kubernetes::open_gate(&workload, over, work.handle()?),
+            How::Undo { .. } => {}
         }
         if let Some(why) = workload.bar() {
             return Err(Trouble::Refused(format!("{site}: {why}")));
@@ -173,8 +184,13 @@ impl Kubernetes {
         let Some(workload) = self.workload_of(site, object).await? else {
             return Ok(Progress::Running("its controller has not taken up the template yet".into()));
         };
-        if let Some(over) = &receipt.over {
-            return self.follow_abort(receipt, over, &workload).await;
+        match &receipt.over {
+            Some(Over::PodHash(over)) => return self.follow_abort(receipt, over, &workload).await,
+            Some(Over::Candidate(over)) => return Ok(Kubernetes::follow_gate(receipt, over, &workload)),
+            None => {}
+        }
+        if let Some(canary) = workload.canary.as_ref().filter(|canary| canary.wanted == receipt.to) {
+            return Ok(Kubernetes::put_out_by_flagger(receipt, &workload, canary));
         }
         if let Some(progress) = Kubernetes::undone_again(receipt, &workload) {
             return Ok(progress);
@@ -218,6 +234,31 @@ impl Kubernetes {
             format!("{site} waits for pod {}, which fails and is of before: delete it, and it comes back with the template", pod.name)
         }))
     }
+}
+
+/// The way back of what Flagger analyses: it is told so when it asks. Nothing: it analyses nothing.
+fn way_through_gate(site: &Site, workload: &Workload, to: &ReleaseId) -> Result<Option<Proposal>, Trouble> {
+    let Some(canary) = &workload.canary else { return Ok(None) };
+    match canary.stage() {
+        Stage::Serves | Stage::TakenBack => return Ok(None),
+        Stage::Analysed => {}
+        Stage::Promoted | Stage::Elsewhere => {
+            let why = format!("{canary} promotes it now, or is not set up: what it ends with is waited for");
+            return Err(Trouble::Busy { why, after: None });
+        }
+    }
+    let Some(promoted) = canary.promoted.as_ref().filter(|promoted| promoted.release == *to) else {
+        return Err(Trouble::Refused(format!("{canary} goes back to what serves, and that is not {to}")));
+    };
+    if !canary.asks_us() {
+        return Err(Trouble::Refused(canary.wants_a_webhook()));
+    }
+    let how =
+        How::Gate { canary: canary.name.clone(), over: canary.applied().to_owned(), number: promoted.number };
+    let way = Way { site: site.clone(), uid: workload.uid().to_owned(), how };
+    let says = format!("tell {canary} to go back, when it asks (every {:#})", canary.interval());
+    let within = canary.interval() * 3 + BEYOND_ITS_DEADLINE;
+    Ok(Some(Proposal { within, fast: true, ..Proposal::of(vec![way.act(says)]) }))
 }
 
 /// How long a workload may make no progress.

@@ -10,7 +10,10 @@ impl Kubernetes {
     pub(in crate::execute) fn by_hand(&self, act: &Act) -> Result<String, String> {
         let way = Way::of(act).map_err(|trouble| trouble.to_string())?;
         match &way.how {
-            How::Undo { number, .. } => self.settings.kubectl(&way.site, "undo", Some(&number.to_string())),
+            // Flagger stops its analysis when the template is again the one that serves.
+            How::Undo { number, .. } | How::Gate { number, .. } => {
+                self.settings.kubectl(&way.site, "undo", Some(&number.to_string()))
+            }
             How::Abort { .. } => self.settings.kubectl(&way.site, "abort", None),
         }
     }

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 
 use super::cluster::FIELD_MANAGER;
+use super::flagger::Stage;
 use super::owner::owner;
 use super::pods::Pod;
 use super::rollout::Rollout;
 use super::template::{self, PREFIX};
-use super::workload::{self, AT, Kind, Revision, Workload, annotation, moment};
+use super::workload::{self, AT, Revision, Workload, annotation, moment};
 use super::{Kubernetes, Site};
 use crate::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture, Report,
@@ -23,6 +24,8 @@ use crate::outbound::Trouble;
 
 /// A template that was written so much later than our mark was written by somebody else. More than any two clocks may differ.
 const MARKED_WITHIN: Duration = Duration::from_mins(2);
+/// That an analysis failed is reported for so long.
+const TAKEN_BACK_FOR: Duration = Duration::from_mins(5);
 /// Pods of which a report tells.
 const PODS_TOLD: usize = 3;
 
@@ -33,17 +36,22 @@ impl Kubernetes {
         let workload = self.workload_there(site).await?;
         let revisions = self.revisions(site, &workload).await?;
         let pods = self.pods(site, &workload).await?;
-        let canary = self.canary(site).await?;
         let current = workload.release();
         let mut releases: BTreeMap<ReleaseId, Release> = BTreeMap::new();
         for template in revisions.iter().map(|revision| &revision.template).chain([workload.template()]) {
             let release = template::release(template);
             releases.entry(release.id.clone()).and_modify(|known| known.learn(&release)).or_insert(release);
         }
-        let newest = match &workload.argo {
-            Some(argo) => revisions.iter().find(|revision| revision.has_pod_hash(&argo.wanted)),
-            None => revisions.iter().rev().find(|revision| revision.release == current),
+        let newest = match (&workload.argo, &workload.canary) {
+            (Some(argo), _) => revisions.iter().find(|revision| revision.has_pod_hash(&argo.wanted)),
+            (None, Some(canary)) => revisions.iter().rev().find(|revision| revision.release == canary.wanted),
+            (None, None) => revisions.iter().rev().find(|revision| revision.release == current),
         };
+        // What Flagger went back to may be none of the revisions: nobody can tell then what serves.
+        let is_known = workload
+            .canary
+            .as_ref()
+            .is_none_or(|canary| canary.stage() != Stage::TakenBack || canary.promoted.is_some());
         let told = Told { service, site, workload: &workload, revisions: &revisions, pods: &pods, at };
         let deployments = told.deployments(newest);
         let in_flight = deployments.iter().find(|deployment| deployment.is_going_out());
@@ -51,17 +59,14 @@ impl Kubernetes {
         Ok(Picture {
             at,
             in_flight: in_flight.map(|deployment| deployment.id.clone()),
-            current: Some(current),
-            owner: match &workload.argo {
-                // An abort changes nothing that anybody else owns.
-                Some(argo) if argo.is_going_out() && !argo.verified.is_empty() => Owner::Nobody,
-                Some(_) | None => owner(&workload.object).or(canary).map_or(Owner::Nobody, Owner::Other),
-            },
+            current: is_known.then_some(current),
+            owner: told.owner(),
             deployments,
             releases: releases.into_values().collect(),
             figures: figures(&workload),
-            // Kubernetes' own controllers wait for ever; Argo's goes back by itself where analyses say so.
-            provider_judges: workload.is_judged(),
+            // Kubernetes' own controllers wait for ever; Argo's and Flagger go back by themselves where analyses say so.
+            provider_judges: workload.is_judged()
+                || workload.canary.as_ref().is_some_and(|canary| canary.stage() == Stage::Analysed),
             reports: reports.into_iter().collect(),
         })
     }
@@ -83,28 +88,6 @@ impl Kubernetes {
             None => Ok(Vec::new()),
         }
     }
-
-    /// The Flagger canary whose target this is: live traffic is then served by a copy that Flagger writes (flagger.app/v1beta1).
-    pub(super) async fn canary(&self, site: &Site) -> Result<Option<String>, Trouble> {
-        if matches!(site.kind, Kind::StatefulSet | Kind::Rollout) {
-            return Ok(None);
-        }
-        let path = site.list("/apis/flagger.app/v1beta1", "canaries");
-        let canaries = match self.cluster.list(&path, "").await {
-            Ok(canaries) => canaries,
-            // There is no Flagger here; or we may not look, which the doctor says.
-            Err(Trouble::Refused(_)) => return Ok(None),
-            Err(other) => return Err(other),
-        };
-        let is_its = |canary: &&serde_json::Value| {
-            let target = &canary["spec"]["targetRef"];
-            let kind = target["kind"].as_str().unwrap_or_default();
-            kind.eq_ignore_ascii_case(site.kind.word()) && target["name"] == *site.name
-        };
-        let canary = canaries.iter().find(is_its);
-        let name = canary.and_then(|canary| template::text(canary, "/metadata/name"));
-        Ok(name.map(|name| format!("Flagger canary {}/{name}", site.namespace)))
-    }
 }
 
 /// What one reading of the API told.
@@ -118,6 +101,25 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
+    /// Who else decides. What an abort or Flagger's own way back changes belongs to nobody else.
+    fn owner(&self) -> Owner {
+        let by_itself = match (&self.workload.argo, &self.workload.canary) {
+            (Some(argo), _) => argo.is_going_out() && !argo.verified.is_empty(),
+            (None, Some(canary)) => match canary.stage() {
+                Stage::Analysed if canary.asks_us() => true,
+                Stage::Analysed | Stage::Promoted | Stage::Elsewhere => {
+                    return Owner::Other(canary.to_string());
+                }
+                Stage::Serves | Stage::TakenBack => false,
+            },
+            (None, None) => false,
+        };
+        if by_itself {
+            return Owner::Nobody;
+        }
+        owner(&self.workload.object).map_or(Owner::Nobody, Owner::Other)
+    }
+
     fn deployments(&self, newest: Option<&Revision>) -> Vec<Deployment> {
         let mut found = Vec::new();
         for revision in self.revisions {
@@ -147,20 +149,29 @@ impl Told<'_> {
                 found.push((revision.number, self.past(revision, revision.number, at, origin)));
             }
         }
-        found.extend(self.aborted());
+        found.extend(self.taken_back());
         in_order(found)
     }
 
-    /// The verified release of a Rollout serves again since what went out was aborted. It has no revision of its own, and whoever aborted is
-    /// noted nowhere: told as a rollback, so that somebody else's is seen as one.
-    fn aborted(&self) -> Option<(i64, Deployment)> {
-        let argo = self.workload.argo.as_ref()?;
-        let at = argo.aborted_at?;
-        let back = self.revisions.iter().find(|one| one.has_pod_hash(&argo.verified))?;
+    /// What served before serves again since what went out was aborted, or taken back by Flagger. It has no revision of its own, and whoever
+    /// did it is noted nowhere: told as a rollback, so that somebody else's is seen as one.
+    fn taken_back(&self) -> Option<(i64, Deployment)> {
+        let (at, back, is_whole) = match (&self.workload.argo, &self.workload.canary) {
+            (Some(argo), _) => {
+                let back = self.revisions.iter().find(|one| one.has_pod_hash(&argo.verified))?;
+                (argo.aborted_at?, back, back.available() >= self.workload.replicas())
+            }
+            (None, Some(canary)) if canary.stage() == Stage::TakenBack => {
+                let promoted = canary.promoted.as_ref()?;
+                let back = self.revisions.iter().find(|one| one.name == promoted.revision)?;
+                (canary.since().unwrap_or(self.at), back, true)
+            }
+            (None, _) => return None,
+        };
         let past = self.past(back, back.number, at, DeploymentOrigin::Rollback);
-        let id = DeploymentId::new(back.id_of_abort(argo));
+        let id = DeploymentId::new(format!("{}@taken-back-{}", back.name, at.as_second()));
         let newest = self.revisions.last().map_or(back.number, |newest| newest.number);
-        if back.available() >= self.workload.replicas() {
+        if is_whole {
             return Some((newest + 1, Deployment { id, finished_at: Some(at), ..past }));
         }
         Some((newest + 1, Deployment { id, status: DeploymentStatus::GoingOut, ..past }))
@@ -218,14 +229,15 @@ impl Told<'_> {
         let own = self.pods.iter().filter(|pod| pod.is_of(self.site.kind, revision));
         let last_ready = own.filter_map(Pod::ready_since).max().unwrap_or(self.at);
         let finished_at = self.workload.went_out_at(last_ready);
-        let aborted = self.workload.argo.as_ref().map(|argo| argo.aborted_at.is_some());
+        let taken_back = self.workload.is_taken_back();
         let status = match (finished_at, self.workload.rollout()) {
             (Some(_), _) => DeploymentStatus::Finished,
-            // A Rollout that makes no progress still goes out, until somebody or an analysis aborts it.
-            (None, _) if aborted == Some(false) => DeploymentStatus::GoingOut,
-            (None, _) if aborted == Some(true) && self.workload.failed_analysis().is_none() => {
-                DeploymentStatus::Stopped
-            }
+            // What makes no progress still goes out, until somebody or an analysis takes it back.
+            (None, _) if taken_back == Some(false) => DeploymentStatus::GoingOut,
+            (None, _) if taken_back == Some(true) => match self.workload.why_taken_back() {
+                Some(_) => DeploymentStatus::Failed,
+                None => DeploymentStatus::Stopped,
+            },
             (None, Rollout::Stuck(_)) => DeploymentStatus::Failed,
             (None, Rollout::Done | Rollout::GoingOn(_) | Rollout::ByHand(_)) => DeploymentStatus::GoingOut,
         };
@@ -267,10 +279,11 @@ impl Told<'_> {
         if deployment.origin != DeploymentOrigin::Ordinary {
             return None;
         }
-        if let Some(aborted_at) = self.workload.argo.as_ref().and_then(|argo| argo.aborted_at) {
-            // That somebody aborted it is no trouble; that an analysis did is.
-            let says = self.workload.failed_analysis()?;
-            return Some(Report { deployment: id, since: aborted_at, says });
+        if let Some(taken_back_at) = self.workload.taken_back_at(self.at) {
+            // That somebody aborted it is no trouble; that an analysis did is. It has taken the release back already: after a while
+            // nothing is in trouble any more.
+            let says = self.workload.why_taken_back().filter(|_| self.at < taken_back_at + TAKEN_BACK_FOR)?;
+            return Some(Report { deployment: id, since: taken_back_at, says });
         }
         let own: Vec<&Pod> = self.pods.iter().filter(|pod| pod.is_of(self.site.kind, newest)).collect();
         let failing: Vec<_> =
@@ -289,6 +302,30 @@ impl Told<'_> {
         }
         let since = failing.iter().filter_map(|(pod, _)| pod.unready_since()).min()?;
         Some(Report { deployment: id, since, says: of_pods })
+    }
+}
+
+impl Workload {
+    /// Whether what was wanted was taken back, where somebody does that; nothing where nobody does.
+    fn is_taken_back(&self) -> Option<bool> {
+        match (&self.argo, &self.canary) {
+            (Some(argo), _) => Some(argo.aborted_at.is_some()),
+            (None, Some(canary)) => Some(canary.stage() == Stage::TakenBack),
+            (None, None) => None,
+        }
+    }
+
+    fn taken_back_at(&self, now: Timestamp) -> Option<Timestamp> {
+        match (&self.argo, &self.canary) {
+            (Some(argo), _) => argo.aborted_at,
+            (None, Some(canary)) if canary.stage() == Stage::TakenBack => Some(canary.since().unwrap_or(now)),
+            (None, _) => None,
+        }
+    }
+
+    /// Its checks or analyses took it back; nothing where somebody did.
+    fn why_taken_back(&self) -> Option<String> {
+        self.failed_analysis().or_else(|| self.canary.as_ref()?.failed_checks())
     }
 }
 

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::flagger::Stage;
 use super::workload::{Kind, Workload, moment};
 use crate::case::id::Timestamp;
 
@@ -120,6 +121,9 @@ impl Workload {
         if self.kind == Kind::Rollout {
             return self.is_verified().then_some(last_ready);
         }
+        if let Some(canary) = &self.canary {
+            return (canary.stage() == Stage::Serves).then(|| canary.since().unwrap_or(last_ready));
+        }
         if self.count("observedGeneration") < self.generation() {
             return None;
         }
@@ -186,6 +190,7 @@ mod tests {
             kind,
             object: json!({ "metadata": { "generation": 5 }, "spec": spec, "status": status }),
             argo: None,
+            canary: None,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::Kubernetes;
 use super::cluster::CALL_MAX;
-use super::work::Work;
+use super::work::{How, Work};
 use crate::case::gate::WIRE_DEADLINE;
 use crate::case::step::Order;
 use crate::execute::Sighting;
@@ -14,6 +14,8 @@ impl Kubernetes {
         let looked_at = self.now();
         match self.still_as_planned(work, order).await? {
             None => work.handle().map(Sighting::Found),
+            // Nothing was sent that could still arrive.
+            Some(_) if matches!(work.way.how, How::Gate { .. }) => Ok(Sighting::Absent),
             Some(_) => {
                 let until = order.intended_at + WIRE_DEADLINE + CALL_MAX + self.settings.quarantine;
                 Ok(if looked_at < until { Sighting::TooEarly(until) } else { Sighting::Absent })

@@ -13,6 +13,7 @@ use crate::outbound::{CallError, Trouble};
 /// The acts.
 const UNDO: &str = "undo";
 const ABORT: &str = "abort";
+const GATE: &str = "gate";
 
 /// An order, read: everything in it was checked.
 pub(super) struct Work {
@@ -39,6 +40,15 @@ pub(super) enum How {
         /// Its number when it was planned, for people.
         number: i64,
     },
+    /// Flagger is told to take its candidate back when it asks.
+    Gate {
+        /// The canary.
+        canary: String,
+        /// Flagger's hash of the candidate.
+        over: String,
+        /// The number of the revision that serves, for people.
+        number: i64,
+    },
     /// What a Rollout puts out is aborted.
     Abort {
         /// Its pod hash.
@@ -60,6 +70,12 @@ impl Way {
                 arguments.extend([("revision", revision.clone()), ("number", number.to_string())]);
                 UNDO
             }
+            How::Gate { canary, over, number } => {
+                let own =
+                    [("canary", canary.clone()), ("over", over.clone()), ("number", number.to_string())];
+                arguments.extend(own);
+                GATE
+            }
             How::Abort { over } => {
                 arguments.push(("over", over.clone()));
                 ABORT
@@ -80,6 +96,11 @@ impl Way {
         let how = match act.kind.as_str() {
             UNDO => How::Undo {
                 revision: argument("revision")?,
+                number: argument("number")?.parse().map_err(|_| unread("number"))?,
+            },
+            GATE => How::Gate {
+                canary: argument("canary")?,
+                over: argument("over")?,
                 number: argument("number")?.parse().map_err(|_| unread("number"))?,
             },
             ABORT => How::Abort { over: argument("over")? },
@@ -114,7 +135,8 @@ impl Work {
             to: self.to.to_string(),
             over: match how {
                 How::Undo { .. } => None,
-                How::Abort { over } => Some(over.clone()),
+                How::Abort { over } => Some(Over::PodHash(over.clone())),
+                How::Gate { over, .. } => Some(Over::Candidate(over.clone())),
             },
         };
         serde_json::to_string(&spelled)
@@ -128,8 +150,18 @@ pub(super) struct Receipt {
     pub(super) site: Site,
     pub(super) uid: String,
     pub(super) to: ReleaseId,
-    /// The pod hash of what was aborted.
-    pub(super) over: Option<String>,
+    /// What was taken back by the one that put it out; nothing where a template was written.
+    pub(super) over: Option<Over>,
+}
+
+/// What was going out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Over {
+    /// A Rollout's, by its pod hash.
+    PodHash(String),
+    /// A canary's candidate, by Flagger's hash.
+    Candidate(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -140,7 +172,7 @@ struct Spelled {
     uid: String,
     to: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    over: Option<String>,
+    over: Option<Over>,
 }
 
 impl Receipt {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::argo::Argo;
+use super::flagger::Canary;
 use super::template::{self, PREFIX, escaped, text};
 use super::{Kubernetes, Site};
 use crate::case::id::{Mark, ReleaseId, Timestamp};
@@ -109,6 +110,8 @@ pub(super) struct Workload {
     pub(super) object: Value,
     /// What Argo's controller notes, of a Rollout.
     pub(super) argo: Option<Argo>,
+    /// The canary whose candidate it is.
+    pub(super) canary: Option<Canary>,
 }
 
 impl Workload {
@@ -285,8 +288,8 @@ impl Kubernetes {
     pub(super) async fn workload_of(&self, site: &Site, object: Value) -> Result<Option<Workload>, Trouble> {
         match site.kind {
             Kind::Rollout => self.taken_up(site, object).await,
-            kind @ (Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet) => {
-                Ok(Some(Workload { kind, object, argo: None }))
+            Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => {
+                self.under_canary(site, object).await.map(Some)
             }
         }
     }
