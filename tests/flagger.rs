@@ -109,6 +109,8 @@ async fn the_gate_is_for_what_was_planned_alone() {
         "{told:?}"
     );
     assert_eq!(bed.picture().await.owner, Owner::Other("Flagger canary shop/shop-canary".into()));
+    let found = bed.provider.check(&bed.target()).await;
+    assert!(found.len() == 1 && found[0].says.contains("does not ask us"), "{found:?}");
 }
 
 #[tokio::test]

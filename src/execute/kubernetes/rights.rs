@@ -69,7 +69,11 @@ impl Kubernetes {
         if let Err(trouble) = self.picture(service, site).await {
             return vec![finding(trouble.to_string(), "see that its namespace, kind and name are right")];
         }
-        self.admission(site).await.into_iter().collect()
+        let workload = self.workload(site).await.ok().flatten();
+        let canary = workload.and_then(|workload| workload.canary).filter(|canary| !canary.asks_us());
+        let unasked = canary
+            .map(|canary| finding(canary.wants_a_webhook(), "see docs/providers/kubernetes.md, Flagger"));
+        unasked.into_iter().chain(self.admission(site).await).collect()
     }
 
     /// What stands between us and the object beside rights, such as a webhook that refuses whoever is not a pipeline.
