@@ -75,18 +75,19 @@ impl Kubernetes {
         let Some(back) = back.filter(|back| back.release == receipt.to && argo.wanted == over) else {
             return Ok(Progress::Superseded(format!("{site} was promoted, or puts out something else now")));
         };
-        let Some(aborted_at) = argo.aborted_at else {
+        if !argo.is_aborted {
             let why = format!(
                 "the abort of {site} is gone and its rollout goes on: somebody retried it, or its controller lost it. Abort it again by hand"
             );
             return Ok(Progress::NeedsHuman { why, url: None });
-        };
+        }
         let (available, wanted) = (back.available(), workload.replicas());
         if available >= wanted && takes_all_traffic(&workload.object, argo) {
             return Ok(Progress::Serving(receipt.to.clone()));
         }
         let how = format!("{available} of {wanted} pods of revision {} are available", back.number);
-        if self.now() > aborted_at + progress_deadline(workload) {
+        let over_at = argo.aborted_at.map(|at| at + progress_deadline(workload));
+        if over_at.is_some_and(|over_at| self.now() > over_at) {
             return Ok(Progress::Failed(format!("{how} so long after the abort (progressDeadlineSeconds)")));
         }
         Ok(Progress::Running(how))
@@ -95,7 +96,7 @@ impl Kubernetes {
     /// How a Rollout's undo stands beside its phase: its own analysis may take it back again.
     pub(super) fn undone_again(receipt: &Receipt, workload: &Workload) -> Option<Progress> {
         let argo = workload.argo.as_ref()?;
-        (argo.aborted_at.is_some() && argo.wanted_release == receipt.to).then(|| {
+        (argo.is_aborted && argo.wanted_release == receipt.to).then(|| {
             let says = text_of(&workload.object);
             Progress::Failed(workload.failed_analysis().unwrap_or(says))
         })

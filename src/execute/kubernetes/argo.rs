@@ -32,14 +32,16 @@ pub(super) struct Argo {
     pub(super) wanted_release: ReleaseId,
     /// The pod hash of what went through its steps and analyses; empty before the first did.
     pub(super) verified: String,
-    /// What goes out was aborted, then; the verified one serves.
+    /// What goes out was aborted: the verified one serves.
+    pub(super) is_aborted: bool,
+    /// When, once the controller has seen it.
     pub(super) aborted_at: Option<Timestamp>,
 }
 
 impl Argo {
     /// What is wanted is not verified yet, and nobody aborted it.
     pub(super) fn is_going_out(&self) -> bool {
-        self.wanted != self.verified && self.aborted_at.is_none()
+        self.wanted != self.verified && !self.is_aborted
     }
 }
 
@@ -54,7 +56,8 @@ impl Kubernetes {
         if observed < object["metadata"]["generation"].as_i64().unwrap_or_default() || wanted.is_empty() {
             return Ok(None);
         }
-        let by = format!("{HASH} in ({wanted},{verified})");
+        let both = [wanted.as_str(), verified.as_str()].into_iter().filter(|hash| !hash.is_empty());
+        let by = format!("{HASH} in ({})", both.collect::<Vec<_>>().join(","));
         let sets = self.cluster.list(&site.list("/apis/apps/v1", "replicasets"), &by).await?;
         let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
         let of = |hash: &str| {
@@ -63,10 +66,9 @@ impl Kubernetes {
         };
         let Some(set) = of(&wanted) else { return Ok(None) };
         let wanted_release = template::release_id(&set["spec"]["template"]);
-        let aborted = object["status"]["abort"] == true && !verified.is_empty() && wanted != verified;
-        let aborted_at =
-            aborted.then(|| moment(&object["status"]["abortedAt"]).unwrap_or_else(|| self.now()));
-        let serves = if aborted { of(&verified) } else { Some(set) };
+        let is_aborted = object["status"]["abort"] == true && !verified.is_empty() && wanted != verified;
+        let aborted_at = moment(&object["status"]["abortedAt"]).filter(|_| is_aborted);
+        let serves = if is_aborted { of(&verified) } else { Some(set) };
         let Some(serves) = serves else {
             return Err(Trouble::Refused(format!("{site}: its verified ReplicaSet {verified} is gone")));
         };
@@ -80,7 +82,7 @@ impl Kubernetes {
             object["spec"]["selector"] = selector;
         }
         object["spec"]["template"] = shown;
-        let argo = Argo { wanted, wanted_release, verified, aborted_at };
+        let argo = Argo { wanted, wanted_release, verified, is_aborted, aborted_at };
         Ok(Some(Workload { kind: site.kind, object, argo: Some(argo), canary: None }))
     }
 }

@@ -274,11 +274,17 @@ fn rename(value: &mut Value, under: &str) {
                 {
                     *inner = short.into();
                 } else {
-                    rename(inner, key);
+                    rename(inner, if under == "matchLabels" { under } else { key });
                 }
             }
         }
         Value::Array(list) => list.iter_mut().for_each(|inner| rename(inner, under)),
+        // The label of its pods in affinities and spreads: `matchLabels` and the `values` of `matchExpressions`.
+        Value::String(label) if ["matchLabels", "values"].contains(&under) => {
+            if let Some(short) = label.strip_suffix(COPIED) {
+                *label = short.to_owned();
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -294,6 +300,10 @@ mod tests {
         let spec = |end: &str| {
             json!({
                 "containers": [{ "name": "web-primary", "envFrom": [{ "configMapRef": { "name": format!("settings{end}") } }] }],
+                "affinity": { "podAntiAffinity": { "labelSelector": {
+                    "matchExpressions": [{ "key": "app", "operator": "In", "values": [format!("checkout{end}")] }],
+                    "matchLabels": { "app": format!("checkout{end}") },
+                } } },
                 "volumes": [{ "name": "keys", "secret": { "secretName": format!("keys{end}") } }],
             })
         };

@@ -164,7 +164,7 @@ impl Told<'_> {
             (None, Some(canary)) if canary.stage() == Stage::TakenBack => {
                 let promoted = canary.promoted.as_ref()?;
                 let back = self.revisions.iter().find(|one| one.name == promoted.revision)?;
-                (canary.since().unwrap_or(self.at), back, true)
+                (canary.since()?, back, true)
             }
             (None, _) => return None,
         };
@@ -279,7 +279,7 @@ impl Told<'_> {
         if deployment.origin != DeploymentOrigin::Ordinary {
             return None;
         }
-        if let Some(taken_back_at) = self.workload.taken_back_at(self.at) {
+        if let Some(taken_back_at) = self.workload.taken_back_at() {
             // That somebody aborted it is no trouble; that an analysis did is. It has taken the release back already: after a while
             // nothing is in trouble any more.
             let says = self.workload.why_taken_back().filter(|_| self.at < taken_back_at + TAKEN_BACK_FOR)?;
@@ -309,16 +309,16 @@ impl Workload {
     /// Whether what was wanted was taken back, where somebody does that; nothing where nobody does.
     fn is_taken_back(&self) -> Option<bool> {
         match (&self.argo, &self.canary) {
-            (Some(argo), _) => Some(argo.aborted_at.is_some()),
+            (Some(argo), _) => Some(argo.is_aborted),
             (None, Some(canary)) => Some(canary.stage() == Stage::TakenBack),
             (None, None) => None,
         }
     }
 
-    fn taken_back_at(&self, now: Timestamp) -> Option<Timestamp> {
+    fn taken_back_at(&self) -> Option<Timestamp> {
         match (&self.argo, &self.canary) {
             (Some(argo), _) => argo.aborted_at,
-            (None, Some(canary)) if canary.stage() == Stage::TakenBack => Some(canary.since().unwrap_or(now)),
+            (None, Some(canary)) if canary.stage() == Stage::TakenBack => canary.since(),
             (None, _) => None,
         }
     }
