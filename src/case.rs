@@ -43,6 +43,7 @@ pub mod verify;
 pub mod command;
 pub mod dossier;
 pub mod event;
+pub mod exhibit;
 pub mod explain;
 pub mod live;
 pub mod next;

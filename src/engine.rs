@@ -390,6 +390,7 @@ fn panicked(command: Command, error: &tokio::task::JoinError) -> Arrival {
     match command {
         Command::Describe(service) => Arrival::Unreadable(service, "the reading panicked".into()),
         Command::Propose(_)
+        | Command::Collect(_)
         | Command::RollCall(..)
         | Command::Begin(..)
         | Command::Find(..)

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::case::command::Progress;
 use crate::case::deployment::Picture;
+use crate::case::exhibit::Exhibit;
 use crate::case::id::{Handle, ReleaseId, ServiceId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
@@ -83,15 +84,6 @@ pub struct Finding {
     pub remedy: String,
 }
 
-/// Something that a provider shows of work that went wrong, for people: a text with a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exhibit {
-    /// What it is, in a few words.
-    pub name: String,
-    /// What it says; foreign text.
-    pub text: String,
-}
-
 /// Words as a shell reads them. A character that a terminal obeys is in no command that a person is given.
 fn shell<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, String> {
     let words: Vec<&str> = words.into_iter().collect();
@@ -112,7 +104,7 @@ pub(crate) trait Deployer {
     async fn find(&self, order: &Order) -> Result<Sighting, Trouble>;
     async fn begin(&self, permit: Permit) -> Result<Handle, Trouble>;
     async fn watch(&self, handle: &Handle) -> Result<Progress, Trouble>;
-    async fn evidence(&self, handle: &Handle) -> Result<Vec<Exhibit>, Trouble>;
+    async fn evidence(&self, of: &Target, handle: Option<&Handle>) -> Result<Vec<Exhibit>, Trouble>;
     async fn check(&self, of: &Target) -> Vec<Finding>;
 }
 
@@ -215,12 +207,12 @@ impl Provider {
         dispatch!(self, watch(handle))
     }
 
-    /// What the provider shows of work that failed or hangs. Reads only.
+    /// What the provider shows of a service, or of work of ours there that failed or hangs. Reads only.
     ///
     /// # Errors
     /// `Unclear` when it cannot be read.
-    pub async fn evidence(&self, handle: &Handle) -> Result<Vec<Exhibit>, Trouble> {
-        dispatch!(self, evidence(handle))
+    pub async fn evidence(&self, of: &Target, handle: Option<&Handle>) -> Result<Vec<Exhibit>, Trouble> {
+        dispatch!(self, evidence(of, handle))
     }
 
     /// The command by which a person does this act with the provider's own tools: one line of a POSIX shell. It carries no mark

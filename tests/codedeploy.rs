@@ -338,11 +338,13 @@ async fn a_failure_is_told_with_its_script_and_the_end_of_its_log() {
             matches!(&ended, Progress::Failed(why) if why.starts_with("HOOK_EXECUTION_FAILURE")),
             "{platform:?}: {ended:?}"
         );
-        let exhibits = bed.provider.evidence(&handle).await.expect("evidence");
+        let exhibits = bed.provider.evidence(&bed.target(), Some(&handle)).await.expect("evidence");
         assert_eq!(exhibits[0].name, "ApplicationStart on i-0abc", "{platform:?}");
         for word in ["ScriptFailed", "scripts/start.sh", "exit code 1", "no such table"] {
             assert!(exhibits[0].text.contains(word), "{platform:?}: {exhibits:?}");
         }
+        let before_another = bed.provider.evidence(&bed.target(), None).await.expect("evidence");
+        assert_eq!(before_another, exhibits, "the newest deployment is shown without its receipt");
         // Machines hold some of both: nobody knows better than CodeDeploy's last success.
         assert_eq!(bed.picture().await.current, Some(platform.release(2)), "{platform:?}");
         assert_eq!(bed.aws.mutations(), 1, "a failed rollback is not taken back to the bad release");
@@ -548,7 +550,7 @@ async fn the_rights_in_the_file_are_those_that_are_used() {
             let order = if going_out { bed.way_back(3, 2).await } else { bed.way_back(2, 1).await };
             let handle = bed.begin(&order).await.expect("taken");
             bed.end_of(&handle).await.expect("an end");
-            bed.provider.evidence(&handle).await.expect("evidence");
+            bed.provider.evidence(&bed.target(), Some(&handle)).await.expect("evidence");
             used.extend(bed.aws.operations().into_iter().map(|operation| right(&operation)));
         }
     }

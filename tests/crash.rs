@@ -65,7 +65,7 @@ fn play_with_stops(scenario: &Scenario) -> Played {
         played.runs += 1;
         // The points go on counting through the restart: every one of the second life.
         for second in first + 1..once.visited.len() {
-            // How a first message looks, what a pager hears and what a probe found lead to nothing: stopped at alone, not in pairs.
+            // How a first message looks, what a provider shows, what a pager hears and what a probe found lead to nothing: stopped at alone, not in pairs.
             if is_a_look(calm.visited[first]) || is_a_look(once.visited[second]) {
                 continue;
             }
@@ -78,7 +78,19 @@ fn play_with_stops(scenario: &Scenario) -> Played {
 }
 
 fn is_a_look(point: &str) -> bool {
-    matches!(point, "show" | "shown" | "page" | "paged" | "onset" | "dated" | "probe" | "probed")
+    matches!(
+        point,
+        "collect"
+            | "collected"
+            | "show"
+            | "shown"
+            | "page"
+            | "paged"
+            | "onset"
+            | "dated"
+            | "probe"
+            | "probed"
+    )
 }
 
 fn holds(scenario: &Scenario, stops: &[usize], run: &Run) {

@@ -4,6 +4,8 @@ mod helm_bed;
 mod kube;
 
 use helm_bed::{Bed, LONGEST, MARK, QUARANTINE, WIRE, rewrite};
+use std::time::Duration as StdDuration;
+
 use kube::{Broken, Fault, Right};
 use serde_json::json;
 use snapback::case::command::Progress;
@@ -237,11 +239,40 @@ async fn a_target_that_never_becomes_ready_fails_in_helms_words() {
     bed.cluster.break_image("shop:1", Broken::ImagePullBackOff);
     let order = bed.way_back(2, 1).await;
     let handle = bed.begin(&order).await.expect("taken");
-    let Ok(Progress::Failed(why)) = bed.end_of(&handle).await else { panic!("it failed") };
+    let ended = bed.end_of(&handle).await;
+    let Ok(Progress::Failed(why)) = ended else {
+        panic!("it did not fail: {ended:?}, {:?}", bed.helm.history())
+    };
     assert!(why.contains("\"web\" failed: "), "{why}");
-    let shown = bed.provider.evidence(&handle).await.expect("evidence");
+    let shown = bed.provider.evidence(&bed.target(), Some(&handle)).await.expect("evidence");
     let text: String = shown.iter().map(|one| format!("{}\n{}\n", one.name, one.text)).collect();
     assert!(text.contains("history of Helm release shop/web") && text.contains("ImagePullBackOff"), "{text}");
+}
+
+/// What was read before Helm ended shows it at work, however late the answer comes: that is no proof that it was ended in the middle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reading_older_than_helms_end_proves_nothing() {
+    let bed = bed!(Bed::new(HELM4));
+    bed.cluster.break_image("shop:1", Broken::ImagePullBackOff);
+    let order = bed.way_back(2, 1).await;
+    let handle = bed.begin(&order).await.expect("taken");
+    let read = bed.cluster.hear("GET", "secrets");
+    bed.cluster.fault("GET", "secrets", Fault::Late);
+    let meanwhile = async {
+        let read = tokio::task::spawn_blocking(move || read.recv_timeout(StdDuration::from_secs(8)));
+        read.await.expect("it waits").expect("the records were read");
+        bed.kills_helm();
+        // Whoever reads from now on sees what became of it.
+        let stuck = bed.end_of(&handle).await.expect("an end");
+        bed.cluster.lets_go();
+        stuck
+    };
+    let (late, stuck) = tokio::join!(bed.provider.watch(&handle), meanwhile);
+    assert!(
+        matches!(&stuck, Progress::NeedsHuman { why, .. } if why.contains("ended in the middle")),
+        "{stuck:?}"
+    );
+    assert!(matches!(&late, Ok(Progress::Running(_))), "{late:?}");
 }
 
 /// Its hooks are those of the revision that it leads to, and people are told that they run.

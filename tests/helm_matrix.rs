@@ -150,7 +150,7 @@ impl Bed for Helm {
             Operation::Find => found(self.world.find(self.order.as_ref().expect("an order")).await),
             Operation::Watch => self.follow().await,
             Operation::Evidence => answered(
-                self.world.provider.evidence(self.handle.as_ref().expect("a handle")).await.map(drop),
+                self.world.provider.evidence(&self.world.target(), self.handle.as_ref()).await.map(drop),
             ),
         }
     }

@@ -291,5 +291,10 @@ fn a_bad_image_that_never_becomes_ready_is_taken_back_without_any_alert() {
     let told = case["signals"].to_string();
     assert!(told.contains("ImagePullBackOff") || told.contains("Upgrade \\\"web\\\" failed"), "{case:#}");
     assert_eq!(case["signals"][0]["source"], json!("provider"), "{case:#}");
+    let shown = case["evidence"].to_string();
+    assert!(
+        shown.contains("history of Helm release shop/web") && shown.contains("ImagePullBackOff"),
+        "{case:#}"
+    );
     story.is_back(2);
 }

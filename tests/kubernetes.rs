@@ -276,15 +276,24 @@ async fn what_fails_is_shown() {
         bed.cluster.image_says("shop:1", "panic: there is no database");
         let handle = bed.begin(&order).await.expect("taken");
         bed.pass(60);
-        let all = format!("{:?}", bed.provider.evidence(&handle).await.expect("evidence"));
+        let all =
+            format!("{:?}", bed.provider.evidence(&bed.target(), Some(&handle)).await.expect("evidence"));
         for part in ["rollout history", "CrashLoopBackOff", "Warning BackOff", "panic: there is no database"]
         {
             assert!(all.contains(part), "{kind:?}: no {part}: {all}");
         }
         // Who may not read logs and events still sees the rest.
         bed.may_not(&["list events", "get pods/log"]);
-        let all = format!("{:?}", bed.provider.evidence(&handle).await.expect("evidence"));
+        let all =
+            format!("{:?}", bed.provider.evidence(&bed.target(), Some(&handle)).await.expect("evidence"));
         assert!(all.contains("CrashLoopBackOff") && !all.contains("panic"), "{kind:?}: {all}");
+        // Nor pods, and it is said. Before the act there is no receipt.
+        bed.may_not(&["list pods", "list events", "get pods/log"]);
+        let all = format!("{:?}", bed.provider.evidence(&bed.target(), None).await.expect("evidence"));
+        assert!(
+            all.contains("rollout history") && all.contains("cannot list resource \\\"pods\\\""),
+            "{kind:?}: {all}"
+        );
     }
 }
 
@@ -461,7 +470,7 @@ async fn the_role_in_the_file_is_what_is_used() {
         bed.cluster.break_image("shop:1", Broken::CrashLoopBackOff);
         let handle = bed.begin(&order).await.expect("taken");
         bed.pass(60);
-        bed.provider.evidence(&handle).await.expect("evidence");
+        bed.provider.evidence(&bed.target(), Some(&handle)).await.expect("evidence");
         bed.provider.changed(&bed.target()).await.expect("what is there");
         bed.puts_out(3);
         bed.provider.changed(&bed.target()).await.expect("a change");

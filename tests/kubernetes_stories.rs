@@ -300,5 +300,20 @@ fn a_bad_image_that_never_becomes_ready_is_taken_back_without_any_alert() {
         assert!(case.to_string().contains("ImagePullBackOff"), "{kind:?}: {case:#}");
         assert_eq!(story.effects(), [back_on_its_way(kind)], "{kind:?}");
         assert_eq!(case["signals"][0]["source"], json!("provider"), "{kind:?}: {case:#}");
+        // What the cluster showed was collected before anything was changed, and is kept after the pods are gone.
+        let word = |event: &Value| event["kind"].as_str().expect("a kind").to_owned();
+        let events: Vec<String> = case["events"].as_array().expect("events").iter().map(word).collect();
+        let at = |word: &str| events.iter().position(|event| event == word);
+        assert!(at("collected").expect("it was collected") < at("intended").expect("it acted"), "{events:?}");
+        let shown = case["evidence"].as_array().expect("evidence");
+        let of =
+            |name: &str| shown.iter().find(|one| one["name"].as_str().is_some_and(|of| of.starts_with(name)));
+        assert!(of("rollout history of").is_some(), "{kind:?}: {case:#}");
+        let pod = of("pod checkout-").expect("a pod that is not ready")["text"].as_str().expect("a text");
+        assert!(pod.contains("ImagePullBackOff"), "{kind:?}: {pod}");
+        let show = ["cases", "show", case["id"].as_str().expect("an id")];
+        let (code, told) = story.program.run(Some(TOKEN), &show);
+        assert_eq!(code, Some(0), "{told}");
+        assert!(told.contains("ImagePullBackOff") && told.contains("rollout history of"), "{told}");
     }
 }

@@ -323,13 +323,13 @@ async fn what_an_analysis_said_is_shown() {
         },
     }));
     let handle = bed.begin(&order).await.expect("taken");
-    let all = format!("{:?}", bed.provider.evidence(&handle).await.expect("evidence"));
+    let all = format!("{:?}", bed.provider.evidence(&bed.target(), Some(&handle)).await.expect("evidence"));
     for part in ["analysis checkout-3-rate", "assessed Failed", "rate Failed: result 0.42", "rollout history"]
     {
         assert!(all.contains(part), "no {part}: {all}");
     }
     bed.may_not(&["list analysisruns"]);
-    let all = format!("{:?}", bed.provider.evidence(&handle).await.expect("evidence"));
+    let all = format!("{:?}", bed.provider.evidence(&bed.target(), Some(&handle)).await.expect("evidence"));
     assert!(all.contains("rollout history") && !all.contains("0.42"), "{all}");
 }
 

@@ -68,11 +68,12 @@ async fn botocore_and_moto_take_what_snapback_sends() {
             let bed = if going_out { Bed::going_out(platform) } else { Bed::new(platform) };
             bed.group(|group| group.alarms = true);
             bed.picture().await;
+            bed.provider.evidence(&bed.target(), None).await.expect("evidence");
             let order = if going_out { bed.way_back(3, 2).await } else { bed.way_back(2, 1).await };
             let handle = bed.begin(&order).await.expect("taken");
             bed.find(&order).await.expect("a sighting");
             assert!(matches!(bed.end_of(&handle).await, Ok(Progress::Serving(_))));
-            bed.provider.evidence(&handle).await.expect("evidence");
+            bed.provider.evidence(&bed.target(), Some(&handle)).await.expect("evidence");
             sent.extend(bed.aws.recorded());
         }
     }

@@ -72,6 +72,7 @@ impl Dossier {
             decision: None,
             plan: None,
             told_plan: false,
+            collected: false,
             no_plan: None,
             votes: Vec::new(),
             heard: Vec::new(),
@@ -327,6 +328,7 @@ impl Dossier {
                 case.no_plan = Some(NoPlan { why: why.clone(), until: *recheck });
             }
             Event::WouldAct { .. } => case.told_plan = true,
+            Event::Collected(_) => case.collected = true,
             Event::Asked { .. } => {
                 case.clock.asked_at.get_or_insert(at);
                 case.automatic = false;

@@ -3,6 +3,7 @@
 
 use super::command::{Command, Ending, Progress};
 use super::event::Event;
+use super::exhibit::Collected;
 use super::id::{CaseId, Digest, Duration, NoteNo, PagerName, Place, ReleaseId, StepNo};
 use super::ledger::Grade;
 use super::pager::{Cause, Paging};
@@ -172,6 +173,19 @@ impl Scribe<'_> {
         let policy = self.view.verify_policy(by_row.as_ref());
         let longest = case.signals.values().map(|signal| signal.lag).max().unwrap_or(Duration::ZERO);
         VerifyPolicy { within: policy.within.max(longest), ..policy }
+    }
+
+    /// The provider showed what is there, or did not: it is asked once.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other ending shows nothing")]
+    pub(super) fn collected(&mut self, case: &CaseId, ending: &Ending) {
+        if !self.dossier.open.as_deref().is_some_and(|open| open.id == *case && open.collects()) {
+            return;
+        }
+        let collected = match ending {
+            Ending::Collected(collected) => collected.clone(),
+            _ => Collected::nothing("asking for it failed".into()),
+        };
+        self.write(Event::Collected(collected));
     }
 
     /// A note was said. The announcement of a countdown starts it.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::approval::{PersonVote, Roster};
 use super::deployment::Picture;
 use super::event::Settlement;
+use super::exhibit::Collected;
 use super::id::{
     AnswerUrl, CaseId, DeliveryId, Digest, Duration, GroupName, Handle, NoteNo, PagerName, PersonId, Place,
     ProbeName, ReleaseId, ServiceId, StepNo, Timestamp,
@@ -23,6 +24,8 @@ pub enum Command {
     Describe(ServiceId),
     /// Ask the provider for the acts that lead from one release to another; reads only.
     Propose(Choice),
+    /// Let the provider of the case's service show what is there, before anything is done.
+    Collect(CaseId),
     /// Read who belongs to these groups.
     RollCall(CaseId, Vec<GroupName>),
     /// Ask the gate, and with its permit the provider. Never cut once the permit is out.
@@ -49,6 +52,7 @@ impl Command {
         match self {
             Command::Describe(_) => "describe",
             Command::Propose(_) => "propose",
+            Command::Collect(_) => "collect",
             Command::RollCall(..) => "roll_call",
             Command::Begin(..) => "begin",
             Command::Find(..) => "find",
@@ -67,6 +71,7 @@ impl Command {
             Command::Say(..) | Command::Show(_) | Command::RollCall(..) | Command::Page(..) => true,
             Command::Describe(_)
             | Command::Propose(_)
+            | Command::Collect(_)
             | Command::Onset(..)
             | Command::Probe(..)
             | Command::Begin(..)
@@ -76,9 +81,10 @@ impl Command {
     }
 
     /// Every crash point's name.
-    pub const CRASH_POINTS: [&'static str; 11] = [
+    pub const CRASH_POINTS: [&'static str; 12] = [
         "describe",
         "propose",
+        "collect",
         "roll_call",
         "begin",
         "find",
@@ -117,6 +123,8 @@ pub enum Ending {
     Proposed(Proposal),
     /// Propose, begin or page: the other side will not; why.
     Refused(String),
+    /// Collect: what the provider shows.
+    Collected(Collected),
     /// Roll call: who is there.
     Roster(Roster),
     /// Begin: taken.

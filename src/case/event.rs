@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::approval::Vote;
 use super::decide::Decision;
 use super::deployment::{Deployment, Owner};
+use super::exhibit::Collected;
 use super::gate::Why;
 use super::habit::Habit;
 use super::id::{
@@ -205,6 +206,8 @@ pub enum Event {
         /// When to judge again.
         recheck: Option<Timestamp>,
     },
+    /// What the provider shows of the service, before anything is done.
+    Collected(Collected),
     /// In shadow: this would have been done.
     WouldAct {
         /// When to judge again.
@@ -435,6 +438,7 @@ impl Event {
             Event::Planned(_) => "planned",
             Event::NotPlanned { .. } => "not_planned",
             Event::Withdrawn { .. } => "withdrawn",
+            Event::Collected(_) => "collected",
             Event::WouldAct { .. } => "would_act",
             Event::Asked { .. } => "asked",
             Event::CountdownAnnounced { .. } => "countdown_announced",

@@ -67,7 +67,8 @@ impl Dossier {
         match &case.phase {
             Phase::Planning { choice, .. } => commands.push(Command::Propose(choice.clone())),
             Phase::Ready { step, barred, .. } if self.at_provider(case, *step) => {
-                let waiting = barred.as_ref().is_some_and(|barred| view.now < barred.again_at);
+                let waiting = barred.as_ref().is_some_and(|barred| view.now < barred.again_at)
+                    || case.waits_for_evidence_until().is_some_and(|until| view.now < until);
                 if view.live.is_fresh(view.now) && !waiting && !self.roster_wanted(case, view) {
                     commands.push(Command::Begin(case.id.clone(), *step));
                 }
@@ -82,6 +83,9 @@ impl Dossier {
             | Phase::Verifying(_)
             | Phase::NeedsHuman { .. }
             | Phase::Closed(_) => {}
+        }
+        if case.collects() {
+            commands.push(Command::Collect(case.id.clone()));
         }
         if self.roster_wanted(case, view) {
             let groups: Vec<GroupName> = case
@@ -260,7 +264,9 @@ impl Dossier {
             },
             Phase::Ready { step, barred, .. } => {
                 let overdue = next_step_overdue_at(case, *step).filter(|at| *at > view.now);
-                let expires = case.plan.as_ref().map(|plan| plan.expires).into_iter().chain(overdue).min();
+                let evidence = case.waits_for_evidence_until().filter(|at| *at > view.now);
+                let expires = case.plan.as_ref().map(|plan| plan.expires).into_iter();
+                let expires = expires.chain(overdue).chain(evidence).min();
                 match barred {
                     Some(barred) if barred.why.follows() == super::gate::Follows::Wait => {
                         Some(barred.again_at).into_iter().chain(expires).min()

@@ -100,6 +100,7 @@ impl Scribe<'_> {
         match command {
             Command::Describe(_) => self.described(ending),
             Command::Propose(choice) => self.proposed(choice, ending),
+            Command::Collect(case) => self.collected(case, ending),
             // The roster is live knowledge: the desk put it there before this was read.
             Command::RollCall(..) => {}
             Command::Begin(case, step) | Command::Find(case, step) | Command::Watch(case, step) => {

@@ -46,6 +46,8 @@ pub struct Case {
     pub plan: Option<Arc<Plan>>,
     /// In shadow: what would be done was told.
     pub told_plan: bool,
+    /// What its provider shows was collected.
+    pub collected: bool,
     /// There is no plan; why, and until when none is asked for.
     pub no_plan: Option<NoPlan>,
     /// Votes that count, as long as their digest is the plan's.

@@ -60,6 +60,7 @@ pub fn after(phase: &Phase, stamped: &Stamped) -> Move {
         | Event::Planned(_)
         | Event::NotPlanned { .. }
         | Event::Withdrawn { .. }
+        | Event::Collected(_)
         | Event::WouldAct { .. }
         | Event::Asked { .. }
         | Event::CountdownAnnounced { .. }
@@ -127,6 +128,14 @@ fn before_the_act(phase: &Phase, event: &Event) -> Move {
         (Phase::Planning { .. } | Phase::Gathering { .. }, Event::NotPlanned { recheck, .. }) => {
             weighing(*recheck)
         }
+        (
+            Phase::Weighing { .. }
+            | Phase::Planning { .. }
+            | Phase::AwaitingApproval { .. }
+            | Phase::Countdown { .. }
+            | Phase::Ready { .. },
+            Event::Collected(_),
+        ) => Move::Stay,
         (Phase::Weighing { .. }, Event::WouldAct { recheck }) => weighing(*recheck),
         (
             Phase::Planning { .. }

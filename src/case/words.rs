@@ -154,6 +154,7 @@ fn say(case: &Case, stamped: &Stamped, spoken: bool) -> Vec<String> {
         }
         Event::Weighed(decision) => weighed(case, &service, decision, spoken),
         Event::NotPlanned { why, .. } => one(format!("no plan: {why}")),
+        Event::Collected(collected) => collected.lines(),
         Event::WouldAct { .. } => would_act(case, stamped.at),
         Event::Asked { why, until } => asked(case, stamped.at, why.as_deref(), *until),
         Event::CountdownAnnounced { .. } => countdown(case, stamped.at),

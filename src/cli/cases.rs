@@ -207,6 +207,10 @@ fn told(case: &CaseShape) -> String {
     for event in told {
         lines.push(format!("  {:>10}  {}", after(case.clock.received_at, event.at), plain(&event.text)));
     }
+    for exhibit in &case.evidence {
+        lines.push(format!("{}:", plain(&exhibit.name)));
+        lines.extend(exhibit.text.lines().map(|line| format!("  {}", plain(line))));
+    }
     lines.push(format!("why: snapback cases explain {}", plain(&case.id)));
     lines.join("\n")
 }

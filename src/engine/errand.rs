@@ -21,6 +21,8 @@ pub enum Errand {
     Describe(ServiceId),
     /// Ask it for acts.
     Propose(Choice),
+    /// Let the provider show what is there.
+    Collect(CaseId),
     /// Read who belongs to these groups.
     RollCall(CaseId, Vec<GroupName>),
     /// Send the one request that the permit allows.
@@ -47,6 +49,7 @@ impl Errand {
         match self {
             Errand::Describe(service) => Command::Describe(service.clone()),
             Errand::Propose(choice) => Command::Propose(choice.clone()),
+            Errand::Collect(case) => Command::Collect(case.clone()),
             Errand::RollCall(case, groups) => Command::RollCall(case.clone(), groups.clone()),
             Errand::Begin(permit) => Command::Begin(permit.order().case.clone(), permit.order().step),
             Errand::Find(order) => Command::Find(order.case.clone(), order.step),
@@ -82,7 +85,8 @@ pub fn owner(command: &Command) -> Option<ServiceId> {
             Some(service.clone())
         }
         Command::Propose(choice) => Some(choice.case.service()),
-        Command::RollCall(case, _)
+        Command::Collect(case)
+        | Command::RollCall(case, _)
         | Command::Begin(case, _)
         | Command::Find(case, _)
         | Command::Watch(case, _)
@@ -98,6 +102,7 @@ pub(super) fn errand(dossier: &Dossier, command: &Command) -> Option<Errand> {
     match command {
         Command::Describe(service) => Some(Errand::Describe(service.clone())),
         Command::Propose(choice) => Some(Errand::Propose(choice.clone())),
+        Command::Collect(case) => Some(Errand::Collect(case.clone())),
         Command::RollCall(case, groups) => Some(Errand::RollCall(case.clone(), groups.clone())),
         Command::Onset(service, key) => {
             let signal = dossier.episodes.get(key)?.signal.clone();

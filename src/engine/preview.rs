@@ -96,7 +96,8 @@ fn read(command: Command) -> Option<Errand> {
     match command {
         Command::Describe(service) => Some(Errand::Describe(service)),
         Command::Propose(choice) => Some(Errand::Propose(choice)),
-        Command::RollCall(..)
+        Command::Collect(_)
+        | Command::RollCall(..)
         | Command::Begin(..)
         | Command::Find(..)
         | Command::Watch(..)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::case::command::{Command, Ending, Progress};
+use crate::case::exhibit::{BUDGET, Collected};
 use crate::case::face::Face;
 use crate::case::id::{CaseId, Handle, Place, ProbeName, ServiceId, SourceName, Timestamp};
 use crate::case::pager::Summons;
@@ -75,6 +76,7 @@ pub(super) async fn carry_out(errand: Errand, rim: Arc<Rim>) -> Arrival {
     match errand {
         Errand::Describe(service) => describe(&rim, service).await,
         Errand::Propose(choice) => ended(command, propose(&rim, &choice).await),
+        Errand::Collect(case) => ended(command, Ending::Collected(collect(&rim, &case).await)),
         Errand::RollCall(_, groups) => {
             let roster = rim.rollcall.read(&groups, rim.clock.now()).await;
             ended(command, Ending::Roster(roster))
@@ -156,6 +158,22 @@ async fn propose(rim: &Rim, choice: &Choice) -> Ending {
     }
 }
 
+/// Asks once, within its budget: an act waits for it no longer.
+async fn collect(rim: &Rim, case: &CaseId) -> Collected {
+    let service = case.service();
+    let Some((provider, target)) = rim.services.get(&service) else {
+        return Collected::nothing("the service is not configured any more".into());
+    };
+    let shown = tokio::time::timeout(BUDGET.unsigned_abs(), provider.evidence(target, None)).await;
+    let why = match shown {
+        Ok(Ok(exhibits)) => return Collected::of(exhibits),
+        Ok(Err(trouble)) => trouble.to_string(),
+        Err(_) => format!("it was not shown within {BUDGET:#}"),
+    };
+    tracing::warn!(case.id = %case, %service, provider = provider.kind(), error = why, "what the provider shows cannot be read before the act");
+    Collected::nothing(why)
+}
+
 /// Sends the one request. Whatever the answer, no second one leaves under this permit.
 async fn begin(rim: &Rim, permit: Permit) -> Ending {
     let order = permit.order().clone();
@@ -204,7 +222,7 @@ async fn find(rim: &Rim, order: &Order) -> Ending {
 }
 
 async fn watch(rim: &Rim, order: &Order, handle: &Handle) -> Ending {
-    let Some((provider, _)) = rim.services.get(&order.service) else {
+    let Some((provider, target)) = rim.services.get(&order.service) else {
         return Ending::Unclear("the service is not configured any more".into());
     };
     let mut pace = Pace::of_watching();
@@ -212,7 +230,8 @@ async fn watch(rim: &Rim, order: &Order, handle: &Handle) -> Ending {
         match provider.watch(handle).await {
             Ok(Progress::Running(_)) | Err(Trouble::Busy { .. } | Trouble::Unclear(_)) => {}
             Ok(Progress::Failed(why)) => {
-                return Ending::Progress(Progress::Failed(with_evidence(provider, order, handle, why).await));
+                let why = with_evidence(provider, target, order, handle, why).await;
+                return Ending::Progress(Progress::Failed(why));
             }
             Ok(progress) => return Ending::Progress(progress),
             Err(Trouble::Moved(what)) => return Ending::Moved(what),
@@ -223,8 +242,14 @@ async fn watch(rim: &Rim, order: &Order, handle: &Handle) -> Ending {
 }
 
 /// Why work failed, with what the provider shows of it, where it can be read: people need it beside the failure.
-async fn with_evidence(provider: &Provider, order: &Order, handle: &Handle, why: String) -> String {
-    match provider.evidence(handle).await {
+async fn with_evidence(
+    provider: &Provider,
+    target: &Target,
+    order: &Order,
+    handle: &Handle,
+    why: String,
+) -> String {
+    match provider.evidence(target, Some(handle)).await {
         Ok(exhibits) => {
             let shown: Vec<String> =
                 exhibits.iter().map(|exhibit| format!("{}: {}", exhibit.name, exhibit.text)).collect();

@@ -28,9 +28,10 @@ use std::sync::Mutex;
 
 use secrecy::SecretString;
 
-use super::{Clock, Deployer, Exhibit, Finding, Sighting, Target};
+use super::{Clock, Deployer, Finding, Sighting, Target};
 use crate::case::command::Progress;
 use crate::case::deployment::Picture;
+use crate::case::exhibit::Exhibit;
 use crate::case::id::{Duration, Handle, ReleaseId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
@@ -158,8 +159,11 @@ impl Deployer for CodeDeploy {
         self.follow(&Receipt::read(handle)?).await
     }
 
-    async fn evidence(&self, handle: &Handle) -> Result<Vec<Exhibit>, Trouble> {
-        self.diagnosis(&Receipt::read(handle)?).await
+    async fn evidence(&self, of: &Target, handle: Option<&Handle>) -> Result<Vec<Exhibit>, Trouble> {
+        match handle {
+            Some(handle) => self.diagnosis(&Receipt::read(handle)?).await,
+            None => self.shown_lately(CodeDeploy::site(of)?).await,
+        }
     }
 
     async fn check(&self, of: &Target) -> Vec<Finding> {

@@ -24,9 +24,10 @@ use self::link::Current;
 use self::log::Line;
 use self::restart::{Restart, Restarts, Standing};
 use self::work::{Doing, Receipt, ReceiptAct, Work};
-use super::{Clock, Deployer, Exhibit, Finding, Sighting, Target};
+use super::{Clock, Deployer, Finding, Sighting, Target};
 use crate::case::command::Progress;
 use crate::case::deployment::Picture;
+use crate::case::exhibit::Exhibit;
 use crate::case::id::{Duration, Handle, ReleaseId, ServiceId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
@@ -158,7 +159,7 @@ impl Deployer for Directory {
     }
 
     /// A switch leaves nothing behind that its log and the restart's own end do not tell.
-    async fn evidence(&self, _handle: &Handle) -> Result<Vec<Exhibit>, Trouble> {
+    async fn evidence(&self, _of: &Target, _handle: Option<&Handle>) -> Result<Vec<Exhibit>, Trouble> {
         Ok(Vec::new())
     }
 

@@ -18,9 +18,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::kubernetes::{self, Cluster, Kubernetes};
-use super::{Clock, Deployer, Exhibit, Finding, Sighting, Target};
+use super::{Clock, Deployer, Finding, Sighting, Target};
 use crate::case::command::Progress;
 use crate::case::deployment::Picture;
+use crate::case::exhibit::Exhibit;
 use crate::case::id::{Duration, Handle, ReleaseId, ServiceId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
@@ -222,8 +223,8 @@ impl Deployer for Helm {
         self.follow(&Receipt::read(handle)?).await
     }
 
-    async fn evidence(&self, handle: &Handle) -> Result<Vec<Exhibit>, Trouble> {
-        self.diagnosis(&Receipt::read(handle)?.site()).await
+    async fn evidence(&self, of: &Target, _handle: Option<&Handle>) -> Result<Vec<Exhibit>, Trouble> {
+        self.diagnosis(Helm::site(of)?).await
     }
 
     async fn check(&self, of: &Target) -> Vec<Finding> {

@@ -30,9 +30,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Clock, Deployer, Exhibit, Finding, Sighting, Target};
+use super::{Clock, Deployer, Finding, Sighting, Target};
 use crate::case::command::Progress;
 use crate::case::deployment::Picture;
+use crate::case::exhibit::Exhibit;
 use crate::case::id::{Duration, Handle, ReleaseId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
@@ -150,8 +151,8 @@ impl Deployer for Kubernetes {
         self.follow(&Receipt::read(handle)?).await
     }
 
-    async fn evidence(&self, handle: &Handle) -> Result<Vec<Exhibit>, Trouble> {
-        self.diagnosis(&Receipt::read(handle)?.site).await
+    async fn evidence(&self, of: &Target, _handle: Option<&Handle>) -> Result<Vec<Exhibit>, Trouble> {
+        self.diagnosis(Kubernetes::site(of)?).await
     }
 
     async fn check(&self, of: &Target) -> Vec<Finding> {

@@ -32,6 +32,10 @@ macro_rules! closed {
     };
 }
 
+mod act;
+
+pub use act::{ActEnd, Answered, Provider};
+
 /// What became of an authentic delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -248,52 +252,6 @@ impl Open {
     }
 }
 
-/// The kinds of providers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provider {
-    /// A release directory.
-    Directory,
-    /// AWS CodeDeploy.
-    CodeDeploy,
-    /// Kubernetes.
-    Kubernetes,
-    /// Helm.
-    Helm,
-    /// The service is not configured any more.
-    Gone,
-}
-
-closed!(Provider, "provider", {
-    Directory => "directory",
-    CodeDeploy => "codedeploy",
-    Kubernetes => "kubernetes",
-    Helm => "helm",
-    Gone => "gone",
-});
-
-/// How the one request of an act ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answered {
-    /// The provider took it.
-    Accepted,
-    /// It said no.
-    Refused,
-    /// Something else serves than the plan expected.
-    Moved,
-    /// It surely never left.
-    NotSent,
-    /// Nobody can tell.
-    Unclear,
-}
-
-closed!(Answered, "ending", {
-    Accepted => "accepted",
-    Refused => "refused",
-    Moved => "moved",
-    NotSent => "not_sent",
-    Unclear => "unclear",
-});
-
 /// How a page to one pager ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageEnd {
@@ -324,55 +282,6 @@ impl PageEnd {
     }
 }
 
-impl Answered {
-    /// How a command ended, if it was the one that begins an act.
-    pub fn of(command: &Command, ending: &Ending) -> Option<Answered> {
-        let Command::Begin(..) = command else { return None };
-        match ending {
-            Ending::Accepted(_) => Some(Answered::Accepted),
-            Ending::Refused(_) => Some(Answered::Refused),
-            Ending::Moved(_) => Some(Answered::Moved),
-            Ending::NotSent => Some(Answered::NotSent),
-            Ending::Unclear(_) => Some(Answered::Unclear),
-            // No begin ends so.
-            Ending::Described(_)
-            | Ending::Proposed(_)
-            | Ending::Roster(_)
-            | Ending::Found(_)
-            | Ending::Absent
-            | Ending::Progress(_)
-            | Ending::Said { .. }
-            | Ending::Shown(_)
-            | Ending::Elsewhere { .. }
-            | Ending::Unsayable(_)
-            | Ending::Began(_)
-            | Ending::Probed { .. }
-            | Ending::Paged => None,
-        }
-    }
-}
-
-/// An act's request at a provider, and how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ActEnd(pub Provider, pub Answered);
-
-impl Labels for ActEnd {
-    const ALL: &'static [ActEnd] = &{
-        let mut all = [ActEnd(Provider::Gone, Answered::Unclear); Provider::ALL.len() * Answered::ALL.len()];
-        let mut nth = 0;
-        while nth < all.len() {
-            all[nth] =
-                ActEnd(Provider::ALL[nth / Answered::ALL.len()], Answered::ALL[nth % Answered::ALL.len()]);
-            nth += 1;
-        }
-        all
-    };
-
-    fn pairs(self) -> Vec<(&'static str, &'static str)> {
-        [self.0.pairs(), self.1.pairs()].concat()
-    }
-}
-
 /// The commands that errands carry out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Errand {
@@ -380,6 +289,8 @@ pub enum Errand {
     Describe,
     /// Ask it for acts.
     Propose,
+    /// Let the provider show what is there.
+    Collect,
     /// Read who belongs to groups.
     RollCall,
     /// Send the one request of an act.
@@ -403,6 +314,7 @@ pub enum Errand {
 closed!(Errand, "command", {
     Describe => "describe",
     Propose => "propose",
+    Collect => "collect",
     RollCall => "roll_call",
     Begin => "begin",
     Find => "find",
@@ -419,6 +331,7 @@ impl From<&Command> for Errand {
         match command {
             Command::Describe(_) => Errand::Describe,
             Command::Propose(_) => Errand::Propose,
+            Command::Collect(_) => Errand::Collect,
             Command::RollCall(..) => Errand::RollCall,
             Command::Begin(..) => Errand::Begin,
             Command::Find(..) => Errand::Find,

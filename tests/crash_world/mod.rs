@@ -11,6 +11,7 @@ use snapback::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture,
 };
 use snapback::case::dossier::Dossier;
+use snapback::case::exhibit::Collected;
 use snapback::case::gate::{WIRE_DEADLINE, gate, record};
 use snapback::case::id::{DeliveryId, Duration, Handle, Mark, PersonId, ReleaseId, ServiceId, Timestamp};
 use snapback::case::map::{Atlas, AtlasEntry, Equivalents};
@@ -396,6 +397,8 @@ impl World {
         let ending = match errand {
             Errand::Describe(_) => Ending::Described(Box::new(self.picture())),
             Errand::Propose(_) => Ending::Proposed(Proposal::of(self.acts())),
+            // A note of it is told as any other: it would only make more points of the same kinds.
+            Errand::Collect(_) => Ending::Collected(Collected::default()),
             Errand::RollCall(_, groups) => {
                 let members =
                     groups.into_iter().map(|group| (group, [PersonId::new("ann")].into())).collect();
@@ -510,6 +513,7 @@ fn after(command: &Command) -> &'static str {
     match command {
         Command::Describe(_) => "described",
         Command::Propose(_) => "proposed",
+        Command::Collect(_) => "collected",
         Command::RollCall(..) => "roll called",
         Command::Begin(..) => "begun",
         Command::Find(..) => "found",

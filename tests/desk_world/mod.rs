@@ -11,6 +11,7 @@ use snapback::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture, Report,
 };
 use snapback::case::dossier::Dossier;
+use snapback::case::exhibit::{Collected, Exhibit};
 use snapback::case::gate::{WIRE_DEADLINE, Why, gate, record};
 use snapback::case::id::{
     DeliveryId, Duration, GroupName, Handle, PersonId, Place, ReleaseId, ServiceId, Timestamp,
@@ -78,6 +79,8 @@ pub(crate) struct Provider {
     pub reports: Vec<Report>,
     /// What a probe of the service finds. `None`: it runs and runs.
     pub health: Option<Health>,
+    /// What it shows of itself. `None`: it never answers.
+    pub shows: Option<Vec<Exhibit>>,
 }
 
 /// The world, with every request that left it and every refusal of the gate, in order.
@@ -324,6 +327,10 @@ impl World {
                     Reads::Never => return None,
                 }
             }
+            Errand::Collect(case) => {
+                let shown = self.provider_of(&case.service()).shows.clone()?;
+                Ending::Collected(Collected::of(shown))
+            }
             Errand::RollCall(_, groups) => {
                 let all = |group: &GroupName| (group.clone(), ["ann", "bob"].map(PersonId::new).into());
                 Ending::Roster(Roster { at: now, members: groups.iter().map(all).collect() })
@@ -388,6 +395,7 @@ impl Provider {
             acts: 1,
             reports: Vec::new(),
             health: Some(Health::Passing),
+            shows: Some(Vec::new()),
         }
     }
 

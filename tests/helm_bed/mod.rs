@@ -333,6 +333,22 @@ impl Bed {
         panic!("it never ends: {:?}", self.helm.history())
     }
 
+    /// Ends the rollback that is under way, as the system does that runs out of memory.
+    pub(crate) fn kills_helm(&self) {
+        let config = self.helm.home.path().join("config").display().to_string();
+        let mut killed = 0;
+        for entry in std::fs::read_dir("/proc").expect("processes").flatten() {
+            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let words = String::from_utf8_lossy(&words).into_owned();
+            if words.contains("rollback") && words.contains(&config) {
+                let pid = entry.file_name().into_string().expect("a number");
+                let ended = Command::new("sh").args(["-c", &format!("kill -9 {pid}")]).status();
+                killed += usize::from(ended.expect("it starts").success());
+            }
+        }
+        assert_eq!(killed, 1, "one rollback was under way");
+    }
+
     /// Revisions that rollbacks wrote.
     pub(crate) fn rollbacks(&self) -> usize {
         rollbacks(&self.cluster)

@@ -69,6 +69,8 @@ pub(crate) struct Cluster {
     changed: tokio::sync::watch::Sender<u64>,
     cut: tokio::sync::watch::Sender<u64>,
     marks: tokio::sync::watch::Sender<u64>,
+    /// Counts how often answers that wait were let go.
+    late: tokio::sync::watch::Sender<u64>,
     tls: tls::Tls,
     address: Mutex<Option<SocketAddr>>,
     /// Nobody listens any more.
@@ -117,6 +119,7 @@ impl Cluster {
             changed: tokio::sync::watch::Sender::new(0),
             cut: tokio::sync::watch::Sender::new(0),
             marks: tokio::sync::watch::Sender::new(0),
+            late: tokio::sync::watch::Sender::new(0),
             tls: tls::Tls::new(),
             address: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -330,6 +333,11 @@ impl Cluster {
     pub(crate) fn fault(&self, method: &str, part: &str, fault: Fault) {
         let ordered = Ordered { method: method.to_owned(), part: part.to_owned(), fault };
         self.faults.lock().expect("the faults").push_back(ordered);
+    }
+
+    /// Lets answers go that came late.
+    pub(crate) fn lets_go(&self) {
+        self.late.send_modify(|count| *count += 1);
     }
 
     fn next_fault(&self, method: &str, path: &str) -> Option<Fault> {

@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     Hang,
     /// It does it, and never answers.
     HangAfter,
+    /// It does it, and the answer, which tells what was then, comes when answers that wait are let go.
+    Late,
     /// It does it, and what comes back is no JSON.
     Garble,
     /// It does it, and what comes back is something else.
@@ -170,6 +172,12 @@ async fn answer(cluster: Arc<Cluster>, request: Request<Incoming>) -> Result<Res
         Some(Fault::HangAfter) => {
             drop(run());
             std::future::pending().await
+        }
+        Some(Fault::Late) => {
+            let mut gone = cluster.late.subscribe();
+            let answer = run();
+            let _ = gone.changed().await;
+            answer
         }
         Some(Fault::Garble) => {
             drop(run());

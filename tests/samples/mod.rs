@@ -15,6 +15,7 @@ use snapback::case::decide::{
 use snapback::case::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner};
 use snapback::case::dossier::{Dossier, Freeze, PastOutcome};
 use snapback::case::event::{Event, Origin, Settlement, Stamped};
+use snapback::case::exhibit::{Collected, Exhibit};
 use snapback::case::gate::Why;
 use snapback::case::guard::{GuardAnswer, GuardName, GuardOutcome};
 use snapback::case::habit::Habit;
@@ -160,7 +161,13 @@ pub(crate) fn events() -> Vec<Event> {
     events.push(Event::EpisodeDated { key, onset: now() });
     events.push(Event::ProbeFailed { probe: "smoke".into(), since: now(), said: "answered 500".into() });
     events.push(Event::ProbePassed { probe: "smoke".into() });
+    events.push(Event::Collected(collected()));
     events
+}
+
+fn collected() -> Collected {
+    let pod = Exhibit { name: "pod web-1".into(), text: "web CrashLoopBackOff".into() };
+    Collected { missing: Some("its log is away".into()), ..Collected::of(vec![pod]) }
 }
 
 fn service() -> ServiceId {
@@ -358,6 +365,7 @@ pub(crate) fn case(phase: Phase) -> Case {
         decision: Some(Arc::new(decision())),
         plan: Some(Arc::new(plan())),
         told_plan: true,
+        collected: false,
         no_plan: Some(NoPlan { why: "too slow".into(), until: Some(now()) }),
         votes: vec![vote.clone()],
         heard: vec![vote],

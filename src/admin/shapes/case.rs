@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::case::exhibit::Exhibit;
 use crate::case::id::Timestamp;
 use crate::case::ledger::Ledger;
 use crate::case::phase::{CountdownClock, Phase};
@@ -63,6 +64,9 @@ pub struct CaseShape {
     pub clock: ClockShape,
     /// A link to its thread.
     pub thread: Option<String>,
+    /// What the provider showed before anything was done.
+    #[serde(default)]
+    pub evidence: Vec<ExhibitShape>,
     /// Everything that happened, oldest first.
     pub events: Vec<CaseEventShape>,
 }
@@ -89,6 +93,15 @@ pub struct ReleaseShape {
     pub commit: Option<String>,
     /// What the ledger holds of it: for `to` when it was planned, for `from` now.
     pub ledger: String,
+}
+
+/// Something that the provider showed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExhibitShape {
+    /// What it is, in a few words.
+    pub name: String,
+    /// What it says; foreign text.
+    pub text: String,
 }
 
 /// A signal of a case.
@@ -233,6 +246,7 @@ impl CaseShape {
             until: until(&case.phase),
             clock: ClockShape::of(case),
             thread: case.thread.as_ref().map(ToString::to_string).filter(|place| place.starts_with("http")),
+            evidence: evidence(case),
             events: events(case),
         }
     }
@@ -263,6 +277,11 @@ fn votes(case: &Case) -> Vec<VoteShape> {
         at: vote.at,
     };
     case.votes.iter().map(vote).collect()
+}
+
+fn evidence(case: &Case) -> Vec<ExhibitShape> {
+    let shape = |exhibit: &Exhibit| ExhibitShape { name: exhibit.name.clone(), text: exhibit.text.clone() };
+    case.evidence().into_iter().flat_map(|collected| &collected.exhibits).map(shape).collect()
 }
 
 fn events(case: &Case) -> Vec<CaseEventShape> {

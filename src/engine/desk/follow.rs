@@ -133,6 +133,7 @@ impl Desk {
             Command::Find(case, step) => self.running.contains(&Command::Begin(case.clone(), *step)),
             Command::Describe(_)
             | Command::Propose(_)
+            | Command::Collect(_)
             | Command::RollCall(..)
             | Command::Begin(..)
             | Command::Watch(..)

@@ -1,12 +1,12 @@
 //! What CodeDeploy shows of a deployment that failed: the lifecycle event at which each target stood, and the end of the
 //! script's log that the agent sent.
 
-use aws_sdk_codedeploy::types::{DeploymentTarget, LifecycleEvent, LifecycleEventStatus};
+use aws_sdk_codedeploy::types::{DeploymentInfo, DeploymentTarget, LifecycleEvent, LifecycleEventStatus};
 
-use super::CodeDeploy;
 use super::account::code;
 use super::work::{Receipt, ReceiptAct};
-use crate::execute::Exhibit;
+use super::{CodeDeploy, Site};
+use crate::case::exhibit::Exhibit;
 use crate::outbound::Trouble;
 
 /// Targets that are shown: they mostly fail alike.
@@ -25,7 +25,20 @@ impl CodeDeploy {
                 id = back.to_owned();
             }
         }
-        let targets = self.targets(&id).await?;
+        self.failed_targets(&id).await
+    }
+
+    /// Of the newest deployment, whoever began it.
+    pub(super) async fn shown_lately(&self, site: &Site) -> Result<Vec<Exhibit>, Trouble> {
+        let group = self.group(site, self.now()).await?;
+        match group.releases().filter_map(DeploymentInfo::deployment_id).next_back() {
+            Some(newest) => self.failed_targets(newest).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn failed_targets(&self, id: &str) -> Result<Vec<Exhibit>, Trouble> {
+        let targets = self.targets(id).await?;
         Ok(targets.iter().filter_map(exhibit).take(TARGETS_MAX).collect())
     }
 

@@ -36,10 +36,14 @@ pub(super) struct Kept {
     modified_at: Option<Timestamp>,
     uid: String,
     mark: Option<Mark>,
+    /// When the reading began that shows it so.
+    read_from: Timestamp,
+    /// A rollback of ours that was to write it had ended by then.
+    was_over: bool,
 }
 
 impl Kept {
-    fn of(object: &Value, keep: Keep) -> Result<Kept, String> {
+    fn of(object: &Value, keep: Keep, reading: &Reading) -> Result<Kept, String> {
         let field = object.pointer("/data/release").and_then(Value::as_str).ok_or("it holds no release")?;
         let record = match keep {
             Keep::Secrets => {
@@ -57,6 +61,9 @@ impl Kept {
             modified_at: modified_at(object, began_at),
             uid: text("/metadata/uid").unwrap_or_default().to_owned(),
             mark: mark.or_else(|| marked(&record)),
+            read_from: reading.from,
+            was_over: record.is_rollback()
+                && reading.over_after.is_some_and(|newest| record.version == newest + 1),
             record,
         })
     }
@@ -132,6 +139,14 @@ impl Kept {
     }
 }
 
+/// What was so before the records were asked for. What they show may be older than anything that is seen after it.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    from: Timestamp,
+    /// A rollback of ours, begun after this revision, had ended.
+    over_after: Option<i64>,
+}
+
 /// When a record was written last. Helm's own label `modifiedAt` is copied from the revision before by some (4.1.4 and 3.8.1 do): one
 /// from before the record began tells nothing, and who wrote the object when does (`managedFields`).
 fn modified_at(object: &Value, began_at: Timestamp) -> Option<Timestamp> {
@@ -159,6 +174,7 @@ impl Helm {
         let resource = self.settings.keep.resource();
         let path = format!("/api/v1/namespaces/{}/{resource}", site.namespace);
         let selector = format!("owner=helm,name={}", site.release);
+        let reading = Reading { from: self.now(), over_after: self.children.over_after(site) };
         let listed = self.cluster().list(&path, &selector).await?;
         let keep = self.settings.keep;
         let site = site.clone();
@@ -166,7 +182,7 @@ impl Helm {
         let read = tokio::task::spawn_blocking(move || {
             let mut records = Vec::new();
             for object in &listed {
-                let kept = Kept::of(object, keep).map_err(|said| {
+                let kept = Kept::of(object, keep, &reading).map_err(|said| {
                     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
                     CallError::Answer { doing: format!("read the record {name}"), said }
                 })?;
@@ -194,13 +210,13 @@ impl Helm {
         Ok(records)
     }
 
-    /// A pending record that nobody is at any more: its Helm was ours and we saw it end, or it is older than any operation may last.
-    pub(super) fn is_stale(&self, site: &Site, kept: &Kept, now: Timestamp) -> bool {
+    /// A pending record that nobody is at any more: its Helm was ours and had ended before it was read, or it was older than any
+    /// operation may last.
+    pub(super) fn is_stale(&self, site: &Site, kept: &Kept) -> bool {
         if kept.status() != Status::Pending || self.children.is_at(site) {
             return false;
         }
-        let was_ours = self.children.end_of(site, kept.version() - 1).is_some() && kept.record.is_rollback();
-        was_ours || now > kept.began_at + self.settings.longest()
+        kept.was_over || kept.read_from > kept.began_at + self.settings.longest()
     }
 
     pub(super) async fn picture(&self, service: &ServiceId, site: &Site) -> Result<Picture, Trouble> {
@@ -214,11 +230,11 @@ impl Helm {
             releases.entry(told.id.clone()).and_modify(|known| known.learn(&told)).or_insert(told);
         }
         let deployments: Vec<Deployment> =
-            records.iter().map(|kept| self.deployment(service, site, kept, at)).collect();
+            records.iter().map(|kept| self.deployment(service, site, kept)).collect();
         let in_flight = deployments.iter().find(|deployment| deployment.is_going_out());
         let in_flight = in_flight.map(|deployment| deployment.id.clone());
         let owner = self.owner(site, newest).await?;
-        let reports = self.reports(service, site, newest, &deployments[deployments.len() - 1], at).await?;
+        let reports = self.reports(service, site, newest, &deployments[deployments.len() - 1]).await?;
         Ok(Picture {
             at,
             // What was applied last, whole or not.
@@ -234,11 +250,11 @@ impl Helm {
         })
     }
 
-    fn deployment(&self, service: &ServiceId, site: &Site, kept: &Kept, at: Timestamp) -> Deployment {
+    fn deployment(&self, service: &ServiceId, site: &Site, kept: &Kept) -> Deployment {
         let status = match kept.status() {
             Status::Deployed | Status::Superseded => DeploymentStatus::Finished,
             Status::Failed => DeploymentStatus::Failed,
-            Status::Pending if self.is_stale(site, kept, at) => DeploymentStatus::Failed,
+            Status::Pending if self.is_stale(site, kept) => DeploymentStatus::Failed,
             Status::Pending => DeploymentStatus::GoingOut,
             Status::Uninstalled => DeploymentStatus::Stopped,
         };
@@ -291,13 +307,12 @@ impl Helm {
         site: &Site,
         newest: &Kept,
         deployment: &Deployment,
-        at: Timestamp,
     ) -> Result<Vec<Report>, Trouble> {
         if deployment.origin != DeploymentOrigin::Ordinary {
             return Ok(Vec::new());
         }
         let report = |since, says| vec![Report { deployment: deployment.id.clone(), since, says }];
-        if self.is_stale(site, newest, at) {
+        if self.is_stale(site, newest) {
             let says = format!(
                 "revision {} is {} since {}, and nobody finishes it",
                 newest.version(),

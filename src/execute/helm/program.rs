@@ -81,6 +81,12 @@ impl Children {
         ended
     }
 
+    /// The last one that this process began is over: the revision after which it began.
+    pub(super) fn over_after(&self, site: &Site) -> Option<i64> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(site).filter(|child| child.ended.borrow().is_some()).map(|child| child.newest)
+    }
+
     /// Whether one is under way.
     pub(super) fn is_at(&self, site: &Site) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,7 +12,7 @@ use super::work::{Receipt, Work};
 use super::{Helm, Settings, Site};
 use crate::case::command::Progress;
 use crate::case::gate::WIRE_DEADLINE;
-use crate::case::id::{Duration, Handle, ReleaseId};
+use crate::case::id::{Duration, Handle, ReleaseId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
 use crate::case::step::{Act, Order};
@@ -41,7 +41,7 @@ impl Helm {
         if newest.status() == Status::Uninstalled {
             return Err(Trouble::Refused(format!("{site} is uninstalled")));
         }
-        if newest.status() == Status::Pending && !self.is_stale(site, newest, self.now()) {
+        if newest.status() == Status::Pending && !self.is_stale(site, newest) {
             // Helm has no way to stop another Helm: two of them at one release write over each other.
             let why = format!(
                 "revision {} of {site} is {} since {}",
@@ -92,7 +92,7 @@ impl Helm {
             Standing::Open => {}
         }
         let newest = &records[records.len() - 1];
-        if newest.status() == Status::Pending && !self.is_stale(site, newest, self.now()) {
+        if newest.status() == Status::Pending && !self.is_stale(site, newest) {
             let why = format!("revision {} of {site} is {}", newest.version(), newest.record.status_word());
             return Err(Trouble::Busy { why, after: Some(AGAIN) });
         }
@@ -150,7 +150,9 @@ impl Helm {
 
     /// Looks for what a run did that nobody saw end. Whatever wrote the target anew did what we wanted.
     pub(super) async fn search(&self, work: &Work, order: &Order) -> Result<Sighting, Trouble> {
+        // Both before the records are read: what they lack may have come since.
         let looked_at = self.now();
+        let is_at = self.children.is_at(&work.site);
         let records = self.records(&work.site).await?;
         match self.standing(work, order, &records) {
             Standing::Done => {
@@ -160,7 +162,7 @@ impl Helm {
                 work.handle(order).map(Sighting::Found)
             }
             Standing::Moved(what) => Err(Trouble::Moved(what)),
-            Standing::Open if self.children.is_at(&work.site) => work.handle(order).map(Sighting::Found),
+            Standing::Open if is_at => work.handle(order).map(Sighting::Found),
             Standing::Open => {
                 let newest = &records[records.len() - 1];
                 let begun = order.intended_at + WIRE_DEADLINE + self.settings.quarantine;
@@ -192,7 +194,7 @@ impl Helm {
         if last.release != work.to {
             return Standing::Moved(last.called());
         }
-        if self.is_stale(&work.site, last, self.now()) {
+        if self.is_stale(&work.site, last) {
             // Ours, or another's that wanted the same: nobody finishes it.
             return Standing::Open;
         }
@@ -202,9 +204,16 @@ impl Helm {
     /// How it goes on.
     pub(super) async fn follow(&self, receipt: &Receipt) -> Result<Progress, Trouble> {
         let site = receipt.site();
+        // Before the records are read: what they lack may have come since.
+        let looked_at = self.now();
+        let is_at = self.children.is_at(&site);
+        let ended = self.children.end_of(&site, receipt.newest);
         let records = self.records(&site).await?;
         let Some(last) = records.iter().rev().find(|kept| kept.version() > receipt.newest) else {
-            return Ok(self.without_a_record(&site, receipt));
+            if is_at {
+                return Ok(Progress::Running("helm has not written its revision yet".into()));
+            }
+            return Ok(self.without_a_record(&site, receipt, ended, looked_at));
         };
         if last.release != receipt.to() {
             return Ok(Progress::Superseded(format!(
@@ -219,7 +228,7 @@ impl Helm {
             Status::Deployed | Status::Superseded => Progress::Serving(receipt.to()),
             Status::Failed => Progress::Failed(last.record.description()),
             Status::Uninstalled => Progress::Superseded(format!("{site} is uninstalled")),
-            Status::Pending if self.is_stale(&site, last, self.now()) => {
+            Status::Pending if self.is_stale(&site, last) => {
                 let ended =
                     self.children.end_of(&site, revision - 1).map_or_else(String::new, |ran| ran.says);
                 let says = [": ", &ended].concat();
@@ -238,9 +247,15 @@ impl Helm {
         })
     }
 
-    /// Helm was started, and no record of it is there.
-    fn without_a_record(&self, site: &Site, receipt: &Receipt) -> Progress {
-        match self.children.end_of(site, receipt.newest) {
+    /// Helm was started, it runs no more, and no record of it was there.
+    fn without_a_record(
+        &self,
+        site: &Site,
+        receipt: &Receipt,
+        ended: Option<Ran>,
+        looked_at: Timestamp,
+    ) -> Progress {
+        match ended {
             Some(ran) if ran.well => {
                 return Progress::Superseded(format!("the revision that helm wrote of {site} is gone"));
             }
@@ -248,7 +263,7 @@ impl Helm {
             None => {}
         }
         let until = receipt.intended_at + WIRE_DEADLINE + self.settings.quarantine;
-        if self.children.is_at(site) || self.now() <= until {
+        if looked_at <= until {
             return Progress::Running("helm has not written its revision yet".into());
         }
         Progress::Failed(format!("helm wrote no revision of {site}: it was ended before"))

@@ -1,4 +1,4 @@
-//! What Kubernetes shows of a rollout that fails: the history, the pods that are not ready, their events, and the end of the log of a
+//! What Kubernetes shows of a workload: the history, the pods that are not ready, their events, and the end of the log of a
 //! container that fails.
 
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::pods::Pod;
 use super::template::{self, text};
 use super::workload::{Workload, is_controlled_by};
 use super::{Kind, Kubernetes, Site};
-use crate::execute::Exhibit;
+use crate::case::exhibit::Exhibit;
 use crate::outbound::Trouble;
 
 /// Pods that are shown: they mostly fail alike.
@@ -30,7 +30,15 @@ impl Kubernetes {
         if site.kind == Kind::Rollout {
             shown.extend(self.shown_analyses(site, &workload).await?);
         }
-        let pods = self.pods(site, &workload).await?;
+        let pods = match self.pods(site, &workload).await {
+            Ok(pods) => pods,
+            // Who may not read pods still sees the rest, and what is missing.
+            Err(Trouble::Refused(text)) => {
+                shown.push(Exhibit { name: format!("pods of {site}"), text });
+                return Ok(shown);
+            }
+            Err(other) => return Err(other),
+        };
         let unready: Vec<&Pod> = pods.iter().filter(|pod| !pod.is_ready()).take(PODS_MAX).collect();
         for pod in &unready {
             shown.push(self.shown_pod(site, pod).await?);

@@ -123,6 +123,8 @@ struct CaseV1 {
     decision: Option<Arc<Decision>>,
     plan: Option<Arc<Plan>>,
     told_plan: bool,
+    #[serde(default)]
+    collected: bool,
     no_plan: Option<NoPlan>,
     votes: Vec<Vote>,
     heard: Vec<Vote>,

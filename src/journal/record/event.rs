@@ -8,6 +8,7 @@ use crate::case::approval::{PersonVote, Vote};
 use crate::case::decide::Decision;
 use crate::case::deployment::{Deployment, Owner};
 use crate::case::event::{Direction, Event, Origin, Settlement, Stamped};
+use crate::case::exhibit::{Collected, Exhibit};
 use crate::case::gate::Why;
 use crate::case::habit::Habit;
 use crate::case::id::{
@@ -29,6 +30,8 @@ stored! {
     Origin => OriginV1,
     Direction => DirectionV1,
     Settlement => SettlementV1,
+    Collected => CollectedV1,
+    Exhibit => ExhibitV1,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -137,6 +140,7 @@ enum EventV1 {
         why: String,
         recheck: Option<Timestamp>,
     },
+    Collected(Collected),
     WouldAct {
         recheck: Option<Timestamp>,
     },
@@ -250,6 +254,20 @@ enum EventV1 {
     Told {
         case: CaseId,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Collected")]
+struct CollectedV1 {
+    exhibits: Vec<Exhibit>,
+    missing: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Exhibit")]
+struct ExhibitV1 {
+    name: String,
+    text: String,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -125,6 +125,13 @@ fn the_reason_of_an_unlock_is_kept() {
     assert_eq!(read::<Stamped>(&write(&stamped).expect("written")).expect("read"), stamped);
 }
 
+/// And that the provider was asked to show what is there.
+#[test]
+fn that_evidence_was_collected_is_kept() {
+    let case = crate::case::story::Case { collected: true, ..samples::case(samples::phases().remove(0).1) };
+    hold("cases_collected.jsonl", &[case]);
+}
+
 /// And what was typed with a yes, and what was shown before it.
 #[test]
 fn what_was_typed_and_shown_is_kept() {
