@@ -6,6 +6,7 @@
 //! stands, and a cursor walks over it and notes what is wrong (`read`). Keys of the contract that this version does
 //! not honour are faults too (`later`): nothing is silently ignored.
 
+mod argocd;
 mod compile;
 mod conditions;
 mod credential;
@@ -38,6 +39,7 @@ mod tls;
 mod watch;
 
 pub use crate::case::length::{LengthFault, parse as length};
+pub use argocd::{ArgoCdSettings, ArgoCdSite};
 pub use credential::Credential;
 pub use fault::{Fault, Severity, SourceText};
 pub use feeds::{FeedKind, FeedSettings};

@@ -5,6 +5,7 @@
 //! `begin` takes effect at most once for a permit; `find` tells, after a lost answer, whether it did; `watch` follows
 //! what began. Only `begin` changes anything that serves.
 
+pub mod argocd;
 pub mod codedeploy;
 pub mod directory;
 pub mod helm;
@@ -35,6 +36,8 @@ pub enum Provider {
     Kubernetes(Box<kubernetes::Kubernetes>),
     /// Releases of Helm.
     Helm(Box<helm::Helm>),
+    /// Applications of Argo CD.
+    ArgoCd(Box<argocd::ArgoCd>),
 }
 
 /// A service as its provider knows it.
@@ -57,6 +60,8 @@ pub enum Site {
     Kubernetes(kubernetes::Site),
     /// As a release of Helm.
     Helm(helm::Site),
+    /// As an Application.
+    ArgoCd(argocd::Site),
 }
 
 /// For a provider that is asked about a service of another one.
@@ -116,6 +121,7 @@ macro_rules! dispatch {
             Provider::CodeDeploy(provider) => provider.$method($($argument),*).await,
             Provider::Kubernetes(provider) => provider.$method($($argument),*).await,
             Provider::Helm(provider) => provider.$method($($argument),*).await,
+            Provider::ArgoCd(provider) => provider.$method($($argument),*).await,
         }
     };
 }
@@ -128,6 +134,7 @@ impl Provider {
             Provider::CodeDeploy(_) => "codedeploy",
             Provider::Kubernetes(_) => "kubernetes",
             Provider::Helm(_) => "helm",
+            Provider::ArgoCd(_) => "argocd",
         }
     }
 
@@ -135,7 +142,9 @@ impl Provider {
     pub async fn flagger_shall_go_back(&self, act: &Act) -> Result<bool, Trouble> {
         match self {
             Provider::Kubernetes(provider) => provider.flagger_shall_go_back(act).await,
-            Provider::Directory(_) | Provider::CodeDeploy(_) | Provider::Helm(_) => Ok(false),
+            Provider::Directory(_) | Provider::CodeDeploy(_) | Provider::Helm(_) | Provider::ArgoCd(_) => {
+                Ok(false)
+            }
         }
     }
 
@@ -153,6 +162,9 @@ impl Provider {
             }
             Provider::Helm(_) => {
                 "its records can be read, the rights to write them are there, and helm reads the release; whether it may write what the chart holds was not tried"
+            }
+            Provider::ArgoCd(_) => {
+                "what a rollback reads can be read, and by Argo CD's own word its account may sync and update; nothing was written"
             }
         }
     }
@@ -226,6 +238,7 @@ impl Provider {
             Provider::CodeDeploy(provider) => provider.by_hand(act, reason),
             Provider::Kubernetes(provider) => provider.by_hand(act),
             Provider::Helm(provider) => provider.by_hand(act, to),
+            Provider::ArgoCd(provider) => provider.by_hand(act, to),
         }
     }
 
@@ -238,11 +251,13 @@ impl Provider {
             }
             (Provider::Kubernetes(provider), Site::Kubernetes(site)) => provider.by_hand_unplanned(site),
             (Provider::Helm(provider), Site::Helm(site)) => provider.by_hand_unplanned(site),
+            (Provider::ArgoCd(provider), Site::ArgoCd(site)) => provider.by_hand_unplanned(site),
             (
                 Provider::Directory(_)
                 | Provider::CodeDeploy(_)
                 | Provider::Kubernetes(_)
-                | Provider::Helm(_),
+                | Provider::Helm(_)
+                | Provider::ArgoCd(_),
                 _,
             ) => Vec::new(),
         }

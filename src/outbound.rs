@@ -1,8 +1,10 @@
 //! How we call out: what can go wrong with a call, sorted by what follows from it. Leaves to each room what it
 //! calls, and to the engine when a call is made again: nothing here retries.
 
+pub mod api;
 pub mod process;
 
+use std::error::Error;
 use std::io;
 
 use aws_sdk_codedeploy::config::SharedHttpClient;
@@ -81,4 +83,19 @@ impl CallError {
         let doing = doing.into();
         |source| CallError::Io { doing, source }
     }
+}
+
+/// An error with everything below it: the cause is what people need.
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// An error and everything below it.
+pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let this = next?;
+        next = this.source();
+        Some(this)
+    })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::argocd::{ArgoCdSettings, ArgoCdSite, application, argocd};
 use super::fault::quoted;
 use super::helm::{HelmSettings, HelmSite, helm, release};
 use super::kubernetes::{KubernetesSettings, KubernetesSite, kubernetes, workload};
@@ -28,6 +29,8 @@ pub enum ProviderSettings {
     Kubernetes(KubernetesSettings),
     /// Releases of Helm.
     Helm(HelmSettings),
+    /// Applications of Argo CD.
+    ArgoCd(ArgoCdSettings),
 }
 
 /// `[providers.NAME]` of kind `codedeploy`.
@@ -52,6 +55,8 @@ pub enum SiteSettings {
     Kubernetes(KubernetesSite),
     /// A release of Helm.
     Helm(HelmSite),
+    /// An Application.
+    ArgoCd(ArgoCdSite),
 }
 
 /// Where a service of kind `directory` lives.
@@ -116,20 +121,24 @@ pub(super) fn providers(root: &Table<'_>) -> Providers {
     for (name, table) in root.named_tables("providers") {
         let kind = table.word("kind", &KINDS).map(|kind| kind.value);
         if !table.has("kind") {
-            table.missing("kind", "write kind = \"directory\", \"codedeploy\", \"kubernetes\" or \"helm\"");
+            table.missing(
+                "kind",
+                "write kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\" or \"argocd\"",
+            );
         }
         let settings = match kind {
             Some(ProviderKind::Directory) => Some(ProviderSettings::Directory),
             Some(ProviderKind::CodeDeploy) => codedeploy(&table).map(ProviderSettings::CodeDeploy),
             Some(ProviderKind::Kubernetes) => kubernetes(&table).map(ProviderSettings::Kubernetes),
             Some(ProviderKind::Helm) => helm(&table).map(ProviderSettings::Helm),
+            Some(ProviderKind::ArgoCd) => argocd(&table).map(ProviderSettings::ArgoCd),
             // Nothing says yet what keys the others have.
             Some(other) => {
                 table.leave_unchecked();
                 table.page().not_built(
                     table.key_span("kind"),
                     &format!("providers of kind {}", other.word()),
-                    "use kind = \"directory\", \"codedeploy\", \"kubernetes\" or \"helm\", or leave this provider and its services out",
+                    "use kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\" or \"argocd\", or leave this provider and its services out",
                 );
                 None
             }
@@ -148,21 +157,10 @@ fn codedeploy(table: &Table<'_>) -> Option<CodeDeploySettings> {
     if !table.has("region") {
         table.missing("region", "write region = \"eu-west-1\", the one that its deployment groups are in");
     }
-    let endpoint = table.text("endpoint_url");
-    let endpoint_url = endpoint.as_ref().and_then(|url| endpoint_url(table, url));
-    let quarantine = table.some_length("quarantine");
-    let quarantine = match quarantine {
-        Some(length) if length.value < QUARANTINE && !endpoint_url.as_deref().is_some_and(is_loopback) => {
-            table.page().fault(
-                length.span,
-                format!("a `quarantine` below {QUARANTINE:#} might begin a deployment twice"),
-                "leave it out; it may be shorter only with an `endpoint_url` on this machine",
-            );
-            return None;
-        }
-        Some(length) => length.value,
-        None => QUARANTINE,
-    };
+    let written = table.text("endpoint_url");
+    let endpoint_url = written.as_ref().and_then(|url| endpoint(table, "endpoint_url", url));
+    let (key, might) = ("endpoint_url", "might begin a deployment twice");
+    let quarantine = quarantine(table, QUARANTINE, (key, endpoint_url.as_deref()), might)?;
     let region = region?;
     let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if region.value.is_empty() || !region.value.chars().all(sound) {
@@ -173,13 +171,38 @@ fn codedeploy(table: &Table<'_>) -> Option<CodeDeploySettings> {
     Some(CodeDeploySettings { region: region.value.to_owned(), endpoint_url, quarantine })
 }
 
-/// Another address than AWS's own; what is signed with credentials goes there, so that it must be safe on its way.
-fn endpoint_url(table: &Table<'_>, url: &At<&str>) -> Option<String> {
+/// How long after a lost reply "not there" is no proof: at least so long, but where the address of this key leads to this machine.
+pub(super) fn quarantine(
+    table: &Table<'_>,
+    least: Duration,
+    (key, url): (&str, Option<&str>),
+    might: &str,
+) -> Option<Duration> {
+    match table.some_length("quarantine") {
+        Some(length) if length.value < least && !url.is_some_and(is_loopback) => {
+            table.page().fault(
+                length.span,
+                format!("a `quarantine` below {least:#} {might}"),
+                format!("leave it out; it may be shorter only with {} `{key}` on this machine", article(key)),
+            );
+            None
+        }
+        Some(length) => Some(length.value),
+        None => Some(least),
+    }
+}
+
+fn article(key: &str) -> &'static str {
+    if key.starts_with('e') { "an" } else { "a" }
+}
+
+/// An address to which credentials go, so that it must be safe on its way.
+pub(super) fn endpoint(table: &Table<'_>, key: &str, url: &At<&str>) -> Option<String> {
     let sound = public_url(table.page(), url)?;
     if sound.starts_with("http://") && !is_loopback(&sound) {
         table.page().fault(
             url.span.clone(),
-            "`endpoint_url` leaves this machine without TLS",
+            format!("`{key}` leaves this machine without TLS"),
             "write https://, or an address of this machine",
         );
         return None;
@@ -227,7 +250,7 @@ pub(super) fn target(table: &Table<'_>, kind: Option<ProviderKind>) -> Option<Si
         Some(ProviderKind::CodeDeploy) => return group(&target).map(SiteSettings::CodeDeploy),
         Some(ProviderKind::Kubernetes) => return workload(&target).map(SiteSettings::Kubernetes),
         Some(ProviderKind::Helm) => return release(&target).map(SiteSettings::Helm),
-        Some(ProviderKind::ArgoCd) => &["application"],
+        Some(ProviderKind::ArgoCd) => return application(&target).map(SiteSettings::ArgoCd),
         Some(ProviderKind::GithubActions) => &["repository", "workflow", "ref"],
         Some(ProviderKind::Spinnaker) => &["application", "pipeline"],
         Some(ProviderKind::Command) => {
@@ -243,7 +266,7 @@ pub(super) fn target(table: &Table<'_>, kind: Option<ProviderKind>) -> Option<Si
 }
 
 /// A text that must be there.
-fn some_text<'a>(target: &Table<'a>, key: &'static str) -> Option<At<&'a str>> {
+pub(super) fn some_text<'a>(target: &Table<'a>, key: &'static str) -> Option<At<&'a str>> {
     let text = target.text(key);
     if !target.has(key) {
         target.missing(key, format!("write {key} = \"…\""));

@@ -132,11 +132,16 @@ fn one_site_each<'d, 'a>(
             *provider == entry.provider && one == other
         }
         (SiteSettings::Helm(one), SiteSettings::Helm(other)) => *provider == entry.provider && one == other,
+        (SiteSettings::ArgoCd(one), SiteSettings::ArgoCd(other)) => {
+            *provider == entry.provider
+                && (&one.application, &one.namespace) == (&other.application, &other.namespace)
+        }
         (
             SiteSettings::Directory(_)
             | SiteSettings::CodeDeploy(_)
             | SiteSettings::Kubernetes(_)
-            | SiteSettings::Helm(_),
+            | SiteSettings::Helm(_)
+            | SiteSettings::ArgoCd(_),
             _,
         ) => false,
     };
@@ -150,6 +155,7 @@ fn one_site_each<'d, 'a>(
             }
             SiteSettings::Kubernetes(_) => ("workload", "give each service its own, or keep one of them"),
             SiteSettings::Helm(_) => ("release", "give each service its own, or keep one of them"),
+            SiteSettings::ArgoCd(_) => ("application", "give each service its own, or keep one of them"),
         };
         page.witnessed(
             Severity::Fault,

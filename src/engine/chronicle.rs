@@ -44,6 +44,7 @@ fn kind(rim: &Rim, service: &ServiceId) -> label::Provider {
         Some(Provider::CodeDeploy(_)) => label::Provider::CodeDeploy,
         Some(Provider::Kubernetes(_)) => label::Provider::Kubernetes,
         Some(Provider::Helm(_)) => label::Provider::Helm,
+        Some(Provider::ArgoCd(_)) => label::Provider::ArgoCd,
         None => label::Provider::Gone,
     }
 }

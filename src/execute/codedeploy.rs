@@ -122,9 +122,10 @@ impl CodeDeploy {
     fn site(of: &Target) -> Result<&Site, Trouble> {
         match &of.site {
             super::Site::CodeDeploy(site) => Ok(site),
-            super::Site::Directory(_) | super::Site::Kubernetes(_) | super::Site::Helm(_) => {
-                Err(super::of_another_kind(of))
-            }
+            super::Site::Directory(_)
+            | super::Site::Kubernetes(_)
+            | super::Site::Helm(_)
+            | super::Site::ArgoCd(_) => Err(super::of_another_kind(of)),
         }
     }
 

@@ -70,9 +70,10 @@ impl Directory {
     fn site(of: &Target) -> Result<&Site, Trouble> {
         match &of.site {
             super::Site::Directory(site) => Ok(site),
-            super::Site::CodeDeploy(_) | super::Site::Kubernetes(_) | super::Site::Helm(_) => {
-                Err(super::of_another_kind(of))
-            }
+            super::Site::CodeDeploy(_)
+            | super::Site::Kubernetes(_)
+            | super::Site::Helm(_)
+            | super::Site::ArgoCd(_) => Err(super::of_another_kind(of)),
         }
     }
 

@@ -132,9 +132,10 @@ impl Helm {
     fn site(of: &Target) -> Result<&Site, Trouble> {
         match &of.site {
             super::Site::Helm(site) => Ok(site),
-            super::Site::Directory(_) | super::Site::CodeDeploy(_) | super::Site::Kubernetes(_) => {
-                Err(super::of_another_kind(of))
-            }
+            super::Site::Directory(_)
+            | super::Site::CodeDeploy(_)
+            | super::Site::Kubernetes(_)
+            | super::Site::ArgoCd(_) => Err(super::of_another_kind(of)),
         }
     }
 

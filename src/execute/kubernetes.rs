@@ -118,9 +118,10 @@ impl Kubernetes {
     fn site(of: &Target) -> Result<&Site, Trouble> {
         match &of.site {
             super::Site::Kubernetes(site) => Ok(site),
-            super::Site::Directory(_) | super::Site::CodeDeploy(_) | super::Site::Helm(_) => {
-                Err(super::of_another_kind(of))
-            }
+            super::Site::Directory(_)
+            | super::Site::CodeDeploy(_)
+            | super::Site::Helm(_)
+            | super::Site::ArgoCd(_) => Err(super::of_another_kind(of)),
         }
     }
 }

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::{NO_AUTHORITIES, body, client};
 use crate::case::probe::Health;
+use crate::outbound::{causes, chain};
 
 /// What a failing answer said is kept in so many bytes; a page of errors has its message at its beginning.
 const KEPT: usize = 4096;
@@ -85,18 +86,4 @@ fn shortage(error: &(dyn Error + 'static)) -> Option<String> {
     }
     let ours = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().filter(is_ours);
     ours.map(|error| error.to_string())
-}
-
-/// An error with everything below it: the cause is what people need.
-pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
-    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let this = next?;
-        next = this.source();
-        Some(this)
-    })
 }

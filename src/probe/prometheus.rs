@@ -8,11 +8,10 @@ use reqwest::Client;
 use reqwest::header::DATE;
 use serde::Deserialize;
 
-use super::http::causes;
 use super::{NO_AUTHORITIES, body, client};
 use crate::case::id::Timestamp;
 use crate::case::signal::Signal;
-use crate::outbound::{CallError, Trouble};
+use crate::outbound::{CallError, Trouble, causes};
 
 /// A call may take so long: what is asked has to be there before a case is judged.
 const WITHIN: Duration = Duration::from_secs(5);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use reqwest::Client;
 use serde::Deserialize;
 
-use super::http::causes;
 use super::{NO_AUTHORITIES, body, client};
 use crate::case::expectation::Expectation;
 use crate::case::probe::Health;
+use crate::outbound::causes;
 
 /// A query may take so long.
 const WITHIN: Duration = Duration::from_secs(10);

@@ -14,6 +14,7 @@ use crate::config::{self, Settings};
 use crate::engine::desk::{DeskSettings, SourceScope};
 use crate::engine::lane::Lanes;
 use crate::engine::rim::Rim;
+use crate::execute::argocd::{self, ArgoCd};
 use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
 use crate::execute::directory::{self, Directory};
 use crate::execute::helm::{self, Helm};
@@ -159,6 +160,7 @@ impl Handout {
                 config::ProviderSettings::CodeDeploy(settings) => Arc::new(codedeploy(settings)),
                 config::ProviderSettings::Kubernetes(settings) => Arc::new(kubernetes(settings)),
                 config::ProviderSettings::Helm(settings) => Arc::new(helm(settings)),
+                config::ProviderSettings::ArgoCd(settings) => Arc::new(argocd(settings)),
             });
             self.providers.insert(name.clone(), (settings.clone(), provider));
         }
@@ -409,6 +411,15 @@ fn helm(settings: &config::HelmSettings) -> Provider {
     Provider::Helm(Box::new(Helm::new(settings, Arc::new(|| Clock.now()))))
 }
 
+fn argocd(settings: &config::ArgoCdSettings) -> Provider {
+    let settings = argocd::Settings {
+        url: settings.url.clone(),
+        token: settings.token.value.clone(),
+        quarantine: settings.quarantine,
+    };
+    Provider::ArgoCd(Box::new(ArgoCd::new(settings, Arc::new(|| Clock.now()))))
+}
+
 fn site(site: &config::SiteSettings) -> Site {
     match site {
         config::SiteSettings::Directory(site) => Site::Directory(directory::Site {
@@ -434,6 +445,12 @@ fn site(site: &config::SiteSettings) -> Site {
         config::SiteSettings::Helm(site) => {
             Site::Helm(helm::Site { namespace: site.namespace.clone(), release: site.release.clone() })
         }
+        config::SiteSettings::ArgoCd(site) => Site::ArgoCd(argocd::Site {
+            application: site.application.clone(),
+            namespace: site.namespace.clone(),
+            project: site.project.clone(),
+            prune: site.prune,
+        }),
     }
 }
 

@@ -149,7 +149,7 @@ struct Heartbeat {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Provider {
-    /// Its kind; `directory`, `codedeploy` and `kubernetes` are built.
+    /// Its kind; `directory`, `codedeploy`, `kubernetes`, `helm` and `argocd` are built.
     kind: ProviderKind,
     /// CodeDeploy: the region of its groups.
     region: Option<String>,
@@ -170,8 +170,12 @@ pub(super) struct Provider {
     timeout: Option<Length>,
     /// Helm: how many revisions it keeps; the same as where you deploy. Default 10.
     history_max: Option<u32>,
-    /// CodeDeploy, Kubernetes, Helm: after a lost reply, how long "not there" is no proof. Default 60s, 75s and 75s; shorter only with an
-    /// `endpoint_url` or a `kubeconfig` that leads to this machine.
+    /// Argo CD: where its API is.
+    url: Option<String>,
+    /// Argo CD: who we are there; a token of a project's role or of an account.
+    token: Option<Secret>,
+    /// CodeDeploy, Kubernetes, Helm, Argo CD: after a lost reply, how long "not there" is no proof. Default 60s, 75s, 75s and 75s; shorter only
+    /// with an `endpoint_url`, a `kubeconfig` or a `url` that leads to this machine.
     quarantine: Option<Length>,
 }
 
@@ -276,7 +280,8 @@ struct Drills {
 }
 
 /// Where a service lives. For a provider of kind `directory`: `root` and `restart`; of kind `codedeploy`: `application`,
-/// `deployment_group` and `rollback_config`; of kind `kubernetes`: `namespace` and one of `deployment`, `statefulset`, `daemonset` and `rollout`; the
+/// `deployment_group` and `rollback_config`; of kind `kubernetes`: `namespace` and one of `deployment`, `statefulset`, `daemonset` and `rollout`; of kind
+/// `helm`: `namespace` and `release`; of kind `argocd`: `application`, `namespace`, `project` and `prune`; the
 /// other keys are those of the providers to come.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -291,8 +296,12 @@ struct Target {
     deployment_group: Option<String>,
     /// CodeDeploy: the deployment configuration of a rollback, where the group's own would be too slow.
     rollback_config: Option<String>,
-    /// Kubernetes, Helm.
+    /// Kubernetes, Helm; of Argo CD that of the application, where it is not Argo CD's own.
     namespace: Option<String>,
+    /// Argo CD: the application's project.
+    project: Option<String>,
+    /// Argo CD: whether a rollback deletes what the bad release added. Default false.
+    prune: Option<bool>,
     /// Kubernetes.
     deployment: Option<String>,
     /// Kubernetes.

@@ -129,6 +129,7 @@ pub(in crate::server) fn circles(settings: &Settings) -> Vec<CheckShape> {
             ProviderSettings::CodeDeploy(of) => of.endpoint_url.as_deref(),
             ProviderSettings::Kubernetes(of) => of.server.as_deref(),
             ProviderSettings::Helm(of) => of.server.as_deref(),
+            ProviderSettings::ArgoCd(of) => Some(of.url.as_str()),
             ProviderSettings::Directory => None,
         };
         needed.extend(url.map(|url| (format!("provider {name}"), url)));

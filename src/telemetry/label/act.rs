@@ -14,6 +14,8 @@ pub enum Provider {
     Kubernetes,
     /// Helm.
     Helm,
+    /// Argo CD.
+    ArgoCd,
     /// The service is not configured any more.
     Gone,
 }
@@ -23,6 +25,7 @@ closed!(Provider, "provider", {
     CodeDeploy => "codedeploy",
     Kubernetes => "kubernetes",
     Helm => "helm",
+    ArgoCd => "argocd",
     Gone => "gone",
 });
 

@@ -1,0 +1,267 @@
+//! A JSON API of somebody else's, at one address of the configuration, with one bearer token. Every call has a deadline and a largest
+//! answer; nothing is repeated, no redirect is followed, and no proxy counts that happens to stand in the environment. Leaves to whoever
+//! asks what a refusal means.
+
+use std::time::Duration as StdDuration;
+
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::{CallError, Trouble, causes};
+use crate::case::id::Duration;
+
+/// A connection is there within this, or the API is not.
+const CONNECT: StdDuration = StdDuration::from_secs(2);
+/// One call from its beginning to its last byte: shorter than a permit's wire deadline, so that what left late is over when a quarantine
+/// begins to count.
+pub const CALL_MAX: Duration = Duration::from_secs(6);
+/// A stream on which nothing comes for so long is dead.
+const SILENCE: StdDuration = StdDuration::from_mins(5);
+/// The largest answer, and the largest line of a stream.
+const ANSWER_MAX: usize = 16 << 20;
+/// Of a refusal so much is told.
+const SAID_MAX: usize = 500;
+
+/// The API.
+pub struct Api {
+    base: String,
+    token: Option<SecretString>,
+    /// `None`: no certificate authorities are installed here.
+    calls: Option<Client>,
+    /// For streams, on which nothing may come for minutes.
+    streams: Option<Client>,
+}
+
+/// A status that says no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The status of HTTP.
+    pub status: u16,
+    /// What the API says, in its own words.
+    pub said: String,
+    /// Not before so long, where it says.
+    pub after: Option<Duration>,
+}
+
+impl Denial {
+    /// What follows from it where nothing is known of the API's own words: a status below 500 says that nothing was done.
+    pub fn trouble(self, doing: &str) -> Trouble {
+        let Denial { status, said, after } = self;
+        match status {
+            429 => Trouble::Busy { why: format!("{doing}: {said}"), after },
+            400..=499 => Trouble::Refused(format!("{doing}: {said} ({status})")),
+            _ => CallError::Answer { doing: doing.to_owned(), said: format!("{status} {said}") }.into(),
+        }
+    }
+}
+
+impl Api {
+    /// The API at this address, without a slash at its end.
+    pub fn new(base: String, token: Option<SecretString>) -> Api {
+        let client = |limited: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder| {
+            let client = Client::builder()
+                .redirect(redirect::Policy::none())
+                .no_proxy()
+                .connect_timeout(CONNECT)
+                .user_agent(concat!("snapback/", env!("CARGO_PKG_VERSION")));
+            // An address without TLS needs nobody's certificates.
+            let client = if base.starts_with("http:") { client.tls_certs_only([]) } else { client };
+            limited(client)
+                .build()
+                .inspect_err(|error| tracing::error!(url = base, %error, "this address cannot be asked: install the certificate authorities of this system (ca-certificates)"))
+                .ok()
+        };
+        let calls = client(|client| client.timeout(CALL_MAX.unsigned_abs()));
+        let streams = client(|client| client.read_timeout(SILENCE));
+        Api { base, token, calls, streams }
+    }
+
+    /// Reads.
+    ///
+    /// # Errors
+    /// `Busy` when nothing left; `Unclear` when no answer came, or none that is JSON.
+    pub async fn get(&self, doing: &str, path: &str) -> Result<Result<Value, Denial>, Trouble> {
+        self.answer(doing, self.request(&self.calls, Method::GET, path)?).await
+    }
+
+    /// Sends, once.
+    ///
+    /// # Errors
+    /// As [`Api::get`]; what is `Unclear` may have been done.
+    pub async fn send(
+        &self,
+        doing: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Result<Value, Denial>, Trouble> {
+        let request = self.request(&self.calls, method, path)?;
+        self.answer(
+            doing,
+            match body {
+                Some(body) => request.json(body),
+                None => request,
+            },
+        )
+        .await
+    }
+
+    /// Opens a stream of lines, each a JSON value.
+    ///
+    /// # Errors
+    /// Whatever keeps it from opening.
+    pub async fn stream(&self, doing: &str, path: &str) -> Result<Lines, Trouble> {
+        let sent = self.request(&self.streams, Method::GET, path)?.send().await;
+        let answer = sent.map_err(|error| unanswered(doing, error))?;
+        if answer.status().is_success() {
+            return Ok(Lines { doing: doing.to_owned(), answer, rest: Vec::new() });
+        }
+        Err(denial(doing, answer).await?.trouble(doing))
+    }
+
+    fn request(&self, by: &Option<Client>, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {
+        let none =
+            || Trouble::Refused("no certificate authorities are installed here (ca-certificates)".into());
+        let request = by.as_ref().ok_or_else(none)?.request(method, format!("{}{path}", self.base));
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        })
+    }
+
+    async fn answer(&self, doing: &str, request: RequestBuilder) -> Result<Result<Value, Denial>, Trouble> {
+        let answer = request.send().await.map_err(|error| unanswered(doing, error))?;
+        if !answer.status().is_success() {
+            return denial(doing, answer).await.map(Err);
+        }
+        let body = body(doing, answer).await?;
+        if body.is_empty() {
+            return Ok(Ok(Value::Null));
+        }
+        let read = serde_json::from_slice(&body);
+        let no_json = |error: serde_json::Error| CallError::Answer {
+            doing: doing.to_owned(),
+            said: format!("the answer is no JSON: {error}"),
+        };
+        Ok(Ok(read.map_err(no_json)?))
+    }
+}
+
+async fn denial(doing: &str, answer: Response) -> Result<Denial, Trouble> {
+    let status = answer.status();
+    if status.is_redirection() {
+        let said = format!("it leads elsewhere ({status}), and nobody goes there");
+        return Err(CallError::Answer { doing: doing.to_owned(), said }.into());
+    }
+    let after = answer.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
+    let after = after.map(Duration::from_secs);
+    // That a refusal cannot be read to its end changes nothing about it.
+    let body = body(doing, answer).await.unwrap_or_default();
+    Ok(Denial { status: status.as_u16(), said: said(status, &body), after })
+}
+
+/// What a refusal says: its `message`, its `error`, or the beginning of its text.
+fn said(status: StatusCode, body: &[u8]) -> String {
+    let of_json = |body: Value| {
+        let text = |name: &str| body[name].as_str().map(str::to_owned).filter(|text| !text.is_empty());
+        text("message").or_else(|| text("error"))
+    };
+    let said = serde_json::from_slice(body).ok().and_then(of_json);
+    let said = said.unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
+    if said.is_empty() {
+        return status.canonical_reason().unwrap_or("no reason is given").to_owned();
+    }
+    said.chars().take(SAID_MAX).collect()
+}
+
+async fn body(doing: &str, mut answer: Response) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| unanswered(doing, error))? {
+        body.extend_from_slice(&piece);
+        if body.len() > ANSWER_MAX {
+            let said = format!("the answer is longer than {} MiB", ANSWER_MAX >> 20);
+            return Err(CallError::Answer { doing: doing.to_owned(), said }.into());
+        }
+    }
+    Ok(body)
+}
+
+/// A call without an answer. Where no connection came about nothing left.
+fn unanswered(doing: &str, error: reqwest::Error) -> Trouble {
+    let error = error.without_url();
+    if error.is_builder() {
+        return Trouble::Refused(format!("{doing}: {}", causes(&error)));
+    }
+    if error.is_connect() {
+        return Trouble::Busy { why: format!("{doing}: {}", causes(&error)), after: None };
+    }
+    let doing = doing.to_owned();
+    if error.is_timeout() {
+        return CallError::Deadline { doing, within: CALL_MAX }.into();
+    }
+    CallError::Answer { doing, said: causes(&error) }.into()
+}
+
+/// A stream of JSON values, one a line.
+pub struct Lines {
+    doing: String,
+    answer: Response,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// The next value. `None`: the stream ended.
+    ///
+    /// # Errors
+    /// When it broke, or a line is no JSON or too long.
+    pub async fn next(&mut self) -> Result<Option<Value>, Trouble> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                let said = |error: serde_json::Error| CallError::Answer {
+                    doing: self.doing.clone(),
+                    said: format!("a line is no JSON: {error}"),
+                };
+                return Ok(Some(serde_json::from_slice(&line).map_err(said)?));
+            }
+            if self.rest.len() > ANSWER_MAX {
+                let said = format!("a line is longer than {} MiB", ANSWER_MAX >> 20);
+                return Err(CallError::Answer { doing: self.doing.clone(), said }.into());
+            }
+            let piece = self.answer.chunk().await.map_err(|error| unanswered(&self.doing, error))?;
+            match piece {
+                Some(piece) => self.rest.extend_from_slice(&piece),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_the_apis_own_words() {
+        let told = |body: &str| said(StatusCode::BAD_REQUEST, body.as_bytes());
+        assert_eq!(told(r#"{"error":"e","message":"m","code":9}"#), "m");
+        assert_eq!(told(r#"{"error":"e"}"#), "e");
+        assert_eq!(told("<html>bad</html>"), "<html>bad</html>");
+        assert_eq!(told(""), "Bad Request");
+        assert_eq!(told(&"x".repeat(9000)).len(), SAID_MAX);
+    }
+
+    #[test]
+    fn a_status_below_500_says_that_nothing_was_done() {
+        let denial = |status| Denial { status, said: "no".into(), after: Some(Duration::from_secs(7)) };
+        assert!(matches!(denial(403).trouble("ask"), Trouble::Refused(why) if why == "ask: no (403)"));
+        let after = Some(Duration::from_secs(7));
+        assert!(matches!(denial(429).trouble("ask"), Trouble::Busy { after: told, .. } if told == after));
+        assert!(matches!(denial(503).trouble("ask"), Trouble::Unclear(_)));
+    }
+}
