@@ -6,6 +6,7 @@ mod access;
 mod act;
 mod cursor;
 mod events;
+mod gate;
 mod metrics;
 mod problem;
 pub mod shapes;
@@ -138,6 +139,7 @@ pub fn router(view: View) -> Router {
         .route("/v1/cases", only(READS, get(cases)))
         .route("/v1/cases/{id}", only(READS, get(case)))
         .route("/v1/cases/{id}/explanation", only(READS, get(explanation)))
+        .route("/v1/gate/{*service}", only(READS, get(gate::gate)))
         .route("/v1/services", only(READS, get(services)))
         .route("/v1/services/{*service}", only("GET, HEAD, POST", get(service).post(act::of_service)))
         .route("/v1/deployments", only(READS, get(deployments)))

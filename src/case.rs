@@ -32,6 +32,7 @@ pub mod formula;
 pub mod gate;
 pub mod guard;
 mod index;
+pub mod lock;
 pub mod map;
 pub mod mapping;
 pub mod matcher;

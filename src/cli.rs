@@ -12,6 +12,7 @@ mod deployments;
 mod doctor;
 mod explain;
 mod failure;
+mod gate;
 mod healthcheck;
 mod rollback;
 mod schema;
@@ -68,6 +69,8 @@ enum Command {
     Resume(act::ResumeFlags),
     /// Let a release go out again that was rolled back
     Unlock(act::UnlockFlags),
+    /// May this release go out? For pipelines: 0 yes, 3 no; whatever nobody says no to is let through
+    Gate(gate::GateFlags),
     /// Try everything that is connected, without effect: each with its cause and the next step
     Doctor(doctor::DoctorFlags),
     /// Ask a server whether it is ready: 0 yes, 1 no; for containers
@@ -123,6 +126,7 @@ fn run(command: Command) -> Result<Finished, Failure> {
         Command::Pause(flags) => act::pause(&flags),
         Command::Resume(flags) => act::resume(&flags),
         Command::Unlock(flags) => act::unlock(&flags),
+        Command::Gate(flags) => gate::run(&flags),
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Healthcheck(flags) => healthcheck::run(&flags),
         Command::Audit(flags) => audit::run(&flags),

@@ -12,6 +12,7 @@ mod datadog;
 mod deployments;
 mod eventbridge;
 mod flagger;
+mod gate;
 mod generic;
 mod github;
 mod grafana;
@@ -54,6 +55,7 @@ use crate::journal::inbox::{Content, ContentKey, Delivery, Inbox, NotStored, Rec
 use crate::telemetry::{Tally, label};
 
 pub use flagger::{FlaggerGate, GoBack};
+pub use gate::{GateAnswer, ReleaseGate};
 pub use limits::{Limits, NotASubnet, Subnet};
 pub use listener::{Wire, serve, serve_over};
 pub use problem::Problem;
@@ -111,6 +113,8 @@ pub struct Intake {
     unreadable: AtomicU64,
     /// What Flagger is answered; nothing: it is not heard.
     flagger: Option<FlaggerGate>,
+    /// What pipelines are answered; nothing: they are not heard.
+    gate: Option<ReleaseGate>,
 }
 
 impl Intake {
@@ -131,12 +135,18 @@ impl Intake {
             unproven: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
             flagger: None,
+            gate: None,
         }
     }
 
     /// Lets Flagger ask.
     pub fn with_flagger(self, gate: FlaggerGate) -> Intake {
         Intake { flagger: Some(gate), ..self }
+    }
+
+    /// Lets pipelines ask.
+    pub fn with_gate(self, gate: ReleaseGate) -> Intake {
+        Intake { gate: Some(gate), ..self }
     }
 
     /// The public routes.
@@ -150,6 +160,7 @@ impl Intake {
                 "/flagger/{namespace}/{canary}/rollback",
                 only("GET, POST", get(flagger::asked).post(flagger::asked)),
             )
+            .route("/v1/gate/{*service}", only("GET, HEAD", get(gate::asked)))
             .route("/healthz", only("GET, HEAD", get(healthy)))
             .route("/readyz", only("GET, HEAD", get(ready)))
             .fallback(async || Problem::NotFound)

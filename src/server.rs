@@ -4,6 +4,7 @@ mod answers;
 mod chat;
 mod doctor;
 mod flagger;
+mod gate;
 mod handout;
 mod previews;
 mod senders;
@@ -165,6 +166,7 @@ impl Server {
             public.0,
             Intake::new(intake_settings.clone(), inbox.clone(), readiness(&journal), now())
                 .with_flagger(flagger::gate(journal.reader(), previewed.clone()))
+                .with_gate(gate::gate(journal.reader(), access.clone()))
                 .router(),
             limits.clone(),
             stop.subscribe(),

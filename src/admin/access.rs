@@ -114,8 +114,8 @@ impl Access {
         if self.is_ours(host) { Ok(None) } else { Err(Problem::Host) }
     }
 
-    /// Whose token is shown. All are compared, so that the time tells nothing.
-    fn shown_by(&self, headers: &HeaderMap) -> Option<Principal> {
+    /// Whose token a request shows, if any. All are compared, so that the time tells nothing.
+    pub fn shown_by(&self, headers: &HeaderMap) -> Option<Principal> {
         let shown = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes())).unwrap_or_default();
         // Digests, because a comparison in constant time tells lengths apart.
         let shown = digest(&SHA256, shown);

@@ -4,6 +4,7 @@
 mod case;
 mod doctor;
 mod explanation;
+mod gate;
 mod letter;
 mod rules;
 mod service;
@@ -18,6 +19,7 @@ pub use explanation::{
     CandidateShape, DigestsShape, ExplanationShape, GuardShape, PartShape, PassedOverShape, RowShape,
     ShadowShape,
 };
+pub use gate::GateShape;
 pub use letter::{DeadLetterShape, DeadLettersShape};
 pub use rules::{AlertsShape, RuleShape, RulesShape};
 pub use service::{

@@ -43,6 +43,13 @@ pub(super) struct Client {
     runtime: tokio::runtime::Runtime,
 }
 
+/// What a server answered.
+pub(super) struct Told {
+    pub(super) status: StatusCode,
+    /// `None`: no JSON.
+    pub(super) value: Option<Value>,
+}
+
 /// Whose word a server's certificate needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
@@ -150,7 +157,22 @@ impl Client {
         Ok(serde_json::json!({ name: whole, "next": next }))
     }
 
+    /// Reads a path, whatever the answer is.
+    pub(super) fn ask(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Told, Failure> {
+        let mut url = self.at(path);
+        url.query_pairs_mut().extend_pairs(query);
+        self.runtime.block_on(self.told(Method::GET, &url, None))
+    }
+
     async fn exchange(&self, method: Method, url: &Url, body: Option<&Value>) -> Result<Value, Failure> {
+        let Told { status, value } = self.told(method, url, body).await?;
+        match value {
+            Some(value) if matches!(status, StatusCode::OK | StatusCode::ACCEPTED) => Ok(value),
+            other => Err(refused(url, status, other.as_ref())),
+        }
+    }
+
+    async fn told(&self, method: Method, url: &Url, body: Option<&Value>) -> Result<Told, Failure> {
         let asks = method == Method::POST;
         let mut request = self.http.request(method, url.clone());
         if let Some(body) = body {
@@ -183,11 +205,7 @@ impl Client {
             }
             body.extend_from_slice(&piece);
         }
-        let value: Option<Value> = serde_json::from_slice(&body).ok();
-        match value {
-            Some(value) if matches!(status, StatusCode::OK | StatusCode::ACCEPTED) => Ok(value),
-            other => Err(refused(url, status, other.as_ref())),
-        }
+        Ok(Told { status, value: serde_json::from_slice(&body).ok() })
     }
 }
 

@@ -58,8 +58,10 @@ pub enum Problem {
     NotReady,
     /// No rollback of this canary is under way.
     GateClosed,
-    /// Whether one is cannot be read now.
+    /// What the gate is asked cannot be read now.
     GateUnread,
+    /// The gate was asked about no release.
+    GateQuery,
     /// The answer took too long.
     TooSlow,
     /// The request line is not `METHOD target HTTP/1.1`.
@@ -167,11 +169,10 @@ impl Problem {
             Problem::GateClosed => {
                 (StatusCode::CONFLICT, "gate-closed", "no rollback of this canary is under way")
             }
-            Problem::GateUnread => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "gate-unread",
-                "whether a rollback of this canary is under way cannot be read now",
-            ),
+            Problem::GateUnread => {
+                (StatusCode::SERVICE_UNAVAILABLE, "gate-unread", "what this asks cannot be read now")
+            }
+            Problem::GateQuery => (StatusCode::BAD_REQUEST, "query", "ask with ?release=, once"),
             Problem::TooSlow => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too-slow", "the request was not done in its time")
             }
@@ -243,6 +244,7 @@ impl Problem {
             | Problem::NotReady
             | Problem::GateClosed
             | Problem::GateUnread
+            | Problem::GateQuery
             | Problem::TooSlow
             | Problem::RequestLine
             | Problem::Version

@@ -187,6 +187,16 @@ impl Program {
         Some((head.split_whitespace().nth(1)?.parse().ok()?, body.to_owned()))
     }
 
+    /// Reads a path of the public listener with these headers: status and body.
+    pub(crate) fn ask_public(&self, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let listen = &self.running().listen;
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {listen}\r\n{headers}Connection: close\r\n\r\n");
+        let answer = exchange(listen, &request).unwrap_or_default();
+        let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    }
+
     /// Where people and tools read.
     pub(crate) fn admin(&self) -> &str {
         &self.running().admin
