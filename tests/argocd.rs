@@ -62,7 +62,16 @@ async fn a_commit_that_is_gone_is_no_artifact() {
             && exists.contains(&("22222222".into(), Some(true))),
         "{exists:?}"
     );
-    // A repository that cannot be reached is no such word: the picture waits.
+    // Each commit is asked for by its entry: the repository that it came from need not be the one of today.
+    let asked = bed.argo.wire_calls();
+    let versions: Vec<_> = asked.iter().filter_map(|call| call.query.get("versionId")).collect();
+    assert!(versions.contains(&&"0".to_owned()) && versions.contains(&&"1".to_owned()), "{versions:?}");
+    // A repository that cannot be reached is no such word: the picture waits. Nor is a history that is not there yet.
+    for said in ["repository not found", "revision history not found for version ID 1"] {
+        let bed = Bed::new();
+        bed.argo.fault(Method::GET, "/metadata", Fault::Refuse(500, said));
+        assert!(matches!(bed.describe().await, Err(Trouble::Unclear(_))), "{said}");
+    }
     bed.argo.state().gone.clear();
     let bed = Bed::new();
     bed.argo.fault(Method::GET, "/metadata", Fault::Refuse(500, "repo server is away"));
@@ -222,6 +231,145 @@ async fn auto_sync_that_is_switched_on_behind_our_back_is_noticed() {
         matches!(&told, Progress::NeedsHuman { why, url: Some(_) } if why.contains("switched on again")),
         "{told:?}"
     );
+}
+
+/// An ApplicationSet takes off every annotation that it does not know: that auto-sync is off is what counts.
+#[tokio::test]
+async fn a_note_that_is_taken_off_stops_nothing() {
+    let bed = Bed::new();
+    let takes_off = || {
+        bed.argo.state().app["metadata"]["annotations"] = json!({});
+    };
+    let orders = bed.way_back(2, 1).await;
+    bed.argo.fault(Method::PATCH, "checkout", Fault::LoseReply);
+    assert!(matches!(bed.begin(&orders[0]).await, Err(Trouble::Unclear(_))));
+    takes_off();
+    let Ok(Sighting::Found(handle)) = bed.find(&orders[0]).await else { panic!("auto-sync is off") };
+    assert!(matches!(bed.provider.watch(&handle).await, Ok(Progress::Done(_))));
+    assert_eq!(bed.goes(&orders[1..]).await, Progress::Serving(orders[0].to.clone()));
+    takes_off();
+    // Nobody knows any more who switched it off: it is left to people.
+    let forward = bed.way_back(1, 2).await;
+    assert!(forward.iter().all(|order| order.act.kind != "resume"), "{forward:?}");
+}
+
+/// Where auto-sync is off already the patch is a note and nothing else: Argo CD, which validates it against Git, may say no.
+#[tokio::test]
+async fn a_note_that_is_refused_stops_nothing_where_auto_sync_is_off() {
+    let bed = Bed::new();
+    bed.argo.state().app["spec"]["syncPolicy"]["automated"] = json!({ "enabled": false });
+    let orders = bed.way_back(2, 1).await;
+    bed.argo.fault(
+        Method::PATCH,
+        "checkout",
+        Fault::Refuse(400, "application spec is invalid: repository not accessible"),
+    );
+    assert_eq!(bed.goes(&orders).await, Progress::Serving(orders[0].to.clone()));
+}
+
+/// Self-heal, or a person, syncs what is gone back from once more: that is no other release.
+#[tokio::test]
+async fn the_bad_release_synced_once_more_is_gone_back_from_all_the_same() {
+    let bed = Bed::new();
+    let orders = bed.way_back(2, 1).await;
+    bed.goes(&orders[..1]).await;
+    bed.argo.syncs(2, &json!([{ "kind": "Deployment", "name": "checkout" }]));
+    assert!(matches!(bed.begin(&orders[1]).await, Err(Trouble::Busy { after: Some(_), .. })));
+    assert!(matches!(bed.find(&orders[1]).await, Ok(Sighting::TooEarly(_))));
+    bed.argo.pass(10);
+    assert_eq!(bed.goes(&orders[1..]).await, Progress::Serving(orders[0].to.clone()));
+    // Whole, so that it has an entry of its own.
+    let bed = Bed::new();
+    let orders = bed.way_back(2, 1).await;
+    bed.goes(&orders[..1]).await;
+    bed.argo.syncs(2, &json!([]));
+    bed.argo.pass(10);
+    assert_eq!(bed.goes(&orders[1..]).await, Progress::Serving(orders[0].to.clone()));
+}
+
+/// Two releases of one commit: Git asks for what its parameters say, and not for a commit.
+#[tokio::test]
+async fn what_git_asks_for_is_more_than_a_commit() {
+    let bed = Bed::new();
+    let helm = |level: &str| json!({ "parameters": [{ "name": "level", "value": level }] });
+    let source = |level: &str| {
+        let mut source = bed.argo.state().app["spec"]["source"].clone();
+        source["helm"] = helm(level);
+        source
+    };
+    let (good, bad) = (source("1"), source("2"));
+    {
+        let mut state = bed.argo.state();
+        state.app["spec"]["source"] = bad.clone();
+        for (nth, source) in [good, bad].into_iter().enumerate() {
+            state.app["status"]["history"][nth]["source"] = source;
+            state.app["status"]["history"][nth]["revision"] = commit(2).into();
+        }
+        state.app["status"]["operationState"] = Value::Null;
+        state.tried(2);
+    }
+    bed.argo.pass(1);
+    let picture = bed.picture().await;
+    let (from, to) = (picture.deployments[1].release.clone(), picture.deployments[0].release.clone());
+    assert_ne!(from, to);
+    let acts = bed.provider.propose(&bed.target(), &from, &to).await.expect("a way").acts;
+    assert!(acts[1].says.contains("Git goes on asking for 22222222: revert it there"), "{}", acts[1].says);
+    // Off by us, and going back to the good one: on again it would put the bad parameters out.
+    let note =
+        json!({ "marks": [{ "mark": "snapback/1", "after": 0, "to": from.as_str() }], "auto_sync": {} });
+    {
+        let mut state = bed.argo.state();
+        state.app["spec"]["syncPolicy"]["automated"] = json!({ "enabled": false });
+        state.app["metadata"]["annotations"]["snapback.dev/rollbacks"] = note.to_string().into();
+    }
+    let acts = bed.provider.propose(&bed.target(), &from, &to).await.expect("a way").acts;
+    assert!(acts.iter().all(|act| act.kind != "resume"), "{acts:?}");
+}
+
+/// What a person did with auto-sync since our rollback is theirs.
+#[tokio::test]
+async fn auto_sync_that_a_person_switched_off_is_left_off() {
+    let bed = Bed::new();
+    bed.goes(&bed.way_back(2, 1).await).await;
+    // On by hand, after a fix; later off again, on purpose.
+    bed.argo.state().app["spec"]["syncPolicy"]["automated"] = json!({ "prune": true });
+    bed.argo.pushes(4);
+    bed.argo.pass(30);
+    bed.argo.state().app["spec"]["syncPolicy"]["automated"] = json!({ "enabled": false });
+    let kinds =
+        |acts: &[snapback::case::step::Act]| acts.iter().map(|act| act.kind.clone()).collect::<Vec<_>>();
+    bed.argo.pushes(2);
+    bed.argo.pass(1);
+    let acts = bed.propose(4, 2).await.expect("a way").acts;
+    assert_eq!(kinds(&acts), ["prepare", "rollback"], "Git asks for 2, and it was not us");
+}
+
+#[tokio::test]
+async fn a_sync_that_ends_at_the_moment_of_its_termination_stops_nothing() {
+    let bed = Bed::going_out();
+    let orders = bed.way_back(3, 2).await;
+    bed.goes(&orders[..1]).await;
+    let argo = bed.argo.clone();
+    bed.argo.before(Method::DELETE, "/operation", move || argo.pass(10));
+    assert!(matches!(bed.goes(&orders[1..]).await, Progress::Serving(_)));
+    // Its reply is lost, and it takes long to end: it is found all the same.
+    let bed = Bed::going_out();
+    let orders = bed.way_back(3, 2).await;
+    bed.goes(&orders[..1]).await;
+    bed.argo.fault(Method::DELETE, "/operation", Fault::LoseReply);
+    assert!(matches!(bed.begin(&orders[1]).await, Err(Trouble::Unclear(_))));
+    assert!(matches!(bed.find(&orders[1]).await, Ok(Sighting::Found(_))));
+}
+
+#[tokio::test]
+async fn somebody_who_begins_something_else_is_not_met_with_auto_sync_off() {
+    let bed = Bed::new();
+    let orders = bed.way_back(2, 1).await;
+    bed.argo.pushes(4);
+    bed.argo.pass(2);
+    let moved = bed.begin(&orders[0]).await.expect_err("4 is on its way");
+    assert!(matches!(&moved, Trouble::Moved(what) if what == "44444444"), "{moved}");
+    assert_eq!(bed.argo.effects(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -422,6 +570,12 @@ async fn a_part_of_another_release_leaves_nobody_knowing_what_serves() {
     bed.argo.syncs(2, &json!([{ "kind": "ConfigMap", "name": "settings" }]));
     bed.argo.pass(10);
     assert_eq!(bed.picture().await.current, Some(bed.release(2).await));
+    // It failed half way: no better.
+    let bed = Bed::new();
+    bed.argo.state().becomes.insert(5, Becomes::Fails("no"));
+    bed.argo.syncs(5, &json!([{ "kind": "ConfigMap", "name": "settings" }]));
+    bed.argo.pass(10);
+    assert_eq!(bed.picture().await.current, None);
 }
 
 #[tokio::test]
@@ -553,7 +707,9 @@ async fn a_person_gets_the_commands_of_the_same_acts() {
         format!(
             "argocd app patch checkout --type merge --patch '{{\"spec\":{{\"syncPolicy\":{{\"automated\":{{\"enabled\":false}}}}}}}}' --server {server} --plaintext"
         ),
-        format!("argocd app terminate-op checkout --server {server} --plaintext"),
+        format!(
+            "argocd app terminate-op checkout --server {server} --plaintext && argocd app wait checkout --operation --server {server} --plaintext"
+        ),
         format!("argocd app rollback checkout 1 --prune --server {server} --plaintext"),
     ];
     assert_eq!(lines, expected);

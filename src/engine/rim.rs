@@ -49,6 +49,9 @@ const REFUSALS: u8 = 60;
 /// An answer to one person is tried so often: it may be used five times, within half an hour (signals §10.4).
 const WHISPERS: u8 = 3;
 
+/// A little less than an act waits, so that why nothing is shown is told before it.
+const SHOWN_WITHIN: std::time::Duration = std::time::Duration::from_secs(BUDGET.as_secs().unsigned_abs() - 1);
+
 /// A failure is told in so many characters: a reason, and the ends of a few logs.
 const EVIDENCE_MAX: usize = 2000;
 
@@ -164,11 +167,11 @@ async fn collect(rim: &Rim, case: &CaseId) -> Collected {
     let Some((provider, target)) = rim.services.get(&service) else {
         return Collected::nothing("the service is not configured any more".into());
     };
-    let shown = tokio::time::timeout(BUDGET.unsigned_abs(), provider.evidence(target, None)).await;
+    let shown = tokio::time::timeout(SHOWN_WITHIN, provider.evidence(target, None)).await;
     let why = match shown {
         Ok(Ok(exhibits)) => return Collected::of(exhibits),
         Ok(Err(trouble)) => trouble.to_string(),
-        Err(_) => format!("it was not shown within {BUDGET:#}"),
+        Err(_) => format!("it was not shown within {} s", SHOWN_WITHIN.as_secs()),
     };
     tracing::warn!(case.id = %case, %service, provider = provider.kind(), error = why, "what the provider shows cannot be read before the act");
     Collected::nothing(why)

@@ -46,10 +46,14 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// What follows from it where nothing is known of the API's own words: a status below 500 says that nothing was done.
+    /// What follows from it where nothing is known of the API's own words: most that are below 500 say that nothing was done.
     pub fn trouble(self, doing: &str) -> Trouble {
         let Denial { status, said, after } = self;
         match status {
+            // The connection was cut on its way, by whoever stands between: what became of it nobody says.
+            408 | 499 => {
+                CallError::Answer { doing: doing.to_owned(), said: format!("{status} {said}") }.into()
+            }
             429 => Trouble::Busy { why: format!("{doing}: {said}"), after },
             400..=499 => Trouble::Refused(format!("{doing}: {said} ({status})")),
             _ => CallError::Answer { doing: doing.to_owned(), said: format!("{status} {said}") }.into(),
@@ -262,6 +266,8 @@ mod tests {
         assert!(matches!(denial(403).trouble("ask"), Trouble::Refused(why) if why == "ask: no (403)"));
         let after = Some(Duration::from_secs(7));
         assert!(matches!(denial(429).trouble("ask"), Trouble::Busy { after: told, .. } if told == after));
-        assert!(matches!(denial(503).trouble("ask"), Trouble::Unclear(_)));
+        for status in [408, 499, 500, 503] {
+            assert!(matches!(denial(status).trouble("ask"), Trouble::Unclear(_)), "{status}");
+        }
     }
 }

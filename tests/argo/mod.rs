@@ -227,6 +227,11 @@ impl State {
         self.standing.unwrap_or_else(Timestamp::now)
     }
 
+    /// Auto-sync has tried this commit, and does not try it again.
+    pub(crate) fn tried(&mut self, number: u32) {
+        self.tried_by_itself.insert(number);
+    }
+
     fn number(revision: &str) -> u32 {
         revision[..1].parse().expect("a commit of ours")
     }
@@ -277,7 +282,8 @@ impl State {
         let last =
             self.app["status"]["history"].as_array().and_then(|all| all.last()).cloned().unwrap_or_default();
         let synced = if last["revision"] == wanted { "Synced" } else { "OutOfSync" };
-        self.app["status"]["sync"] = json!({ "status": synced, "revision": wanted });
+        let compared = json!({ "source": self.app["spec"]["source"] });
+        self.app["status"]["sync"] = json!({ "status": synced, "revision": wanted, "comparedTo": compared });
         self.app["status"]["reconciledAt"] = self.now().to_string().into();
         let Some(applied_at) = self.applied_at else { return };
         let number = State::number(last["revision"].as_str().expect("a commit"));
@@ -321,7 +327,11 @@ impl State {
         let now = self.now();
         let state = &mut self.app["status"]["operationState"];
         if !matches!(state["phase"].as_str(), Some("Running" | "Terminating")) {
-            let source = operation["sync"].get("source").cloned().unwrap_or_else(source);
+            let source = operation["sync"]
+                .get("source")
+                .cloned()
+                .unwrap_or_else(|| self.app["spec"]["source"].clone());
+            let state = &mut self.app["status"]["operationState"];
             *state = json!({
                 "phase": "Running",
                 "message": "waiting for completion of tasks",
@@ -485,7 +495,7 @@ impl Argo {
                 self.allows("sync", NAME, asked)?;
                 let mut state = self.state();
                 if state.app["operation"].is_null() {
-                    return Err(no(9, "unable to terminate operation: no operation is in progress"));
+                    return Err(no(9, "Unable to terminate operation. No operation is in progress"));
                 }
                 if state.app["status"]["operationState"]["phase"] != "Terminating" {
                     state.app["status"]["operationState"]["phase"] = "Terminating".into();
@@ -496,6 +506,12 @@ impl Argo {
             (&Method::GET, ["revisions", revision, "metadata"]) => {
                 let state = self.state();
                 let number = State::number(revision);
+                if let Some(version) = asked.query.get("versionId") {
+                    let mut history = state.app["status"]["history"].as_array().into_iter().flatten();
+                    if !history.any(|entry| entry["id"].as_i64() == version.parse().ok()) {
+                        return Err(no(2, &format!("revision history not found for version ID {version}")));
+                    }
+                }
                 if state.gone.contains(&number) {
                     return Err(no(2, &format!("rpc error: unable to resolve '{revision}' to a commit SHA")));
                 }

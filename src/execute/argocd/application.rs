@@ -52,6 +52,8 @@ pub(super) struct Operation {
     pub(super) by: Option<String>,
     /// Only some resources: it never enters the history.
     pub(super) is_partial: bool,
+    /// Somebody has told it to end.
+    pub(super) is_ending: bool,
     /// At least one resource was applied.
     pub(super) has_applied: bool,
     /// What went wrong with single resources.
@@ -212,9 +214,11 @@ impl Application {
         self.object["operation"].is_object()
     }
 
-    /// What an operation that was asked for is to put out, where it says.
+    /// What an operation that was asked for is to put out whole, where it says.
     pub(super) fn asked_for(&self) -> Option<ReleaseId> {
-        content(&self.object["operation"]["sync"]).map(|content| content.release())
+        let asked = &self.object["operation"]["sync"];
+        let whole = asked["dryRun"] != Value::Bool(true) && !is_partial(asked);
+        content(asked).filter(|_| whole).map(|content| content.release())
     }
 
     /// The last operation that the controller took up. A dry run puts nothing out.
@@ -240,7 +244,8 @@ impl Application {
             release: content.as_ref().map(Content::release),
             content,
             by: by(&state["operation"]["initiatedBy"]),
-            is_partial: asked["resources"].as_array().is_some_and(|only| !only.is_empty()),
+            is_ending: state["phase"] == "Terminating",
+            is_partial: is_partial(asked),
             has_applied: resources
                 .iter()
                 .any(|one| matches!(one["status"].as_str(), Some("Synced" | "Pruned"))),
@@ -248,9 +253,15 @@ impl Application {
         })
     }
 
-    /// What Git asks for now, by its revisions.
-    pub(super) fn wanted(&self) -> Vec<String> {
-        revisions(&self.object["status"]["sync"])
+    /// What Git asks for now: its revisions, with the sources that they were compared by.
+    pub(super) fn wanted(&self) -> Option<Content> {
+        let sync = &self.object["status"]["sync"];
+        let sources = content(&json!({
+            "revisions": revisions(sync),
+            "source": sync["comparedTo"]["source"],
+            "sources": sync["comparedTo"]["sources"],
+        }));
+        sources.filter(|content| content.revisions.len() == content.sources.len())
     }
 
     pub(super) fn health(&self) -> &str {
@@ -344,6 +355,11 @@ fn content(of: &Value) -> Option<Content> {
         many
     };
     (!revisions.is_empty() && !sources.is_empty()).then_some(Content { revisions, sources })
+}
+
+/// A sync of some resources only.
+fn is_partial(sync: &Value) -> bool {
+    sync["resources"].as_array().is_some_and(|only| !only.is_empty())
 }
 
 /// `revisions`, or the one `revision`.

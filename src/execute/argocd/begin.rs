@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::application::{Application, Marked, NOTE, Note, Operation, Phase};
 use super::history::current;
 use super::work::{Doing, Off, Work};
-use super::{ArgoCd, Site, denied};
+use super::{AGAIN, ArgoCd, Site, denied};
 use crate::case::id::{Handle, ReleaseId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::step::Order;
@@ -24,6 +24,8 @@ pub(super) enum Standing {
     Done,
     /// Somebody else put something out since; what.
     Other(String),
+    /// What it goes back from is synced once more, and that is under way.
+    Again,
     /// Nothing came since it was planned.
     Open,
 }
@@ -40,16 +42,14 @@ impl Standing {
         let history = application.history();
         let since = |operation: &Operation| before.is_none_or(|before| operation.started_at > before);
         let operation = application.operation().filter(since);
-        if let Some(operation) = operation {
-            let called = operation.content.as_ref().map_or_else(|| "something".to_owned(), |of| of.called());
-            return match (operation.release.as_ref() == Some(to) && !operation.is_partial, operation.phase) {
-                (true, Phase::UnderWay) => Standing::UnderWay(operation),
-                (true, Phase::Failed) => Standing::Ended(operation),
-                (true, Phase::Succeeded) => Standing::Done,
-                // What it puts out is told a moment after it began.
-                (false, Phase::UnderWay) if operation.release.is_none() => Standing::Asked,
-                (false, _) => Standing::Other(called),
-            };
+        let of_from = operation.as_ref().is_some_and(|operation| operation.release.as_ref() == Some(from));
+        match operation {
+            // Auto-sync mends what drifted, or somebody syncs the same once more: it is what is gone back from all the same.
+            Some(operation) if of_from && operation.phase == Phase::UnderWay => {
+                return Standing::Again;
+            }
+            Some(operation) if !of_from => return Standing::of_operation(operation, to),
+            Some(_) | None => {}
         }
         let newest = history.iter().rfind(|entry| entry.id > after);
         match newest {
@@ -68,6 +68,18 @@ impl Standing {
             };
         }
         Standing::Open
+    }
+
+    fn of_operation(operation: Operation, to: &ReleaseId) -> Standing {
+        let called = operation.content.as_ref().map_or_else(|| "something".to_owned(), |of| of.called());
+        match (operation.release.as_ref() == Some(to) && !operation.is_partial, operation.phase) {
+            (true, Phase::UnderWay) => Standing::UnderWay(operation),
+            (true, Phase::Failed) => Standing::Ended(operation),
+            (true, Phase::Succeeded) => Standing::Done,
+            // What it puts out is told a moment after it began.
+            (false, Phase::UnderWay) if operation.release.is_none() => Standing::Asked,
+            (false, _) => Standing::Other(called),
+        }
     }
 }
 
@@ -109,6 +121,7 @@ impl ArgoCd {
             return work.handle(order);
         }
         serves_as_expected(application, order)?;
+        nobody_else_begins(site, application, order)?;
         if application.syncs_by_itself() == (off == Off::Already) {
             let how = if off == Off::Already { "on" } else { "off" };
             return Err(Trouble::Moved(format!("the same, and auto-sync was switched {how} meanwhile")));
@@ -121,7 +134,15 @@ impl ArgoCd {
             patch["spec"]["syncPolicy"]["automated"] =
                 if off == Off::Switched { json!({ "enabled": false }) } else { Value::Null };
         }
-        let patched = self.patch(site, patch, &note, permit).await?;
+        let patched = match self.patch(site, patch, &note, permit).await {
+            Ok(patched) => patched,
+            // It was for our note alone, and nothing that serves depends on it: Argo CD validates against Git, which may be away.
+            Err(Trouble::Refused(why)) if off == Off::Already => {
+                tracing::warn!(case.id = %order.case, service = %order.service, why, "our note could not be kept on an Application");
+                return work.handle(order);
+            }
+            Err(trouble) => return Err(trouble),
+        };
         if patched.syncs_by_itself() {
             return Err(Trouble::Refused(format!(
                 "Argo CD took the patch, and auto-sync of {site} is on as before: switch it off by hand"
@@ -134,14 +155,14 @@ impl ArgoCd {
         &self,
         work: &Work,
         application: &Application,
-        (automated, wanted): (&Value, &[String]),
+        (automated, wanted): (&Value, &ReleaseId),
         permit: &Permit,
     ) -> Result<Handle, Trouble> {
         if application.syncs_by_itself() {
             return work.handle(permit.order());
         }
         // On again it would put out at once what Git asks for.
-        if application.wanted() != wanted {
+        if application.wanted().map(|wanted| wanted.release()).as_ref() != Some(wanted) {
             return Err(Trouble::Moved("Git asks for something else by now".to_owned()));
         }
         if serving(application).as_ref() != Some(&work.to) {
@@ -185,8 +206,11 @@ impl ArgoCd {
         started_at: Timestamp,
         permit: &Permit,
     ) -> Result<Handle, Trouble> {
-        if !is_under_way(application, started_at) {
+        let Some(operation) = under_way(application, started_at) else {
             serves_as_expected(application, permit.order())?;
+            return work.handle(permit.order());
+        };
+        if operation.is_ending {
             return work.handle(permit.order());
         }
         self.still_in_time(permit)?;
@@ -194,6 +218,10 @@ impl ArgoCd {
         let path = work.site.path("/operation", &[]);
         match self.api.send(&doing, Method::DELETE, &path, None).await? {
             Ok(_) => work.handle(permit.order()),
+            // It ended between our look and this.
+            Err(denial) if denial.said.to_lowercase().contains("no operation is in progress") => {
+                work.handle(permit.order())
+            }
             Err(denial) => Err(denied(&doing, denial)),
         }
     }
@@ -212,6 +240,7 @@ impl ArgoCd {
                 return work.handle(order);
             }
             Standing::Other(what) => return Err(Trouble::Moved(what)),
+            Standing::Again => return Err(another_is_under_way(site)),
             Standing::Open if serving(application).as_ref() == Some(&work.to) => return work.handle(order),
             Standing::Open => {}
         }
@@ -264,10 +293,27 @@ pub(super) fn on_again(site: &Site, application: &Application) -> String {
     )
 }
 
-/// Whether what began then is still under way.
-pub(super) fn is_under_way(application: &Application, started_at: Timestamp) -> bool {
-    let operation = application.operation();
-    operation.is_some_and(|of| of.phase == Phase::UnderWay && of.started_at == started_at)
+/// What began then, while it is still under way.
+pub(super) fn under_way(application: &Application, started_at: Timestamp) -> Option<Operation> {
+    application.operation().filter(|of| of.phase == Phase::UnderWay && of.started_at == started_at)
+}
+
+fn another_is_under_way(site: &Site) -> Trouble {
+    Trouble::Busy { why: format!("another operation of {site} is under way"), after: Some(AGAIN) }
+}
+
+/// Somebody who puts something else out comes first; what was asked for and not begun tells soon what it is.
+fn nobody_else_begins(site: &Site, application: &Application, order: &Order) -> Result<(), Trouble> {
+    let operation = application.operation().filter(|operation| operation.phase == Phase::UnderWay);
+    match operation {
+        Some(operation) if operation.release.as_ref() == Some(&order.expected) => Ok(()),
+        Some(operation) if operation.release.is_some() => {
+            Err(Trouble::Moved(operation.content.map_or_else(String::new, |content| content.called())))
+        }
+        Some(_) => Err(another_is_under_way(site)),
+        None if application.is_asked() => Err(another_is_under_way(site)),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn serving(application: &Application) -> Option<ReleaseId> {

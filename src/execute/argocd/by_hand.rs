@@ -16,7 +16,11 @@ impl ArgoCd {
                 self.line(&["patch"], site, &patch("{\"enabled\":false}"))
             }
             Doing::Prepare { off: Off::TakenOut, .. } => self.line(&["patch"], site, &patch("null")),
-            Doing::Terminate { .. } => self.line(&["terminate-op"], site, &[]),
+            // It returns before the operation has ended, and a rollback would be refused until then.
+            Doing::Terminate { .. } => {
+                let wait = self.line(&["wait"], site, &["--operation".to_owned()])?;
+                Ok(format!("{} && {wait}", self.line(&["terminate-op"], site, &[])?))
+            }
             Doing::Rollback { entry, .. } => {
                 let entry = entry.to_string();
                 let mut words = vec![entry];
@@ -25,7 +29,9 @@ impl ArgoCd {
             }
             Doing::Resume { automated, .. } => {
                 let mut automated = automated.clone();
-                automated["enabled"] = true.into();
+                if let Some(fields) = automated.as_object_mut() {
+                    fields.insert("enabled".to_owned(), true.into());
+                }
                 self.line(&["patch"], site, &patch(&automated.to_string()))
             }
         }

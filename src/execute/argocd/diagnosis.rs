@@ -25,9 +25,10 @@ impl ArgoCd {
         let doing = format!("read the resources of {site}");
         match self.read(&doing, &site.path("/resource-tree", &[])).await {
             Ok(tree) => shown.extend(unwell(&tree)),
-            // Whoever may not read them still sees the rest.
-            Err(Trouble::Refused(text)) => shown.push(Exhibit { name: format!("resources of {site}"), text }),
-            Err(other) => return Err(other),
+            // Whoever cannot read them still sees the rest.
+            Err(trouble) => {
+                shown.push(Exhibit { name: format!("resources of {site}"), text: trouble.to_string() });
+            }
         }
         Ok(shown)
     }

@@ -94,13 +94,12 @@ pub(super) fn current(history: &[Entry], operation: Option<&Operation>) -> Optio
     match beside.map(|operation| (operation, operation.phase)) {
         // Some of it may be there already; until it is over it is on its way.
         Some((_, Phase::UnderWay)) | None => last.map(|entry| entry.release.clone()),
-        Some((operation, Phase::Failed)) if operation.has_applied => operation.release.clone(),
-        Some((_, Phase::Failed)) => last.map(|entry| entry.release.clone()),
+        Some((operation, Phase::Failed)) if !operation.has_applied => last.map(|entry| entry.release.clone()),
         // A part of another release: nobody can say what serves.
-        Some((operation, Phase::Succeeded)) if operation.is_partial => {
+        Some((operation, _)) if operation.is_partial => {
             last.map(|entry| entry.release.clone()).filter(|last| operation.release.as_ref() == Some(last))
         }
-        Some((operation, Phase::Succeeded)) => operation.release.clone(),
+        Some((operation, Phase::Failed | Phase::Succeeded)) => operation.release.clone(),
     }
 }
 

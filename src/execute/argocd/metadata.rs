@@ -13,8 +13,10 @@ use crate::outbound::{CallError, Trouble};
 
 /// Commits that are remembered: the histories of some hundred Applications.
 const KNOWN_MAX: usize = 2000;
-/// What Argo CD and git say of a commit that is not in the repository any more.
-const GONE: [&str; 5] = ["not found", "unknown revision", "bad object", "not our ref", "unable to resolve"];
+/// What git says of a commit that is not in the repository any more, naming it. Anything else that fails says nothing of the commit: a
+/// repository that cannot be reached, a history that is not there yet.
+const GONE: [&str; 5] =
+    ["unknown revision", "bad object", "not our ref", "unable to resolve", "not a valid object name"];
 
 /// What a commit says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,8 +78,7 @@ impl ArgoCd {
                 continue;
             }
             let of_many = content.revisions.len() > 1;
-            let place = of_many.then_some(nth).zip(entry.map(|entry| entry.id));
-            let told = self.metadata(site, revision, place).await?;
+            let told = self.metadata(site, revision, nth, entry.map(|entry| entry.id)).await?;
             release.author = release.author.or(told.author);
             release.change = release.change.or(told.change.map(ChangeId::new));
             release.marks = release.marks.stricter(told.marks);
@@ -86,7 +87,9 @@ impl ArgoCd {
             }
             is_whole &= !told.is_gone;
         }
-        release.artifact_exists = content.revisions.iter().any(|one| is_commit(one)).then_some(is_whole);
+        // Of what is not in the history Argo CD asks the repository of today, which need not be the one it came from.
+        let looked = entry.is_some() && content.revisions.iter().any(|one| is_commit(one));
+        release.artifact_exists = looked.then_some(is_whole);
         Ok(release)
     }
 
@@ -94,26 +97,29 @@ impl ArgoCd {
         &self,
         site: &Site,
         revision: &str,
-        place: Option<(usize, i64)>,
+        source: usize,
+        entry: Option<i64>,
     ) -> Result<Metadata, Trouble> {
-        let key = format!("{site} {revision} {}", place.map_or(0, |(nth, _)| nth));
+        let key = format!("{site} {revision} {source}");
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
         let doing = format!("read what commit {revision} of {site} says");
-        let (source, version) = place.unwrap_or_default();
-        let (source, version) = (source.to_string(), version.to_string());
-        let many = [("sourceIndex", source.as_str()), ("versionId", version.as_str())];
-        let query: &[(&str, &str)] = if place.is_some() { &many } else { &[] };
-        let path = site.path(&format!("/revisions/{revision}/metadata"), query);
+        let (source, entry) = (source.to_string(), entry.map(|entry| entry.to_string()));
+        // By its entry the repository is asked from which it was put out.
+        let mut query = vec![("sourceIndex", source.as_str())];
+        query.extend(entry.as_deref().map(|entry| ("versionId", entry)));
+        let path = site.path(&format!("/revisions/{revision}/metadata"), &query);
         let told = match self.api.get(&doing, &path).await? {
             Ok(told) if told.is_object() => Metadata::of(&told),
             Ok(_) => {
                 return Err(CallError::Answer { doing, said: "the answer is none".into() }.into());
             }
             // Not remembered: a commit may come back.
-            Err(denial) if GONE.iter().any(|word| denial.said.contains(word)) => {
+            Err(denial)
+                if denial.said.contains(revision) && GONE.iter().any(|word| denial.said.contains(word)) =>
+            {
                 return Ok(Metadata { is_gone: true, ..Metadata::default() });
             }
             Err(denial) => return Err(super::denied(&doing, denial)),

@@ -150,7 +150,7 @@ impl Way<'_> {
         };
         if let Some(maker) = self.application.maker().filter(|_| off != Off::Already) {
             says = format!(
-                "{says}; {maker} makes it anew and may switch it on again: let it ignore /spec/syncPolicy/automated"
+                "{says}; {maker} makes it anew and may switch it on again: let it ignore /spec/syncPolicy/automated and preserve our annotation"
             );
         }
         self.work(Doing::Prepare { after: self.newest(), off }).act(says)
@@ -187,27 +187,36 @@ impl Way<'_> {
             }
         }
         says.push_str("; sync hooks do not run");
-        let wanted = self.application.wanted();
-        if !wanted.is_empty() && wanted != back.content.revisions {
-            says = format!("{says}; Git goes on asking for {}: revert it there", short(&wanted));
+        if let Some(wanted) = self.application.wanted().filter(|wanted| wanted.release() != *self.to) {
+            says = format!("{says}; Git goes on asking for {}: revert it there", wanted.called());
         }
         let before = operation.map(|operation| operation.started_at);
         self.work(Doing::Rollback { entry: back.id, after: self.newest(), before }).act(says)
     }
 
-    /// Where Git asks for what is put out now, auto-sync that we switched off goes on again.
+    /// Where Git asks for what is put out now, auto-sync goes on again that we switched off for what was put out last: what a person did
+    /// with it since is theirs.
     fn resume(&self) -> Option<crate::case::step::Act> {
-        let automated = self.application.note().auto_sync?;
-        let wanted = self.application.wanted();
-        if self.application.syncs_by_itself() || wanted != self.back.content.revisions {
+        let note = self.application.note();
+        let automated = note.auto_sync.clone().filter(Value::is_object)?;
+        let last_is_ours =
+            self.application.marked(self.after).last().map(|(id, _)| *id) == Some(self.newest());
+        let wanted = self.application.wanted().filter(|wanted| wanted.release() == *self.to)?;
+        if self.application.syncs_by_itself() || !last_is_ours {
             return None;
         }
-        let says = format!("switch auto-sync of {} on again: Git asks for {}", self.site, short(&wanted));
-        Some(self.work(Doing::Resume { automated, wanted }).act(says))
+        let says = format!("switch auto-sync of {} on again: Git asks for {}", self.site, wanted.called());
+        Some(self.work(Doing::Resume { automated, wanted: wanted.release() }).act(says))
     }
 }
 
+/// What a manifest is called; nothing for a hook, which no rollback runs.
 fn of_manifest(manifest: &Value) -> Option<String> {
+    let annotations = manifest.pointer("/metadata/annotations");
+    let is_hook = |name: &str| annotations.is_some_and(|all| all.get(name).is_some());
+    if ["argocd.argoproj.io/hook", "helm.sh/hook"].into_iter().any(is_hook) {
+        return None;
+    }
     Some(format!("{} {}", manifest["kind"].as_str()?, manifest.pointer("/metadata/name")?.as_str()?))
 }
 
@@ -217,11 +226,4 @@ fn named(resources: &[String]) -> String {
         0 => some.join(", "),
         more => format!("{} and {more} more", some.join(", ")),
     }
-}
-
-fn short(revisions: &[String]) -> String {
-    let short = revisions.iter().map(|revision| {
-        if super::application::is_commit(revision) { &revision[..8] } else { revision.as_str() }
-    });
-    short.collect::<Vec<_>>().join(" + ")
 }

@@ -2,7 +2,8 @@
 //! nothing is there proves something only after the quarantine.
 
 use super::ArgoCd;
-use super::begin::{Standing, is_under_way, serving};
+use super::begin::{Standing, serving, under_way};
+use super::work::Off;
 use super::work::{Doing, Work};
 use crate::case::gate::WIRE_DEADLINE;
 use crate::case::step::Order;
@@ -19,12 +20,15 @@ impl ArgoCd {
         }
         let is_there = match &work.doing {
             Doing::Prepare { .. } => application.note().has(&order.mark),
-            Doing::Terminate { started_at } => !is_under_way(&application, *started_at),
+            Doing::Terminate { started_at } => {
+                under_way(&application, *started_at).is_none_or(|operation| operation.is_ending)
+            }
             Doing::Resume { .. } => application.syncs_by_itself(),
             Doing::Rollback { after, before, .. } => {
                 match Standing::of(&application, (&order.expected, &work.to), *after, *before) {
                     Standing::Asked | Standing::UnderWay(_) | Standing::Ended(_) | Standing::Done => true,
                     Standing::Other(what) => return Err(Trouble::Moved(what)),
+                    Standing::Again => false,
                     Standing::Open => serving(&application).as_ref() == Some(&work.to),
                 }
             }
@@ -38,6 +42,12 @@ impl ArgoCd {
         if [&begun_last, &last].iter().all(|of| of.as_ref() != Some(&order.expected)) {
             let what = application.history().last().map(|entry| entry.content.called());
             return Err(Trouble::Moved(what.unwrap_or_else(|| "nothing".to_owned())));
+        }
+        // Whoever makes the Application anew takes our note off; that auto-sync is off is what it is for.
+        if matches!(work.doing, Doing::Prepare { off, .. } if off != Off::Already)
+            && !application.syncs_by_itself()
+        {
+            return work.handle(order).map(Sighting::Found);
         }
         let until = order.intended_at + WIRE_DEADLINE + CALL_MAX + self.settings.quarantine;
         Ok(if looked_at < until { Sighting::TooEarly(until) } else { Sighting::Absent })

@@ -3,7 +3,7 @@
 
 use super::ArgoCd;
 use super::application::Application;
-use super::begin::{Standing, is_under_way, on_again, serving};
+use super::begin::{Standing, on_again, serving, under_way};
 use super::history::told;
 use super::work::{Doing, Receipt};
 use crate::case::command::Progress;
@@ -27,11 +27,9 @@ impl ArgoCd {
             Doing::Prepare { .. } if application.syncs_by_itself() => {
                 Progress::Failed(on_again(site, &application))
             }
-            Doing::Prepare { .. } if application.note().has(&receipt.mark) => {
-                Progress::Done(format!("{site} is noted, and auto-sync is off"))
-            }
-            Doing::Prepare { .. } => Progress::Superseded(format!("somebody took our note off {site}")),
-            Doing::Terminate { started_at } if is_under_way(&application, *started_at) => {
+            // Whether our note is still there: an ApplicationSet takes it off, and nothing that serves depends on it.
+            Doing::Prepare { .. } => Progress::Done(format!("auto-sync of {site} is off")),
+            Doing::Terminate { started_at } if under_way(&application, *started_at).is_some() => {
                 Progress::Running("the sync is being terminated".to_owned())
             }
             Doing::Terminate { .. } => Progress::Done("the sync is over".to_owned()),
@@ -62,6 +60,9 @@ impl ArgoCd {
             Standing::UnderWay(operation) => Progress::Running(operation.message),
             Standing::Ended(operation) => Progress::Failed(told(&operation)),
             Standing::Other(what) => Progress::Superseded(format!("{what} of {}", work.site)),
+            Standing::Again => {
+                Progress::Running("another sync of what is gone back from is under way".to_owned())
+            }
             Standing::Done => self.synced(receipt, application),
             Standing::Open if serving(application).as_ref() == Some(&work.to) => {
                 self.synced(receipt, application)
@@ -95,9 +96,7 @@ impl ArgoCd {
         if serving(application).as_ref() != Some(&work.to) {
             return Progress::Superseded(format!("somebody put something else on {}", work.site));
         }
-        let history = application.history();
-        let wanted = application.wanted();
-        let stays = history.last().is_some_and(|last| last.content.revisions == wanted);
+        let stays = application.wanted().is_some_and(|wanted| wanted.release() == work.to);
         if application.syncs_by_itself() && !stays {
             return Progress::NeedsHuman {
                 why: format!(

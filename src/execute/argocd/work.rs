@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Site;
-use crate::case::id::{Handle, Mark, ReleaseId, Timestamp};
+use crate::case::id::{Handle, ReleaseId, Timestamp};
 use crate::case::step::{Act, Class, Order};
 use crate::outbound::{CallError, Trouble};
 
@@ -51,7 +51,7 @@ pub(super) enum Doing {
         /// `spec.syncPolicy.automated`.
         automated: Value,
         /// What Git asks for.
-        wanted: Vec<String>,
+        wanted: ReleaseId,
     },
 }
 
@@ -95,7 +95,7 @@ impl Work {
                 (ROLLBACK, Class::B)
             }
             Doing::Resume { automated, wanted } => {
-                arguments.extend([("automated", automated.to_string()), ("wanted", wanted.join(" "))]);
+                arguments.extend([("automated", automated.to_string()), ("wanted", wanted.to_string())]);
                 (RESUME, Class::B)
             }
         };
@@ -131,7 +131,7 @@ impl Work {
             },
             RESUME => Doing::Resume {
                 automated: serde_json::from_str(&argument("automated")?).map_err(|_| unread("automated"))?,
-                wanted: argument("wanted")?.split_whitespace().map(str::to_owned).collect(),
+                wanted: ReleaseId::new(argument("wanted")?),
             },
             other => return Err(Trouble::Refused(format!("Argo CD knows no act {other}"))),
         };
@@ -157,7 +157,6 @@ impl Work {
             arguments,
             from: order.expected.to_string(),
             to: self.to.to_string(),
-            mark: order.mark.to_string(),
             intended_at: order.intended_at,
         };
         serde_json::to_string(&spelled)
@@ -170,7 +169,6 @@ impl Work {
 pub(super) struct Receipt {
     pub(super) work: Work,
     pub(super) from: ReleaseId,
-    pub(super) mark: Mark,
     pub(super) intended_at: Timestamp,
 }
 
@@ -180,7 +178,6 @@ struct Spelled {
     arguments: BTreeMap<String, String>,
     from: String,
     to: String,
-    mark: String,
     intended_at: Timestamp,
 }
 
@@ -188,9 +185,9 @@ impl Receipt {
     /// Reads a receipt.
     pub(super) fn read(handle: &Handle) -> Result<Receipt, Trouble> {
         let no_receipt = |_| Trouble::Refused(format!("{handle} is no receipt of Argo CD"));
-        let Spelled { kind, arguments, from, to, mark, intended_at } =
+        let Spelled { kind, arguments, from, to, intended_at } =
             serde_json::from_str(handle.as_str()).map_err(no_receipt)?;
         let work = Work::spelled(&kind, &arguments, &ReleaseId::new(to))?;
-        Ok(Receipt { work, from: ReleaseId::new(from), mark: Mark::new(mark), intended_at })
+        Ok(Receipt { work, from: ReleaseId::new(from), intended_at })
     }
 }
