@@ -10,6 +10,7 @@ pub mod codedeploy;
 pub mod directory;
 pub mod helm;
 pub mod kubernetes;
+pub mod own;
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use crate::case::id::{Handle, ReleaseId, ServiceId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
 use crate::case::step::{Act, Order};
-use crate::outbound::Trouble;
+use crate::outbound::{CallError, Trouble};
 
 /// Tells what time it is. Handed in, so that a provider reads the same clock as whoever counts its deadlines.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -38,6 +39,8 @@ pub enum Provider {
     Helm(Box<helm::Helm>),
     /// Applications of Argo CD.
     ArgoCd(Box<argocd::ArgoCd>),
+    /// A deployer of the user's own, by a program or over HTTP.
+    Own(Box<own::Own>),
 }
 
 /// A service as its provider knows it.
@@ -62,6 +65,8 @@ pub enum Site {
     Helm(helm::Site),
     /// As an Application.
     ArgoCd(argocd::Site),
+    /// At a deployer of the user's own.
+    Own(own::Site),
 }
 
 /// For a provider that is asked about a service of another one.
@@ -98,6 +103,15 @@ fn shell<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, String>
     shlex::try_join(words).map_err(|error| error.to_string())
 }
 
+/// What was read before a request, or after its refusal: where that failed, the request surely did nothing, and the same attempt may go
+/// again.
+fn unsent<T>(read: Result<T, Trouble>) -> Result<T, Trouble> {
+    read.map_err(|trouble| match trouble {
+        Trouble::Unclear(error) => Trouble::Busy { why: CallError::to_string(&error), after: None },
+        other @ (Trouble::Busy { .. } | Trouble::Refused(_) | Trouble::Moved(_)) => other,
+    })
+}
+
 /// What every provider can do. Dispatched by [`Provider`], never by a pointer.
 pub(crate) trait Deployer {
     async fn describe(&self, of: &Target, since: Timestamp) -> Result<Picture, Trouble>;
@@ -122,6 +136,7 @@ macro_rules! dispatch {
             Provider::Kubernetes(provider) => provider.$method($($argument),*).await,
             Provider::Helm(provider) => provider.$method($($argument),*).await,
             Provider::ArgoCd(provider) => provider.$method($($argument),*).await,
+            Provider::Own(provider) => provider.$method($($argument),*).await,
         }
     };
 }
@@ -135,6 +150,7 @@ impl Provider {
             Provider::Kubernetes(_) => "kubernetes",
             Provider::Helm(_) => "helm",
             Provider::ArgoCd(_) => "argocd",
+            Provider::Own(provider) => provider.kind(),
         }
     }
 
@@ -142,9 +158,11 @@ impl Provider {
     pub async fn flagger_shall_go_back(&self, act: &Act) -> Result<bool, Trouble> {
         match self {
             Provider::Kubernetes(provider) => provider.flagger_shall_go_back(act).await,
-            Provider::Directory(_) | Provider::CodeDeploy(_) | Provider::Helm(_) | Provider::ArgoCd(_) => {
-                Ok(false)
-            }
+            Provider::Directory(_)
+            | Provider::CodeDeploy(_)
+            | Provider::Helm(_)
+            | Provider::ArgoCd(_)
+            | Provider::Own(_) => Ok(false),
         }
     }
 
@@ -165,6 +183,9 @@ impl Provider {
             }
             Provider::ArgoCd(_) => {
                 "what a rollback reads can be read, and by Argo CD's own word its account may sync and update; nothing was written"
+            }
+            Provider::Own(_) => {
+                "it answers what serves, what went out, and that it knows no rollback that there never was; none was asked for"
             }
         }
     }
@@ -239,6 +260,7 @@ impl Provider {
             Provider::Kubernetes(provider) => provider.by_hand(act),
             Provider::Helm(provider) => provider.by_hand(act, to),
             Provider::ArgoCd(provider) => provider.by_hand(act, to),
+            Provider::Own(provider) => provider.by_hand(act, to),
         }
     }
 
@@ -252,12 +274,14 @@ impl Provider {
             (Provider::Kubernetes(provider), Site::Kubernetes(site)) => provider.by_hand_unplanned(site),
             (Provider::Helm(provider), Site::Helm(site)) => provider.by_hand_unplanned(site),
             (Provider::ArgoCd(provider), Site::ArgoCd(site)) => provider.by_hand_unplanned(site),
+            (Provider::Own(provider), Site::Own(site)) => provider.by_hand_unplanned(&of.service, site),
             (
                 Provider::Directory(_)
                 | Provider::CodeDeploy(_)
                 | Provider::Kubernetes(_)
                 | Provider::Helm(_)
-                | Provider::ArgoCd(_),
+                | Provider::ArgoCd(_)
+                | Provider::Own(_),
                 _,
             ) => Vec::new(),
         }

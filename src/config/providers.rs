@@ -9,6 +9,7 @@ use super::fault::quoted;
 use super::helm::{HelmSettings, HelmSite, helm, release};
 use super::kubernetes::{KubernetesSettings, KubernetesSite, kubernetes, workload};
 use super::later;
+use super::own::{OwnSettings, OwnSite, address, command, http, program, quarantine_fits};
 use super::read::{At, Table};
 use super::server::public_url;
 use super::services::unknown_name;
@@ -31,6 +32,8 @@ pub enum ProviderSettings {
     Helm(HelmSettings),
     /// Applications of Argo CD.
     ArgoCd(ArgoCdSettings),
+    /// A deployer of the user's own.
+    Own(OwnSettings),
 }
 
 /// `[providers.NAME]` of kind `codedeploy`.
@@ -57,6 +60,8 @@ pub enum SiteSettings {
     Helm(HelmSite),
     /// An Application.
     ArgoCd(ArgoCdSite),
+    /// At a deployer of the user's own.
+    Own(OwnSite),
 }
 
 /// Where a service of kind `directory` lives.
@@ -123,7 +128,7 @@ pub(super) fn providers(root: &Table<'_>) -> Providers {
         if !table.has("kind") {
             table.missing(
                 "kind",
-                "write kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\" or \"argocd\"",
+                "write kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\", \"argocd\", \"command\" or \"http\"",
             );
         }
         let settings = match kind {
@@ -132,13 +137,15 @@ pub(super) fn providers(root: &Table<'_>) -> Providers {
             Some(ProviderKind::Kubernetes) => kubernetes(&table).map(ProviderSettings::Kubernetes),
             Some(ProviderKind::Helm) => helm(&table).map(ProviderSettings::Helm),
             Some(ProviderKind::ArgoCd) => argocd(&table).map(ProviderSettings::ArgoCd),
+            Some(ProviderKind::Command) => command(&table).map(ProviderSettings::Own),
+            Some(ProviderKind::Http) => http(&table).map(ProviderSettings::Own),
             // Nothing says yet what keys the others have.
             Some(other) => {
                 table.leave_unchecked();
                 table.page().not_built(
                     table.key_span("kind"),
                     &format!("providers of kind {}", other.word()),
-                    "use kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\" or \"argocd\", or leave this provider and its services out",
+                    "use kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\", \"argocd\", \"command\" or \"http\", or leave this provider and its services out",
                 );
                 None
             }
@@ -234,7 +241,11 @@ pub(super) fn provider(table: &Table<'_>, providers: &Providers) -> Option<(Stri
 }
 
 /// `target`, in the shape of the provider's kind.
-pub(super) fn target(table: &Table<'_>, kind: Option<ProviderKind>) -> Option<SiteSettings> {
+pub(super) fn target(
+    table: &Table<'_>,
+    kind: Option<ProviderKind>,
+    settings: Option<&ProviderSettings>,
+) -> Option<SiteSettings> {
     let Some(target) = table.table("target") else {
         if !table.has("target") {
             table.missing("target", "write target = { root = \"/srv/NAME\" }");
@@ -253,11 +264,14 @@ pub(super) fn target(table: &Table<'_>, kind: Option<ProviderKind>) -> Option<Si
         Some(ProviderKind::ArgoCd) => return application(&target).map(SiteSettings::ArgoCd),
         Some(ProviderKind::GithubActions) => &["repository", "workflow", "ref"],
         Some(ProviderKind::Spinnaker) => &["application", "pipeline"],
-        Some(ProviderKind::Command) => {
-            later::argv(&target);
-            &[]
+        Some(ProviderKind::Command) => return program(&target).map(SiteSettings::Own),
+        Some(ProviderKind::Http) => {
+            let site = address(&target)?;
+            if let Some(ProviderSettings::Own(settings)) = settings {
+                quarantine_fits(&target, settings, &site);
+            }
+            return Some(SiteSettings::Own(site));
         }
-        Some(ProviderKind::Http) => &["url"],
     };
     for key in needed {
         some_text(&target, key);

@@ -88,6 +88,16 @@ pub(super) fn secrets(table: &Table<'_>, key: &'static str) -> Vec<At<Secret>> {
     }
 }
 
+/// Secrets by the names that people choose, such as variables of a program's environment.
+pub(super) fn secrets_by_name(table: &Table<'_>, key: &'static str) -> Vec<(String, Secret)> {
+    let Some(named) = table.table(key) else { return Vec::new() };
+    let entries = named.open_entries();
+    entries
+        .into_iter()
+        .filter_map(|(name, item)| Some((name.value.to_owned(), read(named.page(), name.value, item)?.value)))
+        .collect()
+}
+
 /// Reads `{ env = "NAME" }` or `{ file = "PATH" }` and the value behind it.
 fn read<'a>(page: Page<'a>, key: &str, item: &'a Spanned<DeValue<'a>>) -> Option<At<Secret>> {
     let remedy = "write { env = \"NAME\" } or { file = \"PATH\" } and put the secret there";

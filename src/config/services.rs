@@ -132,6 +132,7 @@ fn one_site_each<'d, 'a>(
             *provider == entry.provider && one == other
         }
         (SiteSettings::Helm(one), SiteSettings::Helm(other)) => *provider == entry.provider && one == other,
+        // One program or address may serve several: the question names the service.
         (SiteSettings::ArgoCd(one), SiteSettings::ArgoCd(other)) => {
             *provider == entry.provider
                 && (&one.application, &one.namespace) == (&other.application, &other.namespace)
@@ -141,7 +142,8 @@ fn one_site_each<'d, 'a>(
             | SiteSettings::CodeDeploy(_)
             | SiteSettings::Kubernetes(_)
             | SiteSettings::Helm(_)
-            | SiteSettings::ArgoCd(_),
+            | SiteSettings::ArgoCd(_)
+            | SiteSettings::Own(_),
             _,
         ) => false,
     };
@@ -156,6 +158,7 @@ fn one_site_each<'d, 'a>(
             SiteSettings::Kubernetes(_) => ("workload", "give each service its own, or keep one of them"),
             SiteSettings::Helm(_) => ("release", "give each service its own, or keep one of them"),
             SiteSettings::ArgoCd(_) => ("application", "give each service its own, or keep one of them"),
+            SiteSettings::Own(_) => ("place", "keep one of them"),
         };
         page.witnessed(
             Severity::Fault,
@@ -176,7 +179,8 @@ fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<Se
         &[("none", Migrations::None), ("marked", Migrations::Marked), ("unknown", Migrations::Unknown)],
     );
     let (provider, kind) = provider(table, names.providers).unzip();
-    let site = target(table, kind.flatten());
+    let settings = provider.as_ref().and_then(|name| names.providers.get(name)?.1.as_ref());
+    let site = target(table, kind.flatten(), settings);
     let core = ServiceSettings {
         id: draft.id.clone(),
         provider: provider.clone().unwrap_or_default(),

@@ -119,7 +119,8 @@ impl ArgoCd {
             super::Site::Directory(_)
             | super::Site::CodeDeploy(_)
             | super::Site::Kubernetes(_)
-            | super::Site::Helm(_) => Err(super::of_another_kind(of)),
+            | super::Site::Helm(_)
+            | super::Site::Own(_) => Err(super::of_another_kind(of)),
         }
     }
 

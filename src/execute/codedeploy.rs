@@ -125,7 +125,8 @@ impl CodeDeploy {
             super::Site::Directory(_)
             | super::Site::Kubernetes(_)
             | super::Site::Helm(_)
-            | super::Site::ArgoCd(_) => Err(super::of_another_kind(of)),
+            | super::Site::ArgoCd(_)
+            | super::Site::Own(_) => Err(super::of_another_kind(of)),
         }
     }
 

@@ -73,7 +73,8 @@ impl Directory {
             super::Site::CodeDeploy(_)
             | super::Site::Kubernetes(_)
             | super::Site::Helm(_)
-            | super::Site::ArgoCd(_) => Err(super::of_another_kind(of)),
+            | super::Site::ArgoCd(_)
+            | super::Site::Own(_) => Err(super::of_another_kind(of)),
         }
     }
 

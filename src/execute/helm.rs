@@ -135,7 +135,8 @@ impl Helm {
             super::Site::Directory(_)
             | super::Site::CodeDeploy(_)
             | super::Site::Kubernetes(_)
-            | super::Site::ArgoCd(_) => Err(super::of_another_kind(of)),
+            | super::Site::ArgoCd(_)
+            | super::Site::Own(_) => Err(super::of_another_kind(of)),
         }
     }
 

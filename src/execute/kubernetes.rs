@@ -121,7 +121,8 @@ impl Kubernetes {
             super::Site::Directory(_)
             | super::Site::CodeDeploy(_)
             | super::Site::Helm(_)
-            | super::Site::ArgoCd(_) => Err(super::of_another_kind(of)),
+            | super::Site::ArgoCd(_)
+            | super::Site::Own(_) => Err(super::of_another_kind(of)),
         }
     }
 }

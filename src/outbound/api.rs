@@ -4,7 +4,7 @@
 
 use std::time::Duration as StdDuration;
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -110,6 +110,24 @@ impl Api {
             },
         )
         .await
+    }
+
+    /// Posts these bytes, which are JSON, with heads beside them.
+    ///
+    /// # Errors
+    /// As [`Api::get`]; what is `Unclear` may have been done.
+    pub async fn post(
+        &self,
+        doing: &str,
+        heads: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    ) -> Result<Result<Value, Denial>, Trouble> {
+        let mut request =
+            self.request(&self.calls, Method::POST, "")?.header(CONTENT_TYPE, "application/json");
+        for (name, value) in heads {
+            request = request.header(name, value);
+        }
+        self.answer(doing, request.body(body)).await
     }
 
     /// Opens a stream of lines, each a JSON value.

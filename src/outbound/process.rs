@@ -9,7 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
@@ -29,6 +29,8 @@ pub struct Ended {
     pub how: How,
     /// The end of what it wrote, both streams together.
     pub output: String,
+    /// The end of what it wrote to its standard output alone.
+    pub stdout: String,
 }
 
 /// How a program ended.
@@ -92,18 +94,42 @@ pub fn spawn(argv: &[String], folder: &Path) -> io::Result<Child> {
 /// # Errors
 /// When it cannot be started; then nothing of it runs.
 pub fn spawn_with(argv: &[String], folder: &Path, environment: &[(&str, String)]) -> io::Result<Child> {
+    command(argv, folder, environment)?.stdin(Stdio::null()).spawn()
+}
+
+/// The same, with this to read on its standard input.
+///
+/// # Errors
+/// When it cannot be started; then nothing of it runs.
+pub fn spawn_told(
+    argv: &[String],
+    folder: &Path,
+    environment: &[(&str, String)],
+    told: Vec<u8>,
+) -> io::Result<Child> {
+    let mut child = command(argv, folder, environment)?.stdin(Stdio::piped()).spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        // One that does not read has its pipe closed when it ends: nobody waits for that.
+        tokio::spawn(async move {
+            let _ = input.write_all(&told).await;
+        });
+    }
+    Ok(child)
+}
+
+fn command(argv: &[String], folder: &Path, environment: &[(&str, String)]) -> io::Result<Command> {
     let Some((program, arguments)) = argv.split_first() else { return Err(io::Error::other("no command")) };
-    Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .current_dir(folder)
         .env_clear()
         .env("PATH", PATH)
         .envs(environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
+        .process_group(0);
+    Ok(command)
 }
 
 /// Waits until a program ended, or kills its group at its deadline. What it leaves behind in the group that is given ends with
@@ -116,12 +142,13 @@ pub async fn follow(
     keep: usize,
 ) -> Ended {
     let output = Arc::new(Mutex::new(Vec::new()));
+    let stdout = Arc::new(Mutex::new(Vec::new()));
     let mut readers = JoinSet::new();
     if let Some(stream) = child.stdout.take() {
-        readers.spawn(drain(stream, output.clone(), keep));
+        readers.spawn(drain(stream, vec![output.clone(), stdout.clone()], keep));
     }
     if let Some(stream) = child.stderr.take() {
-        readers.spawn(drain(stream, output.clone(), keep));
+        readers.spawn(drain(stream, vec![output.clone()], keep));
     }
     let how = match tokio::time::timeout(timeout, child.wait()).await {
         Ok(Ok(status)) => How::Exited(status),
@@ -137,21 +164,26 @@ pub async fn follow(
     drop(group);
     let _ = tokio::time::timeout(LAST_WORDS, async { while readers.join_next().await.is_some() {} }).await;
     readers.abort_all();
-    let bytes = std::mem::take(&mut *output.lock().unwrap_or_else(PoisonError::into_inner));
-    Ended { how, output: String::from_utf8_lossy(&bytes).into_owned() }
+    let text = |kept: &Mutex<Vec<u8>>| {
+        let bytes = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    Ended { how, output: text(&output), stdout: text(&stdout) }
 }
 
 /// Reads a stream to its end and keeps the last part.
-async fn drain(mut stream: impl AsyncRead + Unpin, output: Arc<Mutex<Vec<u8>>>, keep: usize) {
+async fn drain(mut stream: impl AsyncRead + Unpin, kept: Vec<Arc<Mutex<Vec<u8>>>>, keep: usize) {
     let mut chunk = vec![0; 8 * 1024];
     loop {
         match stream.read(&mut chunk).await {
             Ok(0) | Err(_) => return,
             Ok(length) => {
-                let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-                output.extend(chunk.iter().take(length));
-                let excess = output.len().saturating_sub(keep);
-                output.drain(..excess);
+                for output in &kept {
+                    let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+                    output.extend(chunk.iter().take(length));
+                    let excess = output.len().saturating_sub(keep);
+                    output.drain(..excess);
+                }
             }
         }
     }

@@ -1,9 +1,12 @@
 //! The handout: from the configuration to what each room is told. Nobody else sees the whole.
 
+mod deployers;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use self::deployers::site;
 use super::senders::{credential, of_feed, secret, spoken, told};
 use crate::admin::{Access, Role, Status, Token, host_of_url};
 use crate::case::id::{Digest, Duration, PagerName, ServiceId, SourceName, Timestamp};
@@ -14,12 +17,8 @@ use crate::config::{self, Settings};
 use crate::engine::desk::{DeskSettings, SourceScope};
 use crate::engine::lane::Lanes;
 use crate::engine::rim::Rim;
-use crate::execute::argocd::{self, ArgoCd};
-use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
-use crate::execute::directory::{self, Directory};
-use crate::execute::helm::{self, Helm};
-use crate::execute::kubernetes::{self, Kubernetes};
-use crate::execute::{Provider, Site, Target};
+use crate::execute::directory::Directory;
+use crate::execute::{Provider, Target};
 use crate::intake::{Identity, IntakeSettings, Limits, Secret, SourceSettings, Subnet};
 use crate::journal::StoreSettings;
 use crate::probe::prometheus::Prometheus;
@@ -29,9 +28,6 @@ use crate::report::pager::{self, Pager};
 use crate::report::rollcall::{self, Rollcall};
 use crate::report::slack::{self, Slack};
 use crate::telemetry::Tally;
-
-/// A restart that takes longer is killed; every service manager's own limit is shorter.
-const RESTART_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The settings of the store: taken once, at the start.
 pub(super) fn store(settings: &Settings) -> StoreSettings {
@@ -155,13 +151,7 @@ impl Handout {
         for (name, settings) in &self.settings.providers {
             let kept =
                 before.remove(name).filter(|(known, _)| known == settings).map(|(_, provider)| provider);
-            let provider = kept.unwrap_or_else(|| match settings {
-                config::ProviderSettings::Directory => self.directory.clone(),
-                config::ProviderSettings::CodeDeploy(settings) => Arc::new(codedeploy(settings)),
-                config::ProviderSettings::Kubernetes(settings) => Arc::new(kubernetes(settings)),
-                config::ProviderSettings::Helm(settings) => Arc::new(helm(settings)),
-                config::ProviderSettings::ArgoCd(settings) => Arc::new(argocd(settings)),
-            });
+            let provider = kept.unwrap_or_else(|| deployers::provider(settings, &self.directory));
             self.providers.insert(name.clone(), (settings.clone(), provider));
         }
     }
@@ -370,88 +360,6 @@ impl Handout {
 
 fn identity(settings: &Settings) -> Option<Identity> {
     settings.server.tls.as_ref().map(|tls| Identity(Arc::clone(&tls.pair)))
-}
-
-fn codedeploy(settings: &config::CodeDeploySettings) -> Provider {
-    let settings = codedeploy::Settings {
-        region: settings.region.clone(),
-        endpoint_url: settings.endpoint_url.clone(),
-        quarantine: settings.quarantine,
-    };
-    Provider::CodeDeploy(Box::new(CodeDeploy::new(
-        settings,
-        Credentials::Surroundings,
-        Arc::new(|| Clock.now()),
-    )))
-}
-
-fn kubernetes(settings: &config::KubernetesSettings) -> Provider {
-    let settings = kubernetes::Settings {
-        kubeconfig: settings.kubeconfig.clone(),
-        context: settings.context.clone(),
-        quarantine: settings.quarantine,
-    };
-    Provider::Kubernetes(Box::new(Kubernetes::new(settings, Arc::new(|| Clock.now()))))
-}
-
-fn helm(settings: &config::HelmSettings) -> Provider {
-    let settings = helm::Settings {
-        kubeconfig: settings.kubeconfig.clone(),
-        context: settings.context.clone(),
-        program: settings.program.clone(),
-        home: settings.home.clone(),
-        keep: match settings.driver {
-            config::HelmDriver::Secret => helm::Keep::Secrets,
-            config::HelmDriver::ConfigMap => helm::Keep::ConfigMaps,
-        },
-        timeout: settings.timeout,
-        history_max: settings.history_max,
-        quarantine: settings.quarantine,
-    };
-    Provider::Helm(Box::new(Helm::new(settings, Arc::new(|| Clock.now()))))
-}
-
-fn argocd(settings: &config::ArgoCdSettings) -> Provider {
-    let settings = argocd::Settings {
-        url: settings.url.clone(),
-        token: settings.token.value.clone(),
-        quarantine: settings.quarantine,
-    };
-    Provider::ArgoCd(Box::new(ArgoCd::new(settings, Arc::new(|| Clock.now()))))
-}
-
-fn site(site: &config::SiteSettings) -> Site {
-    match site {
-        config::SiteSettings::Directory(site) => Site::Directory(directory::Site {
-            root: site.root.clone(),
-            restart: site.restart.clone(),
-            restart_timeout: RESTART_TIMEOUT,
-        }),
-        config::SiteSettings::CodeDeploy(site) => Site::CodeDeploy(codedeploy::Site {
-            application: site.application.clone(),
-            group: site.group.clone(),
-            rollback_config: site.rollback_config.clone(),
-        }),
-        config::SiteSettings::Kubernetes(site) => Site::Kubernetes(kubernetes::Site {
-            namespace: site.namespace.clone(),
-            kind: match site.kind {
-                config::WorkloadKind::Deployment => kubernetes::Kind::Deployment,
-                config::WorkloadKind::StatefulSet => kubernetes::Kind::StatefulSet,
-                config::WorkloadKind::DaemonSet => kubernetes::Kind::DaemonSet,
-                config::WorkloadKind::Rollout => kubernetes::Kind::Rollout,
-            },
-            name: site.name.clone(),
-        }),
-        config::SiteSettings::Helm(site) => {
-            Site::Helm(helm::Site { namespace: site.namespace.clone(), release: site.release.clone() })
-        }
-        config::SiteSettings::ArgoCd(site) => Site::ArgoCd(argocd::Site {
-            application: site.application.clone(),
-            namespace: site.namespace.clone(),
-            project: site.project.clone(),
-            prune: site.prune,
-        }),
-    }
 }
 
 fn pager(page: &config::PageSettings) -> (PagerName, Arc<Pager>) {

@@ -75,6 +75,7 @@ pub(crate) trait Service: Send + Sync + 'static {
 #[derive(Default)]
 pub(crate) struct Wire {
     faults: Mutex<VecDeque<(Method, String, Fault)>>,
+    later: Mutex<Vec<(Method, String, usize, Fault)>>,
     before: Mutex<Vec<(Method, String, First)>>,
     waiting: Mutex<Vec<(Method, String, std::sync::mpsc::Sender<()>)>>,
     calls: Mutex<Vec<Asked>>,
@@ -88,6 +89,11 @@ impl Wire {
     /// The next request of this method whose path holds this part meets this fault.
     pub(crate) fn fault(&self, method: Method, part: &str, fault: Fault) {
         self.faults.lock().expect("the faults").push_back((method, part.to_owned(), fault));
+    }
+
+    /// The next such request but so many meets this fault.
+    pub(crate) fn fault_after(&self, method: Method, part: &str, others: usize, fault: Fault) {
+        self.later.lock().expect("the faults to come").push((method, part.to_owned(), others, fault));
     }
 
     /// Does this in the moment before the next such request: somebody was quicker.
@@ -126,6 +132,15 @@ impl Wire {
     }
 
     fn next_fault(&self, asked: &Asked) -> Option<Fault> {
+        let mut later = self.later.lock().expect("the faults to come");
+        for (method, part, others, fault) in later.iter_mut() {
+            if *method == asked.method && asked.path.contains(part.as_str()) && *others == 0 {
+                self.faults.lock().expect("the faults").push_back((method.clone(), part.clone(), *fault));
+            }
+            *others = others.wrapping_sub(1);
+        }
+        later.retain(|(.., others, _)| *others != usize::MAX);
+        drop(later);
         let mut faults = self.faults.lock().expect("the faults");
         let is_it = |(method, part, _): &(Method, String, Fault)| {
             *method == asked.method && asked.path.contains(part)

@@ -149,7 +149,7 @@ struct Heartbeat {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Provider {
-    /// Its kind; `directory`, `codedeploy`, `kubernetes`, `helm` and `argocd` are built.
+    /// Its kind; `directory`, `codedeploy`, `kubernetes`, `helm`, `argocd`, `command` and `http` are built.
     kind: ProviderKind,
     /// CodeDeploy: the region of its groups.
     region: Option<String>,
@@ -166,15 +166,21 @@ pub(super) struct Provider {
     home: Option<String>,
     /// Helm: what holds the records of releases. Default "secret".
     driver: Option<Driver>,
-    /// Helm: how long it waits for each hook, and for what it applied. Default 5m.
+    /// Helm: how long it waits for each hook, and for what it applied; default 5m. A command: a question that changes nothing; default 20s.
     timeout: Option<Length>,
     /// Helm: how many revisions it keeps; the same as where you deploy. Default 10.
     history_max: Option<u32>,
+    /// A command: what it finds in its environment beside PATH, each `{ env = "NAME" }` or `{ file = "PATH" }`.
+    environment: Option<BTreeMap<String, Secret>>,
+    /// A command, or HTTP: a rollback may take so long. Default 30m.
+    deadline: Option<Length>,
+    /// HTTP: what signs each request.
+    secret: Option<Secret>,
     /// Argo CD: where its API is.
     url: Option<String>,
     /// Argo CD: who we are there; a token of a project's role or of an account.
     token: Option<Secret>,
-    /// CodeDeploy, Kubernetes, Helm, Argo CD: after a lost reply, how long "not there" is no proof. Default 60s, 75s, 75s and 75s; shorter only
+    /// After a lost reply, how long "not there" is no proof. Default 75s for Kubernetes, Helm and Argo CD, 60s for the others; shorter only
     /// with an `endpoint_url`, a `kubeconfig` or a `url` that leads to this machine.
     quarantine: Option<Length>,
 }

@@ -10,6 +10,7 @@ use super::{AGAIN, ArgoCd, Site, denied};
 use crate::case::id::{Handle, ReleaseId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::step::Order;
+use crate::execute::unsent;
 use crate::outbound::{CallError, Trouble};
 
 /// What an Application shows of a rollback of ours.
@@ -333,12 +334,4 @@ fn serves_as_expected(application: &Application, order: &Order) -> Result<(), Tr
         return Ok(());
     }
     Err(Trouble::Moved(called(application)))
-}
-
-/// What was read before a request: where that failed, the request surely did nothing, and the same attempt may go again.
-fn unsent<T>(read: Result<T, Trouble>) -> Result<T, Trouble> {
-    read.map_err(|trouble| match trouble {
-        Trouble::Unclear(error) => Trouble::Busy { why: error.to_string(), after: None },
-        other @ (Trouble::Busy { .. } | Trouble::Refused(_) | Trouble::Moved(_)) => other,
-    })
 }

@@ -11,6 +11,7 @@ use super::{CodeDeploy, description};
 use crate::case::id::{Duration, Handle, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::step::Order;
+use crate::execute::unsent;
 use crate::outbound::{CallError, Trouble};
 
 /// Before an act the deployments of so long are read; the group's last ones always are.
@@ -202,15 +203,6 @@ pub(super) fn over_since(deployment: &DeploymentInfo) -> Option<Timestamp> {
     let told =
         deployment.complete_time().or_else(|| deployment.start_time()).or_else(|| deployment.create_time());
     moment(told)
-}
-
-/// What was read before a request, or after its refusal: where that failed, the request surely did nothing, and the same
-/// attempt may go again.
-fn unsent<T>(read: Result<T, Trouble>) -> Result<T, Trouble> {
-    read.map_err(|trouble| match trouble {
-        Trouble::Unclear(error) => Trouble::Busy { why: error.to_string(), after: None },
-        other @ (Trouble::Busy { .. } | Trouble::Refused(_) | Trouble::Moved(_)) => other,
-    })
 }
 
 /// The step before stopped this deployment, and nobody has put anything out since.

@@ -17,8 +17,8 @@ use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
 use crate::case::step::{Act, Order};
 use crate::execute::kubernetes::Cluster;
-use crate::execute::{Sighting, shell};
-use crate::outbound::{CallError, Trouble};
+use crate::execute::{Sighting, shell, unsent};
+use crate::outbound::Trouble;
 
 /// A rollback that ends at once is waited for: what it refuses, it refuses before it writes a record. One that goes on is followed.
 const BEGUN_WITHIN: StdDuration = StdDuration::from_secs(8);
@@ -366,12 +366,4 @@ impl Settings {
         }
         shell(words.iter().map(String::as_str))
     }
-}
-
-/// What was read before Helm was started: where that failed, it surely did nothing.
-fn unsent<T>(read: Result<T, Trouble>) -> Result<T, Trouble> {
-    read.map_err(|trouble| match trouble {
-        Trouble::Unclear(error) => Trouble::Busy { why: CallError::to_string(&error), after: None },
-        other @ (Trouble::Busy { .. } | Trouble::Refused(_) | Trouble::Moved(_)) => other,
-    })
 }

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use super::Kubernetes;
 use super::argo::Argo;
-use super::begin::{progress_deadline, unsent};
+use super::begin::progress_deadline;
 use super::cluster::{Dry, Refusal};
 use super::work::{Receipt, Work};
 use super::workload::Workload;
 use crate::case::command::Progress;
 use crate::case::id::Handle;
 use crate::case::permit::Permit;
+use crate::execute::unsent;
 use crate::outbound::Trouble;
 
 impl Kubernetes {

@@ -17,7 +17,8 @@ use crate::case::id::{Duration, Handle, ReleaseId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
 use crate::case::step::Order;
-use crate::outbound::{CallError, Trouble};
+use crate::execute::unsent;
+use crate::outbound::Trouble;
 
 /// What `kubectl rollout history` shows as the reason of a revision.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
@@ -290,13 +291,4 @@ fn patch(workload: &Workload, template: &Value, order: &Order, now: Timestamp) -
         operations.push(json!({ "op": "add", "path": path, "value": value }));
     }
     Value::Array(operations)
-}
-
-/// What was read before a request, or after its refusal: where that failed, the request surely did nothing, and the same attempt may go
-/// again.
-pub(super) fn unsent<T>(read: Result<T, Trouble>) -> Result<T, Trouble> {
-    read.map_err(|trouble| match trouble {
-        Trouble::Unclear(error) => Trouble::Busy { why: CallError::to_string(&error), after: None },
-        other @ (Trouble::Busy { .. } | Trouble::Refused(_) | Trouble::Moved(_)) => other,
-    })
 }

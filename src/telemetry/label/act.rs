@@ -16,6 +16,10 @@ pub enum Provider {
     Helm,
     /// Argo CD.
     ArgoCd,
+    /// A program of the user's own.
+    Command,
+    /// An address of the user's own.
+    Http,
     /// The service is not configured any more.
     Gone,
 }
@@ -26,6 +30,8 @@ closed!(Provider, "provider", {
     Kubernetes => "kubernetes",
     Helm => "helm",
     ArgoCd => "argocd",
+    Command => "command",
+    Http => "http",
     Gone => "gone",
 });
 
