@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Asks a deployer of your own what Snapback asks, and says what is not as docs/providers/own.md says.
 
-    own-deployer-check.py SERVICE@ENVIRONMENT [--to RELEASE] (--url URL | -- PROGRAM WORDS…)
+    own-deployer-check.py SERVICE@ENVIRONMENT [--to RELEASE] [--env NAME]… (--url URL | -- PROGRAM WORDS…)
 
 Without --to nothing is changed. With it the service goes back to that release for real, and is asked for that several times under one
-key: take one that may be deployed. SNAPBACK_SECRET signs what goes to a URL. Ends with 1 where something is wrong.
+key: take one that may be deployed. A program finds PATH in its environment and what --env names, as from Snapback. SNAPBACK_SECRET signs
+what goes to a URL. Ends with 1 where something is wrong.
 """
 
 import concurrent.futures
+import contextlib
 import datetime
 import hashlib
 import hmac
@@ -16,12 +18,16 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 
-# Snapback waits so long for an answer, and asks how a rollback stands for so long here.
-WITHIN, DONE_WITHIN = 20, 120
+# Snapback waits so long for an answer over HTTP, by a program, and until it leaves one to itself that rolls back; and here a rollback may
+# take so long.
+BY_HTTP, BY_PROGRAM, BEGUN, DONE_WITHIN = 6, 4, 8, 600
+# Where Snapback looks for programs.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 wrong = []
 
 
@@ -44,10 +50,25 @@ def ask(action, **fields):
 
 
 def by_program(question, body):
-    ended = subprocess.run(argv, input=body, capture_output=True, timeout=WITHIN)
-    if ended.returncode:
-        return {"error": f"status {ended.returncode}", "code": ended.returncode}
-    return json.loads(ended.stdout.decode().strip().splitlines()[-1])
+    begins = question["action"] == "rollback"
+    environment = {"PATH": PATH} | {name: os.environ[name] for name in variables}
+    said = tempfile.TemporaryFile()
+    program = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=said, env=environment, start_new_session=True)
+    with contextlib.suppress(BrokenPipeError):
+        program.stdin.write(body)
+        program.stdin.close()
+    try:
+        program.wait(BEGUN if begins else BY_PROGRAM)
+    except subprocess.TimeoutExpired:
+        if begins:
+            # It goes on, as from Snapback.
+            return {"state": "begun"}
+        program.kill()
+        return {"error": f"no answer within {BY_PROGRAM} s"}
+    if program.returncode:
+        return {"error": f"status {program.returncode}", "code": program.returncode}
+    said.seek(0)
+    return json.loads(said.read().decode().strip().splitlines()[-1])
 
 
 def by_http(question, body):
@@ -60,7 +81,7 @@ def by_http(question, body):
         heads |= {"x-snapback-timestamp": at, "x-snapback-signature": "v1=" + signed}
     request = urllib.request.Request(url, body, heads, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=WITHIN) as answer:
+        with door.open(request, timeout=BY_HTTP) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         return {"error": f"status {error.code}", "code": error.code}
@@ -76,6 +97,15 @@ def is_moment(text):
         return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).tzinfo is not None
     except (AttributeError, ValueError):
         return False
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *words):
+        return None
+
+
+# As Snapback: no proxy of the environment, and nobody goes elsewhere.
+door = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
 
 
 def reads():
@@ -99,10 +129,11 @@ def reads():
 
 
 def goes_back(current):
-    key = "snapback/" + secrets.token_hex(12)
+    # A key that Snapback does not take for its own.
+    key = "check/" + secrets.token_hex(12)
     soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=10)
     fields = {"case": "check", "attempt": 1, "to": to, "deadline": soon.isoformat().replace("+00:00", "Z")}
-    elsewhere = ask("rollback", key="snapback/" + secrets.token_hex(12), **{"from": "nothing-that-serves"}, **fields)
+    elsewhere = ask("rollback", key="check/" + secrets.token_hex(12), **{"from": "nothing-that-serves"}, **fields)
     expect(elsewhere.get("state") in ("moved", "refused"), f"something else serves than was expected: not done: {elsewhere}")
     expect(ask("describe").get("current") == current, "and nothing was changed by that")
     with concurrent.futures.ThreadPoolExecutor(4) as four:
@@ -128,6 +159,7 @@ words = words[: words.index("--")] if "--" in words else words
 service = words[0] if words else ""
 url = words[words.index("--url") + 1] if "--url" in words else ""
 to = words[words.index("--to") + 1] if "--to" in words else ""
+variables = [words[nth + 1] for nth, word in enumerate(words) if word == "--env"]
 if "@" not in service or bool(url) == bool(argv):
     sys.exit(__doc__)
 serves = reads()

@@ -27,8 +27,14 @@ class Deployer:
         self.store = sqlite3.connect(pathlib.Path(folder) / "deployer.db", timeout=10, isolation_level=None)
         self.store.execute(
             "CREATE TABLE IF NOT EXISTS deployments"
-            " (id INTEGER PRIMARY KEY, service TEXT, release TEXT, started_at TEXT, finished_at TEXT, status TEXT, key TEXT UNIQUE)"
+            " (id INTEGER PRIMARY KEY, service TEXT, release TEXT, started_at TEXT, finished_at TEXT, status TEXT, key TEXT UNIQUE, pid INTEGER)"
         )
+        # Whose process is gone has not ended well: nobody goes on with it.
+        going_out = self.store.execute("SELECT id, pid FROM deployments WHERE status = 'going_out'").fetchall()
+        for row in [row for row in going_out if not is_alive(row[1])]:
+            self.store.execute(
+                "UPDATE deployments SET status = 'failed', finished_at = ? WHERE id = ? AND status = 'going_out'", (now(), row[0])
+            )
 
     def put_out(self, service, release):
         """Whatever deploys."""
@@ -58,6 +64,12 @@ class Deployer:
         ).fetchone()
         return row and str(row[0])
 
+    def going_out(self, service):
+        row = self.store.execute(
+            "SELECT release FROM deployments WHERE service = ? AND status = 'going_out' ORDER BY id DESC LIMIT 1", (service,)
+        ).fetchone()
+        return row and row[0]
+
     def history(self, service):
         rows = self.store.execute(
             "SELECT id, release, started_at, finished_at, status, key FROM deployments WHERE service = ? ORDER BY id DESC LIMIT 100",
@@ -72,11 +84,13 @@ class Deployer:
         try:
             if self.status(question["key"])["state"] != "unknown":
                 return {"state": "begun", "says": "begun before"}
-            if self.current(service) != question["from"]:
+            if now() > question.get("deadline", "9999"):
+                return {"state": "busy", "says": "it came too late"}
+            if question["from"] != self.going_out(service) and question["from"] != self.current(service):
                 return {"state": "moved", "says": f"{self.current(service)} serves"}
             self.store.execute(
-                "INSERT INTO deployments (service, release, started_at, status, key) VALUES (?, ?, ?, 'going_out', ?)",
-                (service, question["to"], now(), question["key"]),
+                "INSERT INTO deployments (service, release, started_at, status, key, pid) VALUES (?, ?, ?, 'going_out', ?, ?)",
+                (service, question["to"], now(), question["key"], os.getpid()),
             )
         finally:
             self.store.execute("COMMIT")
@@ -95,6 +109,14 @@ class Deployer:
         row = self.store.execute("SELECT status FROM deployments WHERE key = ?", (key,)).fetchone()
         states = {"going_out": "running", "finished": "done", "failed": "failed"}
         return {"state": states[row[0]] if row else "unknown"}
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except (OSError, TypeError):
+        return False
+    return True
 
 
 def now():

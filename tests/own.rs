@@ -62,13 +62,20 @@ fn the_check_knows_who_keeps_the_contract() {
     }
     let bed = Bed::new(By::Shell);
     let forgetful = bed.folder.path().join("forgetful.sh");
-    let text = std::fs::read_to_string(example("own-deployer.sh")).expect("the example");
-    let text = text.replace("if ! mkdir \"$name\" 2>/dev/null; then", "mkdir -p \"$name\"; if false; then");
-    let text = text.replace(
-        "if [ \"$(current)\" != \"$(field from)\" ]; then",
-        "if [ \"$(field from)\" = nothing-that-serves ]; then",
-    );
-    std::fs::write(&forgetful, text.replace("\"remembers\":true", "\"remembers\":false")).expect("written");
+    let mut text = std::fs::read_to_string(example("own-deployer.sh")).expect("the example");
+    for (careful, careless) in [
+        ("if [ \"$(stands \"$key\")\" != unknown ]; then", "if false; then"),
+        (
+            "if [ \"$(current)\" != \"$(field from)\" ]; then",
+            "if [ \"$(field from)\" = nothing-that-serves ]; then",
+        ),
+        ("mkdir \"$folder\"", "mkdir -p \"$folder\""),
+        ("\"remembers\":true", "\"remembers\":false"),
+    ] {
+        assert!(text.contains(careful), "{careful}");
+        text = text.replace(careful, careless);
+    }
+    std::fs::write(&forgetful, text).expect("written");
     std::fs::set_permissions(&forgetful, std::fs::Permissions::from_mode(0o755)).expect("a program");
     let site = program(&[forgetful.to_str().expect("text")], bed.folder.path());
     let mut bed = bed;
@@ -116,8 +123,8 @@ fn answering(mut bed: Bed, script: &str) -> Bed {
 async fn how_a_program_ends_says_what_it_did() {
     let bed = Bed::new(By::Shell);
     let order = bed.way_back().await;
-    let describes =
-        "q=$(cat); case $q in *describe*) echo '{\"current\":\"v2\",\"remembers\":true}'; exit;; esac; ";
+    let describes = "q=$(cat); case $q in *describe*) echo '{\"current\":\"v2\",\"remembers\":true}'; exit;; \
+        *history*) echo '{\"deployments\":[]}'; exit;; esac; ";
     let mut bed = bed;
     for (script, kind) in [
         ("exit 75", "busy"),
@@ -163,6 +170,30 @@ impl Bed {
     }
 }
 
+/// What fails inside the example's own function fails the rollback, and nothing is called done.
+#[tokio::test]
+async fn a_command_that_fails_fails_the_rollback() {
+    let mut bed = Bed::new(By::Shell);
+    let put_out = "put_out() { # RELEASE: whatever deploys; any command that fails here fails the rollback\n";
+    let text = std::fs::read_to_string(example("own-deployer.sh")).expect("the example");
+    assert!(text.contains(put_out));
+    let broken = bed.folder.path().join("broken.sh");
+    std::fs::write(&broken, text.replace(put_out, &format!("{put_out}  false\n"))).expect("written");
+    bed.site = program(&["sh", broken.to_str().expect("text")], bed.folder.path());
+    bed.provider = provider(&bed.site, None);
+    let handle = bed.begin(&bed.way_back().await).await.expect("taken");
+    assert!(matches!(bed.end_of(&handle).await, Ok(Progress::Failed(_))));
+    let picture = bed.picture().await;
+    assert_eq!(picture.current, Some("v2".into()));
+    assert_eq!(picture.deployments.last().expect("one").status, DeploymentStatus::Failed);
+    // Where it cannot write anything down it does nothing.
+    let mut bed = Bed::new(By::Shell);
+    let order = bed.way_back().await;
+    std::fs::remove_dir_all(bed.folder.path().join("state")).expect("gone");
+    bed.provider = provider(&bed.site, None);
+    assert!(bed.begin(&order).await.is_err());
+}
+
 /// A program that works on is left to itself, and asked how it stands.
 #[tokio::test]
 async fn a_program_that_takes_long_is_followed_by_its_key() {
@@ -171,8 +202,7 @@ async fn a_program_that_takes_long_is_followed_by_its_key() {
     assert!(Command::new("mkfifo").arg(&gate).status().expect("mkfifo").success());
     let slow = bed.folder.path().join("slow.sh");
     let text = std::fs::read_to_string(example("own-deployer.sh")).expect("the example");
-    let put_out =
-        "put_out() { # RELEASE: whatever deploys; it must have ended, well or not, when this returns\n";
+    let put_out = "put_out() { # RELEASE: whatever deploys; any command that fails here fails the rollback\n";
     let waits = format!("{put_out}  cat {} > /dev/null\n", gate.display());
     assert!(text.contains(put_out));
     std::fs::write(&slow, text.replace(put_out, &waits)).expect("written");
@@ -214,5 +244,8 @@ async fn a_person_gets_the_question_as_a_command() {
     let ended = Command::new("sh").args(["-c", &line]).output().expect("sh");
     let said = String::from_utf8_lossy(&ended.stdout).into_owned();
     assert!(said.contains("\"state\":\"begun\""), "{line}\n{said}");
-    assert_eq!(bed.picture().await.current, Some("v1".into()));
+    let picture = bed.picture().await;
+    assert_eq!(picture.current, Some("v1".into()));
+    // What a person asked for is no mark of ours, which would put everything on hold.
+    assert_eq!(picture.deployments.last().expect("one").origin, DeploymentOrigin::Rollback);
 }

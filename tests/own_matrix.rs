@@ -282,12 +282,13 @@ impl<const PROGRAM: bool> Deployer<PROGRAM> {
                 return;
             }
             Fault::F16StaleReads if operation == Operation::Create => {
-                let deployer = self.deployer.clone();
-                // Between what we read and what we ask for.
-                let first = self.deployer.clone();
+                // Between what we read, by two questions, and what we ask for.
+                let (first, second) = (self.deployer.clone(), self.deployer.clone());
+                let third = self.deployer.clone();
                 self.deployer.wire.before(Method::POST, "/", move || {
-                    let second = deployer.clone();
-                    first.wire.before(Method::POST, "/", move || second.state().current = "v5".into());
+                    first.wire.before(Method::POST, "/", move || {
+                        second.wire.before(Method::POST, "/", move || third.state().current = "v5".into());
+                    });
                 });
                 return;
             }
@@ -306,8 +307,8 @@ impl<const PROGRAM: bool> Deployer<PROGRAM> {
             Fault::F18Redirect => Wire::Redirect,
             Fault::F19CredentialExpires => Wire::Refuse(401, "no"),
         };
-        // What serves is asked before a rollback.
-        self.deployer.wire.fault_after(Method::POST, "/", usize::from(mutates), wire);
+        // What serves and what went out is asked before a rollback.
+        self.deployer.wire.fault_after(Method::POST, "/", if mutates { 2 } else { 0 }, wire);
     }
 
     /// Whoever is asked lives elsewhere from now on: the orders too.

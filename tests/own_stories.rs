@@ -30,8 +30,8 @@ impl Story {
         let text = std::fs::read_to_string(example("own-deployer.sh")).expect("the example");
         // Whoever waits for `gate` to go holds a rollback up.
         let put_out =
-            "put_out() { # RELEASE: whatever deploys; it must have ended, well or not, when this returns\n";
-        let waits = format!("{put_out}  if [ -p gate ]; then cat gate > /dev/null; fi\n");
+            "put_out() { # RELEASE: whatever deploys; any command that fails here fails the rollback\n";
+        let waits = format!("{put_out}  echo deploying; if [ -p gate ]; then cat gate; fi; echo deployed\n");
         assert!(text.contains(put_out));
         std::fs::write(folder.path().join("deployer.sh"), text.replace(put_out, &waits)).expect("written");
         binary::furnish(folder.path(), &format!("{}{SETTINGS}", head("live")), RULES);
@@ -49,7 +49,8 @@ impl Story {
     }
 
     fn serves(&self) -> String {
-        let current = std::fs::read_to_string(self.program.path("state/current")).expect("what serves");
+        let current = std::fs::read_to_string(self.program.path("state/checkout@production/current"))
+            .expect("what serves");
         current.trim().to_owned()
     }
 
@@ -61,7 +62,8 @@ impl Story {
 
     /// Rollbacks by the deployer's own log.
     fn rollbacks(&self) -> usize {
-        let log = std::fs::read_to_string(self.program.path("state/history")).expect("the log");
+        let log =
+            std::fs::read_to_string(self.program.path("state/checkout@production/history")).expect("the log");
         log.lines().filter(|line| line.contains("snapback/")).count()
     }
 }

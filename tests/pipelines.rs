@@ -154,8 +154,9 @@ fn the_examples_ask_as_the_command_does() {
     let script = std::fs::read_to_string(format!("{root}/deploy/gate.sh")).expect("a script");
     let of_yaml = |name: &str| -> String {
         let text = std::fs::read_to_string(format!("{root}/deploy/{name}")).expect("an example");
-        let from = text.find("status=$(").expect("the script in it");
-        text[from..].lines().map(str::trim_start).collect::<Vec<_>>().join("\n")
+        let from = text.find("answer=$(mktemp)").expect("the script in it");
+        let script = text[from..].split("\n  script:").next().expect("a script");
+        script.lines().map(str::trim_start).collect::<Vec<_>>().join("\n")
     };
     let url = format!("http://{}", program.listen());
     let run = |script: &str, release: &str| {
@@ -176,6 +177,8 @@ fn the_examples_ask_as_the_command_does() {
         assert!(code == Some(no) && said.contains("rolled back in case"), "{code:?} {said}\n{example}");
         let (code, said) = run(example, "41");
         assert!(code == Some(0) && !said.contains("cannot tell"), "{code:?} {said}\n{example}");
+        let (code, said) = run(example, "99");
+        assert!(code == Some(0) && said.contains("cannot tell"), "{code:?} {said}\n{example}");
     }
     program.kill();
     for example in &examples {

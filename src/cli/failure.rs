@@ -45,6 +45,11 @@ impl Failure {
         self.end == End::Unreachable
     }
 
+    /// Whether the command was used wrongly.
+    pub(super) fn is_wrong_use(&self) -> bool {
+        self.end == End::Wrong
+    }
+
     /// What it says, without the next step.
     pub(super) fn says(&self) -> &str {
         &self.says

@@ -12,8 +12,8 @@ use crate::case::id::Duration;
 const QUARANTINE: Duration = Duration::from_secs(60);
 /// A program on this machine has read its question within this, or the machine is no good.
 const QUARANTINE_MIN: Duration = Duration::from_secs(2);
-/// A question that changes nothing.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// A question that changes nothing. Two of them make a picture, and one that is older than ten seconds lets nothing begin.
+const TIMEOUT: Duration = Duration::from_secs(4);
 /// A rollback from its beginning to its end.
 const DEADLINE: Duration = Duration::from_mins(30);
 
@@ -62,7 +62,18 @@ pub enum OwnSite {
 /// Reads `[providers.NAME]` of kind `command`.
 pub(super) fn command(table: &Table<'_>) -> Option<OwnSettings> {
     let environment = secrets_by_name(table, "environment");
-    let timeout = table.some_length("timeout").map_or(TIMEOUT, |length| length.value);
+    let timeout = match table.some_length("timeout") {
+        Some(length) if length.value > TIMEOUT => {
+            table.page().fault(
+                length.span,
+                format!("a `timeout` above {TIMEOUT:#} leaves no time to act on what was answered"),
+                "let your program answer from what it keeps, and leave `timeout` out",
+            );
+            return None;
+        }
+        Some(length) => length.value,
+        None => TIMEOUT,
+    };
     let deadline = table.some_length("deadline").map_or(DEADLINE, |length| length.value);
     let quarantine = match table.some_length("quarantine") {
         Some(length) if length.value < QUARANTINE_MIN => {

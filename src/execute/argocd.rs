@@ -114,14 +114,7 @@ impl ArgoCd {
     }
 
     fn site(of: &Target) -> Result<&Site, Trouble> {
-        match &of.site {
-            super::Site::ArgoCd(site) => Ok(site),
-            super::Site::Directory(_)
-            | super::Site::CodeDeploy(_)
-            | super::Site::Kubernetes(_)
-            | super::Site::Helm(_)
-            | super::Site::Own(_) => Err(super::of_another_kind(of)),
-        }
+        if let super::Site::ArgoCd(site) = &of.site { Ok(site) } else { Err(super::of_another_kind(of)) }
     }
 
     /// Where a person sees it.

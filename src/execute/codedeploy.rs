@@ -120,14 +120,7 @@ impl CodeDeploy {
     }
 
     fn site(of: &Target) -> Result<&Site, Trouble> {
-        match &of.site {
-            super::Site::CodeDeploy(site) => Ok(site),
-            super::Site::Directory(_)
-            | super::Site::Kubernetes(_)
-            | super::Site::Helm(_)
-            | super::Site::ArgoCd(_)
-            | super::Site::Own(_) => Err(super::of_another_kind(of)),
-        }
+        if let super::Site::CodeDeploy(site) = &of.site { Ok(site) } else { Err(super::of_another_kind(of)) }
     }
 
     /// Where a person sees a deployment.

@@ -68,14 +68,7 @@ impl Directory {
     }
 
     fn site(of: &Target) -> Result<&Site, Trouble> {
-        match &of.site {
-            super::Site::Directory(site) => Ok(site),
-            super::Site::CodeDeploy(_)
-            | super::Site::Kubernetes(_)
-            | super::Site::Helm(_)
-            | super::Site::ArgoCd(_)
-            | super::Site::Own(_) => Err(super::of_another_kind(of)),
-        }
+        if let super::Site::Directory(site) = &of.site { Ok(site) } else { Err(super::of_another_kind(of)) }
     }
 
     /// Does blocking work on a root, when nobody else is at it, within the deadline.

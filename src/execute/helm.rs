@@ -130,14 +130,7 @@ impl Helm {
     }
 
     fn site(of: &Target) -> Result<&Site, Trouble> {
-        match &of.site {
-            super::Site::Helm(site) => Ok(site),
-            super::Site::Directory(_)
-            | super::Site::CodeDeploy(_)
-            | super::Site::Kubernetes(_)
-            | super::Site::ArgoCd(_)
-            | super::Site::Own(_) => Err(super::of_another_kind(of)),
-        }
+        if let super::Site::Helm(site) = &of.site { Ok(site) } else { Err(super::of_another_kind(of)) }
     }
 
     /// The history, and what Kubernetes shows of the workloads of the newest revision.

@@ -116,14 +116,7 @@ impl Kubernetes {
     }
 
     fn site(of: &Target) -> Result<&Site, Trouble> {
-        match &of.site {
-            super::Site::Kubernetes(site) => Ok(site),
-            super::Site::Directory(_)
-            | super::Site::CodeDeploy(_)
-            | super::Site::Helm(_)
-            | super::Site::ArgoCd(_)
-            | super::Site::Own(_) => Err(super::of_another_kind(of)),
-        }
+        if let super::Site::Kubernetes(site) = &of.site { Ok(site) } else { Err(super::of_another_kind(of)) }
     }
 }
 

@@ -108,14 +108,7 @@ impl Own {
     }
 
     fn site(of: &Target) -> Result<&Site, Trouble> {
-        match &of.site {
-            super::Site::Own(site) => Ok(site),
-            super::Site::Directory(_)
-            | super::Site::CodeDeploy(_)
-            | super::Site::Kubernetes(_)
-            | super::Site::Helm(_)
-            | super::Site::ArgoCd(_) => Err(super::of_another_kind(of)),
-        }
+        if let super::Site::Own(site) = &of.site { Ok(site) } else { Err(super::of_another_kind(of)) }
     }
 
     async fn reach(&self, service: &ServiceId, site: &Site) -> Vec<Finding> {
@@ -172,12 +165,14 @@ impl Deployer for Own {
 
 impl Own {
     /// The command by which a person asks the same of it.
+    #[expect(clippy::unused_self, reason = "of one shape with the other providers")]
     pub(in crate::execute) fn by_hand(&self, act: &Act, to: &ReleaseId) -> Result<String, String> {
-        rollback::by_hand(act, to, self.now())
+        rollback::by_hand(act, to)
     }
 
     /// For a service of which nothing could be read.
+    #[expect(clippy::unused_self, reason = "of one shape with the other providers")]
     pub(in crate::execute) fn by_hand_unplanned(&self, service: &ServiceId, site: &Site) -> Vec<String> {
-        rollback::by_hand_unplanned(service, site, self.now())
+        rollback::by_hand_unplanned(service, site)
     }
 }

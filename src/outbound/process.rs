@@ -3,11 +3,13 @@
 //! whoever runs it.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
@@ -97,24 +99,67 @@ pub fn spawn_with(argv: &[String], folder: &Path, environment: &[(&str, String)]
     command(argv, folder, environment)?.stdin(Stdio::null()).spawn()
 }
 
-/// The same, with this to read on its standard input.
+/// A program that may outlive whoever started it: it writes to files that nobody else sees, because a pipe whose reader is gone would end
+/// it at its next word.
+#[derive(Debug)]
+pub struct Lasting {
+    child: Child,
+    stdout: File,
+    stderr: File,
+}
+
+/// Starts a program that may outlive us, with this to read on its standard input.
 ///
 /// # Errors
 /// When it cannot be started; then nothing of it runs.
-pub fn spawn_told(
+pub fn spawn_lasting(
     argv: &[String],
     folder: &Path,
     environment: &[(&str, String)],
     told: Vec<u8>,
-) -> io::Result<Child> {
-    let mut child = command(argv, folder, environment)?.stdin(Stdio::piped()).spawn()?;
+) -> io::Result<Lasting> {
+    let (stdout, stderr) = (unseen()?, unseen()?);
+    let mut child = command(argv, folder, environment)?
+        .stdin(Stdio::piped())
+        .stdout(stdout.try_clone()?)
+        .stderr(stderr.try_clone()?)
+        .spawn()?;
     if let Some(mut input) = child.stdin.take() {
         // One that does not read has its pipe closed when it ends: nobody waits for that.
         tokio::spawn(async move {
             let _ = input.write_all(&told).await;
         });
     }
-    Ok(child)
+    Ok(Lasting { child, stdout, stderr })
+}
+
+/// A file without a name, which goes when nobody has it open: on the disk where that can be had, else in memory.
+fn unseen() -> io::Result<File> {
+    let on_disk = open("/tmp", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
+    let file = on_disk.or_else(|_| memfd_create("output", MemfdFlags::CLOEXEC))?;
+    Ok(File::from(file))
+}
+
+/// Waits until it ended, or kills its group at its deadline; its last words are read then.
+pub async fn follow_lasting(lasting: Lasting, timeout: std::time::Duration, keep: usize) -> Ended {
+    let Lasting { mut child, stdout, stderr } = lasting;
+    let how = ended(&mut child, timeout).await;
+    let read = tokio::task::spawn_blocking(move || (tail(&stdout, keep), tail(&stderr, keep)));
+    let (stdout, stderr) = read.await.unwrap_or_default();
+    Ended { how, output: format!("{stdout}{stderr}"), stdout }
+}
+
+/// The last bytes of a file.
+fn tail(file: &File, keep: usize) -> String {
+    let mut file = file;
+    let length = file.metadata().map_or(0, |of| of.len());
+    let from = length.saturating_sub(u64::try_from(keep).unwrap_or(u64::MAX));
+    let mut bytes = Vec::new();
+    let read = file.seek(SeekFrom::Start(from)).and_then(|_| file.read_to_end(&mut bytes));
+    read.map_or_else(
+        |error| format!("what it wrote cannot be read: {error}"),
+        |_| String::from_utf8_lossy(&bytes).into_owned(),
+    )
 }
 
 fn command(argv: &[String], folder: &Path, environment: &[(&str, String)]) -> io::Result<Command> {
@@ -150,16 +195,7 @@ pub async fn follow(
     if let Some(stream) = child.stderr.take() {
         readers.spawn(drain(stream, vec![output.clone()], keep));
     }
-    let how = match tokio::time::timeout(timeout, child.wait()).await {
-        Ok(Ok(status)) => How::Exited(status),
-        Ok(Err(error)) => How::Unknown(error),
-        Err(_) => {
-            drop(Group::of(&child));
-            // A process that waits for a dead disk cannot be killed now, and nobody waits for it.
-            let _ = tokio::time::timeout(LAST_WORDS, child.wait()).await;
-            How::Killed(timeout)
-        }
-    };
+    let how = ended(&mut child, timeout).await;
     // At once: whoever is left may hold the pipes, and the number of an empty group is given to others some day.
     drop(group);
     let _ = tokio::time::timeout(LAST_WORDS, async { while readers.join_next().await.is_some() {} }).await;
@@ -169,6 +205,19 @@ pub async fn follow(
         String::from_utf8_lossy(&bytes).into_owned()
     };
     Ended { how, output: text(&output), stdout: text(&stdout) }
+}
+
+async fn ended(child: &mut Child, timeout: std::time::Duration) -> How {
+    match tokio::time::timeout(timeout, child.wait()).await {
+        Ok(Ok(status)) => How::Exited(status),
+        Ok(Err(error)) => How::Unknown(error),
+        Err(_) => {
+            drop(Group::of(child));
+            // A process that waits for a dead disk cannot be killed now, and nobody waits for it.
+            let _ = tokio::time::timeout(LAST_WORDS, child.wait()).await;
+            How::Killed(timeout)
+        }
+    }
 }
 
 /// Reads a stream to its end and keeps the last part.

@@ -148,7 +148,7 @@ impl Bed {
 pub(crate) fn furnish(by: By, folder: &Path, history: &[(&str, Timestamp)]) {
     match by {
         By::Shell => {
-            let state = folder.join("state");
+            let state = folder.join("state/checkout@production");
             std::fs::create_dir_all(&state).expect("a folder");
             let lines = history.iter().map(|(release, at)| format!("{release} {at}\n"));
             std::fs::write(state.join("history"), lines.collect::<String>()).expect("written");

@@ -29,6 +29,12 @@ pub struct GateShape {
     pub known: bool,
 }
 
+/// The command, as a shell reads it.
+fn unlock(service: &str, release: &str) -> String {
+    let words = ["snapback", "unlock", service, "--release", release, "--reason", "TEXT"];
+    shlex::try_join(words).unwrap_or_else(|_| "snapback unlock".to_owned())
+}
+
 impl GateShape {
     /// The answer. `passage`: nothing for a service that nobody knows.
     pub fn of(service: &str, release: &str, passage: Option<Passage>) -> GateShape {
@@ -51,7 +57,7 @@ impl GateShape {
                 kind: Some("urn:snapback:problem:locked".to_owned()),
                 title: Some("this release may not go out again".to_owned()),
                 status: Some(423),
-                detail: Some(format!("{why}; `snapback unlock {service} --release {locked}` lets it go")),
+                detail: Some(format!("{why}; `{}` lets it go", unlock(service, locked.as_str()))),
                 allowed: false,
                 ..free
             },

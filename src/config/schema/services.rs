@@ -166,7 +166,7 @@ pub(super) struct Provider {
     home: Option<String>,
     /// Helm: what holds the records of releases. Default "secret".
     driver: Option<Driver>,
-    /// Helm: how long it waits for each hook, and for what it applied; default 5m. A command: a question that changes nothing; default 20s.
+    /// Helm: how long it waits for each hook, and for what it applied; default 5m. A command: a question that changes nothing; default, and at most, 4s.
     timeout: Option<Length>,
     /// Helm: how many revisions it keeps; the same as where you deploy. Default 10.
     history_max: Option<u32>,

@@ -94,11 +94,10 @@ impl Carrier {
                     let value = value.as_ref().ok_or_else(missing)?.expose_secret().to_owned();
                     known.push((name.as_str(), value));
                 }
-                let child = process::spawn_told(argv, folder, &known, body)
+                let lasting = process::spawn_lasting(argv, folder, &known, body)
                     .map_err(|error| Trouble::Busy { why: format!("{doing}: {error}"), after: None })?;
                 // Whoever stops to wait leaves it to itself: it is ended at its own deadline.
-                let mut ending =
-                    tokio::spawn(async move { process::follow(child, None, longest, OUTPUT_MAX).await });
+                let mut ending = tokio::spawn(process::follow_lasting(lasting, longest, OUTPUT_MAX));
                 match tokio::time::timeout(within, &mut ending).await {
                     Ok(Ok(ended)) => ended_so(&doing, &ended).map(Answer::Told),
                     Ok(Err(_)) => Err(CallError::Lost { doing }.into()),
@@ -110,6 +109,12 @@ impl Carrier {
                 let heads = heads(secret.as_ref().map(ExposeSecret::expose_secret), question, at, &body);
                 match api.post(&doing, heads, body).await? {
                     Ok(value) => shaped(&doing, value).map(Answer::Told),
+                    // Who stands between and knows the key says so while the first request is at work: it is looked for.
+                    Err(denial)
+                        if denial.status == 409 && matches!(question.action, Action::Rollback { .. }) =>
+                    {
+                        Err(CallError::Answer { doing, said: format!("409 {}", denial.said) }.into())
+                    }
                     Err(denial) => Err(denied(&doing, denial)),
                 }
             }

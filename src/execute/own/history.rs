@@ -95,7 +95,9 @@ fn deployment(service: &ServiceId, line: &Line) -> Deployment {
         status,
         by: line.by.clone(),
         origin: match &line.key {
-            Some(key) => DeploymentOrigin::Ours(Mark::new(key)),
+            Some(key) if is_ours(key) => DeploymentOrigin::Ours(Mark::new(key)),
+            // A person asked for it, under a key that is not ours.
+            Some(_) => DeploymentOrigin::Rollback,
             None if line.is_rollback => DeploymentOrigin::Rollback,
             None => DeploymentOrigin::Ordinary,
         },
@@ -103,6 +105,12 @@ fn deployment(service: &ServiceId, line: &Line) -> Deployment {
         labels: Labels::new(),
         our_clock: false,
     }
+}
+
+/// Our marks begin so, and go on with 24 hexadecimal digits.
+fn is_ours(key: &str) -> bool {
+    let digits = key.strip_prefix("snapback/").unwrap_or_default();
+    digits.len() == 24 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// The newest, where it failed and is nobody's rollback.

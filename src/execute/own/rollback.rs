@@ -9,8 +9,9 @@ use super::carrier::Answer;
 use super::contract::{Action, Begun, Question, Stands, State, Taken};
 use super::{Own, Site};
 use crate::case::command::Progress;
+use crate::case::deployment::Picture;
 use crate::case::gate::WIRE_DEADLINE;
-use crate::case::id::{Handle, ReleaseId, ServiceId, Timestamp};
+use crate::case::id::{Duration, Handle, ReleaseId, ServiceId, Timestamp};
 use crate::case::permit::Permit;
 use crate::case::plan::Proposal;
 use crate::case::step::{Act, Class, Order};
@@ -23,6 +24,22 @@ const ROLLBACK: &str = "rollback";
 /// A key that no rollback ever has: who knows it answers without looking.
 const NO_KEY: &str = "snapback/000000000000000000000000";
 
+/// The history in which a target is looked for: as long as anybody goes back.
+const HISTORY: Duration = Duration::from_hours(30 * 24);
+/// Before an act the deployments of so long are read: what is on its way is among them.
+const LATELY: Duration = Duration::from_hours(24);
+
+/// What is on its way, else what serves: a rollback goes back from that.
+fn serves(picture: &Picture) -> Option<ReleaseId> {
+    let going_out = picture.in_flight.as_ref();
+    let going_out = going_out.and_then(|id| picture.deployments.iter().find(|one| one.id == *id));
+    going_out.map(|one| one.release.clone()).or_else(|| picture.current.clone())
+}
+
+fn named(picture: &Picture) -> String {
+    serves(picture).map_or_else(|| "nothing that it names".to_owned(), |release| release.to_string())
+}
+
 impl Own {
     pub(super) async fn proposal(
         &self,
@@ -32,15 +49,9 @@ impl Own {
         to: &ReleaseId,
     ) -> Result<Proposal, Trouble> {
         let described = self.described(service, site).await?;
-        let since =
-            self.now().checked_sub(crate::case::id::Duration::from_hours(30 * 24)).unwrap_or(Timestamp::MIN);
-        let picture = self.picture(service, site, since).await?;
-        let going_out =
-            picture.in_flight.as_ref().and_then(|id| picture.deployments.iter().find(|one| one.id == *id));
-        if picture.current.as_ref() != Some(from) && going_out.map(|one| &one.release) != Some(from) {
-            let serves =
-                picture.current.map_or_else(|| "nothing that it names".to_owned(), |id| id.to_string());
-            return Err(Trouble::Moved(serves));
+        let picture = self.picture(service, site, self.now() - HISTORY).await?;
+        if serves(&picture).as_ref() != Some(from) {
+            return Err(Trouble::Moved(named(&picture)));
         }
         let Some(back) = picture.releases.iter().find(|release| release.id == *to) else {
             return Err(Trouble::Refused(format!("{site} tells of no release {to} any more")));
@@ -59,14 +70,12 @@ impl Own {
         let order = permit.order();
         let site = site(&order.act)?;
         let service = &order.service;
-        let described = unsent(self.described(service, &site).await)?;
-        if described.current.as_deref() == Some(order.to.as_str()) && described.in_flight.is_none() {
+        let picture = unsent(self.picture(service, &site, order.intended_at - LATELY).await)?;
+        if picture.current.as_ref() == Some(&order.to) && picture.in_flight.is_none() {
             return handle(order, &site);
         }
-        if described.current.as_deref() != Some(order.expected.as_str()) && described.in_flight.is_none() {
-            return Err(Trouble::Moved(
-                described.current.unwrap_or_else(|| "nothing that it names".to_owned()),
-            ));
+        if serves(&picture).as_ref() != Some(&order.expected) {
+            return Err(Trouble::Moved(named(&picture)));
         }
         if self.now() >= permit.wire_deadline() {
             return Err(Trouble::Busy {
@@ -103,15 +112,12 @@ impl Own {
         if stands.state != State::Unknown {
             return handle(order, &site).map(Sighting::Found);
         }
-        let described = self.described(&order.service, &site).await?;
-        let goes_out = described.in_flight.is_some();
-        if described.current.as_deref() == Some(to) && !goes_out {
+        let picture = self.picture(&order.service, &site, order.intended_at - LATELY).await?;
+        if picture.current.as_ref() == Some(&order.to) && picture.in_flight.is_none() {
             return handle(order, &site).map(Sighting::Found);
         }
-        if described.current.as_deref() != Some(from) && !goes_out {
-            return Err(Trouble::Moved(
-                described.current.unwrap_or_else(|| "nothing that it names".to_owned()),
-            ));
+        if serves(&picture).as_ref() != Some(&order.expected) {
+            return Err(Trouble::Moved(named(&picture)));
         }
         let until = order.intended_at + WIRE_DEADLINE + CALL_MAX + self.settings.quarantine;
         Ok(if looked_at < until { Sighting::TooEarly(until) } else { Sighting::Absent })
@@ -236,35 +242,43 @@ impl Receipt {
     }
 }
 
-/// The question as a person sends it: under a key of the moment, for which nobody looks.
-fn question(service: &ServiceId, from: &str, to: &str, at: Timestamp) -> String {
-    serde_json::json!({
-        "snapback": 1, "action": "rollback", "key": format!("by-hand/{}", at.as_second()),
-        "service": service.name(), "environment": service.environment(), "from": from, "to": to,
-    })
-    .to_string()
+/// Stands for the moment at which a person asks.
+const AT: &str = "AT-THIS-MOMENT";
+
+/// The question as a person sends it, in the words of a shell: under a key of the moment at which it is sent, for which nobody looks.
+fn question(service: &ServiceId, from: &str, to: &str) -> Result<String, String> {
+    let key = format!("by-hand/{service}/{AT}");
+    let question = serde_json::json!({
+        "snapback": 1, "action": "rollback", "key": key, "service": service.name(),
+        "environment": service.environment(), "from": from, "to": to,
+    });
+    let question = shell([question.to_string().as_str()])?;
+    let (before, after) = question.split_once(AT).ok_or("the question names no moment")?;
+    // Whichever quotes the shell's words are in, they are closed around what is run.
+    let quote = if question.starts_with('\'') { "'" } else { "\"" };
+    Ok(format!("{before}{quote}\"$(date +%s)\"{quote}{after}"))
 }
 
-pub(super) fn by_hand(act: &Act, to: &ReleaseId, at: Timestamp) -> Result<String, String> {
+pub(super) fn by_hand(act: &Act, to: &ReleaseId) -> Result<String, String> {
     let site = site(act).map_err(|trouble| trouble.to_string())?;
     let service = act.arguments.get("service").and_then(|service| ServiceId::parse(service));
     let service = service.ok_or("the act names no service")?;
     let from = act.arguments.get("from").map_or("", String::as_str);
-    line(&site, &question(&service, from, to.as_str(), at))
+    line(&site, &question(&service, from, to.as_str())?)
 }
 
-pub(super) fn by_hand_unplanned(service: &ServiceId, site: &Site, at: Timestamp) -> Vec<String> {
-    line(site, &question(service, "WHAT-SERVES", "RELEASE", at)).into_iter().collect()
+pub(super) fn by_hand_unplanned(service: &ServiceId, site: &Site) -> Vec<String> {
+    let question = question(service, "WHAT-SERVES", "RELEASE");
+    question.and_then(|question| line(site, &question)).into_iter().collect()
 }
 
 fn line(site: &Site, question: &str) -> Result<String, String> {
     match site {
         Site::Program { argv, folder } => {
             let place = shell(["cd", &folder.display().to_string()])?;
-            let says = shell(["printf", "%s", question])?;
-            Ok(format!("{place} && {says} | {}", shell(argv.iter().map(String::as_str))?))
+            Ok(format!("{place} && printf %s {question} | {}", shell(argv.iter().map(String::as_str))?))
         }
         // What signs it is a secret, and stands in no command.
-        Site::Url(url) => shell(["curl", "--fail-with-body", "--json", question, url]),
+        Site::Url(url) => Ok(format!("curl --fail-with-body --json {question} {}", shell([url.as_str()])?)),
     }
 }
