@@ -4,7 +4,8 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,8 +32,6 @@ pub struct Ended {
     pub how: How,
     /// The end of what it wrote, both streams together.
     pub output: String,
-    /// The end of what it wrote to its standard output alone.
-    pub stdout: String,
 }
 
 /// How a program ended.
@@ -140,26 +139,35 @@ fn unseen() -> io::Result<File> {
     Ok(File::from(file))
 }
 
+/// A lasting program that ended.
+#[derive(Debug)]
+pub struct Last {
+    /// How.
+    pub how: How,
+    /// The end of what it wrote to its standard output.
+    pub stdout: String,
+    /// The end of what it wrote to its standard error.
+    pub stderr: String,
+}
+
 /// Waits until it ended, or kills its group at its deadline; its last words are read then.
-pub async fn follow_lasting(lasting: Lasting, timeout: std::time::Duration, keep: usize) -> Ended {
+pub async fn follow_lasting(lasting: Lasting, timeout: std::time::Duration, keep: usize) -> Last {
     let Lasting { mut child, stdout, stderr } = lasting;
     let how = ended(&mut child, timeout).await;
     let read = tokio::task::spawn_blocking(move || (tail(&stdout, keep), tail(&stderr, keep)));
     let (stdout, stderr) = read.await.unwrap_or_default();
-    Ended { how, output: format!("{stdout}{stderr}"), stdout }
+    Last { how, stdout, stderr }
 }
 
-/// The last bytes of a file.
+/// The last bytes of a file. Whoever is left of the program may still write: where it does is not moved.
 fn tail(file: &File, keep: usize) -> String {
-    let mut file = file;
     let length = file.metadata().map_or(0, |of| of.len());
     let from = length.saturating_sub(u64::try_from(keep).unwrap_or(u64::MAX));
-    let mut bytes = Vec::new();
-    let read = file.seek(SeekFrom::Start(from)).and_then(|_| file.read_to_end(&mut bytes));
-    read.map_or_else(
-        |error| format!("what it wrote cannot be read: {error}"),
-        |_| String::from_utf8_lossy(&bytes).into_owned(),
-    )
+    let mut bytes = vec![0; usize::try_from(length - from).unwrap_or(keep)];
+    match file.read_exact_at(&mut bytes, from) {
+        Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => format!("what it wrote cannot be read: {error}"),
+    }
 }
 
 fn command(argv: &[String], folder: &Path, environment: &[(&str, String)]) -> io::Result<Command> {
@@ -187,24 +195,20 @@ pub async fn follow(
     keep: usize,
 ) -> Ended {
     let output = Arc::new(Mutex::new(Vec::new()));
-    let stdout = Arc::new(Mutex::new(Vec::new()));
     let mut readers = JoinSet::new();
     if let Some(stream) = child.stdout.take() {
-        readers.spawn(drain(stream, vec![output.clone(), stdout.clone()], keep));
+        readers.spawn(drain(stream, output.clone(), keep));
     }
     if let Some(stream) = child.stderr.take() {
-        readers.spawn(drain(stream, vec![output.clone()], keep));
+        readers.spawn(drain(stream, output.clone(), keep));
     }
     let how = ended(&mut child, timeout).await;
     // At once: whoever is left may hold the pipes, and the number of an empty group is given to others some day.
     drop(group);
     let _ = tokio::time::timeout(LAST_WORDS, async { while readers.join_next().await.is_some() {} }).await;
     readers.abort_all();
-    let text = |kept: &Mutex<Vec<u8>>| {
-        let bytes = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    Ended { how, output: text(&output), stdout: text(&stdout) }
+    let bytes = std::mem::take(&mut *output.lock().unwrap_or_else(PoisonError::into_inner));
+    Ended { how, output: String::from_utf8_lossy(&bytes).into_owned() }
 }
 
 async fn ended(child: &mut Child, timeout: std::time::Duration) -> How {
@@ -221,18 +225,16 @@ async fn ended(child: &mut Child, timeout: std::time::Duration) -> How {
 }
 
 /// Reads a stream to its end and keeps the last part.
-async fn drain(mut stream: impl AsyncRead + Unpin, kept: Vec<Arc<Mutex<Vec<u8>>>>, keep: usize) {
+async fn drain(mut stream: impl AsyncRead + Unpin, output: Arc<Mutex<Vec<u8>>>, keep: usize) {
     let mut chunk = vec![0; 8 * 1024];
     loop {
         match stream.read(&mut chunk).await {
             Ok(0) | Err(_) => return,
             Ok(length) => {
-                for output in &kept {
-                    let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-                    output.extend(chunk.iter().take(length));
-                    let excess = output.len().saturating_sub(keep);
-                    output.drain(..excess);
-                }
+                let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+                output.extend(chunk.iter().take(length));
+                let excess = output.len().saturating_sub(keep);
+                output.drain(..excess);
             }
         }
     }

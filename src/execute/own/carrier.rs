@@ -12,7 +12,7 @@ use super::contract::{Action, Question};
 use super::{Settings, Site, Way};
 use crate::case::id::{Duration, Timestamp};
 use crate::outbound::api::{Api, Denial};
-use crate::outbound::process::{self, Ended, How};
+use crate::outbound::process::{self, How, Last};
 use crate::outbound::{CallError, Trouble};
 
 /// Of what a program says the last part is kept: a long history, and no more.
@@ -159,10 +159,12 @@ fn heads(
 }
 
 /// What the end of a program means.
-fn ended_so<T: DeserializeOwned>(doing: &str, ended: &Ended) -> Result<T, Trouble> {
+fn ended_so<T: DeserializeOwned>(doing: &str, ended: &Last) -> Result<T, Trouble> {
     let last = ended.stdout.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let said: String =
-        ended.output.trim().chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();
+    let said = [ended.stdout.as_str(), &ended.stderr].concat();
+    let said = said.trim();
+    let (from, _) = said.char_indices().rev().take(300).last().unwrap_or_default();
+    let said = &said[from..];
     let code = match &ended.how {
         How::Exited(status) => status.code(),
         How::Killed(_) | How::Unknown(_) => None,
