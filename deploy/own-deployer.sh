@@ -20,22 +20,29 @@ folder_of() { printf '%s/key.%s' "$state" "$(printf '%s' "$1" | tr / _)"; }
 stands() {
   if [ ! -d "$(folder_of "$1")" ]; then echo unknown; else cat "$(folder_of "$1")/state" 2>/dev/null || echo needs_human; fi
 }
+# What is on its way, by its name in the history: the last one, where its work goes on.
+going_out() {
+  tail -n 1 "$state/history" | while read -r release at key; do
+    if [ -n "$key" ] && [ "$(stands "$key")" = running ]; then printf '%s@%s' "$release" "$at"; fi
+  done
+}
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 
 case $(field action) in
   describe)
-    printf '{"current":"%s","remembers":true}\n' "$(current)"
+    named=$(going_out)
+    printf '{"current":"%s"%s,"remembers":true}\n' "$(current)" "${named:+,\"in_flight\":\"$named\"}"
     ;;
   history)
     lines=
     while read -r release at key; do
-      line="\"release\":\"$release\",\"version\":\"$release\",\"started_at\":\"$at\",\"exists\":true"
-      status=finished
+      line="\"deployment\":\"$release@$at\",\"release\":\"$release\",\"version\":\"$release\",\"started_at\":\"$at\",\"exists\":true"
+      end=",\"finished_at\":\"$at\"" status=finished
       if [ -n "$key" ]; then
         line="$line,\"key\":\"$key\""
-        case $(stands "$key") in done) ;; failed) status=failed ;; *) status=stopped ;; esac
+        case $(stands "$key") in done) ;; running) status=going_out end= ;; failed) status=failed ;; *) status=stopped ;; esac
       fi
-      lines="$lines${lines:+,}{$line,\"finished_at\":\"$at\",\"status\":\"$status\"}"
+      lines="$lines${lines:+,}{$line$end,\"status\":\"$status\"}"
     done < "$state/history"
     printf '{"deployments":[%s]}\n' "$lines"
     ;;
@@ -52,7 +59,8 @@ case $(field action) in
       echo '{"state":"busy","says":"it came too late"}'
       exit 0
     fi
-    if [ "$(current)" != "$(field from)" ]; then
+    named=$(going_out) from=$(field from)
+    if [ "$(current)" != "$from" ] && [ "${named%%@*}" != "$from" ]; then
       printf '{"state":"moved","says":"%s serves"}\n' "$(current)"
       exit 0
     fi

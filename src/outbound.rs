@@ -2,6 +2,7 @@
 //! calls, and to the engine when a call is made again: nothing here retries.
 
 pub mod api;
+pub mod http;
 pub mod process;
 
 use std::error::Error;

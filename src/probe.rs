@@ -12,11 +12,12 @@ use std::time::Duration;
 pub use command::CommandCheck;
 pub use http::HttpCheck;
 pub use promql::PromqlCheck;
-use reqwest::{Client, Response, redirect};
+use reqwest::Client;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use crate::case::obeyed::is_obeyed;
 use crate::case::probe::Health;
+use crate::outbound::http::{NO_AUTHORITIES, body};
 
 /// So many checks run at once, of all services: a start of the process is no storm on what they check.
 const AT_ONCE: usize = 16;
@@ -74,35 +75,9 @@ fn harmless(text: &str) -> String {
     text.chars().map(|c| if is_obeyed(c) && c != '\n' { ' ' } else { c }).collect()
 }
 
-/// A client for this address: no redirects, no proxy that stands in the environment. `None`: it needs certificate authorities,
-/// and this system has none.
+/// A client for this address, whose calls end within so long.
 fn client(url: &str, within: Duration) -> Option<Client> {
-    let client = Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .timeout(within)
-        .user_agent(concat!("snapback/", env!("CARGO_PKG_VERSION")));
-    // An address without TLS needs nobody's certificates.
-    let client = if url.starts_with("http:") { client.tls_certs_only([]) } else { client };
-    client
-        .build()
-        .inspect_err(|error| tracing::error!(url, %error, "this address cannot be asked: install the certificate authorities of this system (ca-certificates)"))
-        .ok()
-}
-
-/// Why the client could not be made, for people.
-const NO_AUTHORITIES: &str = "no certificate authorities are installed here (ca-certificates)";
-
-/// The body of an answer, up to so many bytes. `Ok(None)`: it is longer.
-async fn body(mut answer: Response, most: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await? {
-        body.extend_from_slice(&piece);
-        if body.len() > most {
-            return Ok(None);
-        }
-    }
-    Ok(Some(body))
+    crate::outbound::http::client(url, |client| client.timeout(within))
 }
 
 #[cfg(test)]

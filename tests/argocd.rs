@@ -278,6 +278,22 @@ async fn the_bad_release_synced_once_more_is_gone_back_from_all_the_same() {
     assert!(matches!(bed.find(&orders[1]).await, Ok(Sighting::TooEarly(_))));
     bed.argo.pass(10);
     assert_eq!(bed.goes(&orders[1..]).await, Progress::Serving(orders[0].to.clone()));
+    // Begun a moment ago, so that nobody can tell yet what it puts out: it is waited for, and not taken for ours.
+    let bed = Bed::new();
+    let orders = bed.way_back(2, 1).await;
+    bed.goes(&orders[..1]).await;
+    bed.argo.syncs(2, &json!([]));
+    {
+        let mut state = bed.argo.state();
+        state.app["status"]["operationState"]["syncResult"] = Value::Null;
+        state.app["status"]["operationState"]["operation"] = json!({ "sync": { "revision": commit(2) } });
+    }
+    assert!(matches!(bed.begin(&orders[1]).await, Err(Trouble::Busy { after: Some(_), .. })));
+    assert!(
+        !bed.argo.effects().iter().any(|effect| effect.starts_with("rollback")),
+        "{:?}",
+        bed.argo.effects()
+    );
     // Whole, so that it has an entry of its own.
     let bed = Bed::new();
     let orders = bed.way_back(2, 1).await;

@@ -14,14 +14,12 @@ mod pretend;
 use argo::Becomes;
 use argocd_bed::{Bed as World, SURELY};
 use hyper::Method;
-use matrix::{Bed, Cell, Fault, Operation, Outcome};
+use matrix::{Bed, Cell, Fault, Operation, Outcome, answered, found, told};
 use pretend::Fault as Wire;
 use serde_json::json;
 use snapback::case::command::Progress;
 use snapback::case::id::{Duration, Handle};
 use snapback::case::step::Order;
-use snapback::execute::Sighting;
-use snapback::outbound::Trouble;
 
 /// The rollback and the termination, or the patch before them.
 struct ArgoCd<const PATCH: bool> {
@@ -277,27 +275,5 @@ impl<const PATCH: bool> ArgoCd<PATCH> {
             Ok(other) => panic!("an end: {other:?}"),
             Err(trouble) => told(&trouble),
         }
-    }
-}
-
-fn answered(answer: Result<(), Trouble>) -> Outcome {
-    answer.map_or_else(|trouble| told(&trouble), |()| Outcome::Answered)
-}
-
-fn found(sighting: Result<Sighting, Trouble>) -> Outcome {
-    match sighting {
-        Ok(Sighting::Found(_)) => Outcome::Found,
-        Ok(Sighting::Absent) => Outcome::Absent,
-        Ok(Sighting::TooEarly(_)) => Outcome::TooEarly,
-        Err(trouble) => told(&trouble),
-    }
-}
-
-fn told(trouble: &Trouble) -> Outcome {
-    match trouble {
-        Trouble::Busy { .. } => Outcome::NotNow,
-        Trouble::Refused(_) => Outcome::Refused,
-        Trouble::Moved(_) => Outcome::PlanAgain,
-        Trouble::Unclear(_) => Outcome::Unknown,
     }
 }

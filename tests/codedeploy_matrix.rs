@@ -12,12 +12,10 @@ mod matrix;
 use aws::Wire;
 use aws::codedeploy::Ends;
 use codedeploy_bed::{Bed as World, Platform, SURELY, provider};
-use matrix::{Bed, Cell, Fault, Operation, Outcome};
+use matrix::{Bed, Cell, Fault, Operation, Outcome, answered, found, told};
 use snapback::case::command::Progress;
 use snapback::case::id::{Duration, Handle};
 use snapback::case::step::Order;
-use snapback::execute::Sighting;
-use snapback::outbound::Trouble;
 
 /// ECS: what serves there can be read apart from what CodeDeploy says.
 const PLATFORM: Platform = Platform::Ecs;
@@ -314,27 +312,5 @@ fn asks(operation: Operation) -> &'static str {
         Operation::Stop => "StopDeployment",
         Operation::Watch => "GetDeployment",
         Operation::Evidence => "BatchGetDeploymentTargets",
-    }
-}
-
-fn answered(answer: Result<(), Trouble>) -> Outcome {
-    answer.map_or_else(|trouble| told(&trouble), |()| Outcome::Answered)
-}
-
-fn found(sighting: Result<Sighting, Trouble>) -> Outcome {
-    match sighting {
-        Ok(Sighting::Found(_)) => Outcome::Found,
-        Ok(Sighting::Absent) => Outcome::Absent,
-        Ok(Sighting::TooEarly(_)) => Outcome::TooEarly,
-        Err(trouble) => told(&trouble),
-    }
-}
-
-fn told(trouble: &Trouble) -> Outcome {
-    match trouble {
-        Trouble::Busy { .. } => Outcome::NotNow,
-        Trouble::Refused(_) => Outcome::Refused,
-        Trouble::Moved(_) => Outcome::PlanAgain,
-        Trouble::Unclear(_) => Outcome::Unknown,
     }
 }

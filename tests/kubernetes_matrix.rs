@@ -12,13 +12,11 @@ mod matrix;
 
 use kube::{Broken, Fault as Wire};
 use kubernetes_bed::{Bed as World, SURELY, alter, resource};
-use matrix::{Bed, Cell, Fault, Operation, Outcome};
+use matrix::{Bed, Cell, Fault, Operation, Outcome, answered, found, told};
 use snapback::case::command::Progress;
 use snapback::case::id::Handle;
 use snapback::case::step::Order;
-use snapback::execute::Sighting;
 use snapback::execute::kubernetes::Kind;
-use snapback::outbound::Trouble;
 
 /// A Deployment, or a Rollout, of which what is on its way is aborted.
 struct Kubernetes<const ARGO: bool> {
@@ -262,27 +260,5 @@ impl<const ARGO: bool> Kubernetes<ARGO> {
             Ok(other) => panic!("an end: {other:?}"),
             Err(trouble) => told(&trouble),
         }
-    }
-}
-
-fn answered(answer: Result<(), Trouble>) -> Outcome {
-    answer.map_or_else(|trouble| told(&trouble), |()| Outcome::Answered)
-}
-
-fn found(sighting: Result<Sighting, Trouble>) -> Outcome {
-    match sighting {
-        Ok(Sighting::Found(_)) => Outcome::Found,
-        Ok(Sighting::Absent) => Outcome::Absent,
-        Ok(Sighting::TooEarly(_)) => Outcome::TooEarly,
-        Err(trouble) => told(&trouble),
-    }
-}
-
-fn told(trouble: &Trouble) -> Outcome {
-    match trouble {
-        Trouble::Busy { .. } => Outcome::NotNow,
-        Trouble::Refused(_) => Outcome::Refused,
-        Trouble::Moved(_) => Outcome::PlanAgain,
-        Trouble::Unclear(_) => Outcome::Unknown,
     }
 }

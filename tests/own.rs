@@ -66,7 +66,7 @@ fn the_check_knows_who_keeps_the_contract() {
     for (careful, careless) in [
         ("if [ \"$(stands \"$key\")\" != unknown ]; then", "if false; then"),
         (
-            "if [ \"$(current)\" != \"$(field from)\" ]; then",
+            "if [ \"$(current)\" != \"$from\" ] && [ \"${named%%@*}\" != \"$from\" ]; then",
             "if [ \"$(field from)\" = nothing-that-serves ]; then",
         ),
         ("mkdir \"$folder\"", "mkdir -p \"$folder\""),
@@ -213,6 +213,9 @@ async fn a_program_that_takes_long_is_followed_by_its_key() {
     let order = bed.way_back().await;
     let handle = bed.begin(&order).await.expect("it goes on");
     assert!(matches!(bed.provider.watch(&handle).await, Ok(Progress::Running(_))));
+    let picture = bed.picture().await;
+    let newest = picture.deployments.last().expect("one");
+    assert_eq!((newest.status, picture.in_flight.as_ref()), (DeploymentStatus::GoingOut, Some(&newest.id)));
     // Another process of ours knows it by its key.
     bed.provider = provider(&bed.site, None);
     assert_eq!(bed.find(&order).await.expect("a sight"), Sighting::Found(handle.clone()));

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use hyper::Method;
-use matrix::{Bed, Cell, Fault, Operation, Outcome};
+use matrix::{Bed, Cell, Fault, Operation, Outcome, answered, found, told};
 use own_bed::{MARK, service};
 use own_pretend::Pretend;
 use pretend::Fault as Wire;
@@ -24,8 +24,7 @@ use snapback::case::id::{CaseId, Duration, Handle, Mark, StepNo, Timestamp};
 use snapback::case::permit::Permit;
 use snapback::case::step::Order;
 use snapback::execute::own::{Own, Settings, Site, Way};
-use snapback::execute::{Provider, Sighting, Target};
-use snapback::outbound::Trouble;
+use snapback::execute::{Provider, Target};
 
 /// A permit's deadline, the longest call and the quarantine.
 const SURELY: i64 = 10 + 6 + 60 + 1;
@@ -367,26 +366,4 @@ fn place<const PROGRAM: bool>(url: &str) -> Site {
 
 fn start() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().expect("a moment")
-}
-
-fn answered(answer: Result<(), Trouble>) -> Outcome {
-    answer.map_or_else(|trouble| told(&trouble), |()| Outcome::Answered)
-}
-
-fn found(sighting: Result<Sighting, Trouble>) -> Outcome {
-    match sighting {
-        Ok(Sighting::Found(_)) => Outcome::Found,
-        Ok(Sighting::Absent) => Outcome::Absent,
-        Ok(Sighting::TooEarly(_)) => Outcome::TooEarly,
-        Err(trouble) => told(&trouble),
-    }
-}
-
-fn told(trouble: &Trouble) -> Outcome {
-    match trouble {
-        Trouble::Busy { .. } => Outcome::NotNow,
-        Trouble::Refused(_) => Outcome::Refused,
-        Trouble::Moved(_) => Outcome::PlanAgain,
-        Trouble::Unclear(_) => Outcome::Unknown,
-    }
 }

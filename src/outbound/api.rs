@@ -5,10 +5,11 @@
 use std::time::Duration as StdDuration;
 
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::http::{NO_AUTHORITIES, body, client};
 use super::{CallError, Trouble, causes};
 use crate::case::id::Duration;
 
@@ -64,21 +65,9 @@ impl Denial {
 impl Api {
     /// The API at this address, without a slash at its end.
     pub fn new(base: String, token: Option<SecretString>) -> Api {
-        let client = |limited: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder| {
-            let client = Client::builder()
-                .redirect(redirect::Policy::none())
-                .no_proxy()
-                .connect_timeout(CONNECT)
-                .user_agent(concat!("snapback/", env!("CARGO_PKG_VERSION")));
-            // An address without TLS needs nobody's certificates.
-            let client = if base.starts_with("http:") { client.tls_certs_only([]) } else { client };
-            limited(client)
-                .build()
-                .inspect_err(|error| tracing::error!(url = base, %error, "this address cannot be asked: install the certificate authorities of this system (ca-certificates)"))
-                .ok()
-        };
-        let calls = client(|client| client.timeout(CALL_MAX.unsigned_abs()));
-        let streams = client(|client| client.read_timeout(SILENCE));
+        let limited = |client: ClientBuilder| client.connect_timeout(CONNECT);
+        let calls = client(&base, |client| limited(client).timeout(CALL_MAX.unsigned_abs()));
+        let streams = client(&base, |client| limited(client).read_timeout(SILENCE));
         Api { base, token, calls, streams }
     }
 
@@ -144,8 +133,7 @@ impl Api {
     }
 
     fn request(&self, by: &Option<Client>, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {
-        let none =
-            || Trouble::Refused("no certificate authorities are installed here (ca-certificates)".into());
+        let none = || Trouble::Refused(NO_AUTHORITIES.into());
         let request = by.as_ref().ok_or_else(none)?.request(method, format!("{}{path}", self.base));
         Ok(match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
@@ -158,7 +146,7 @@ impl Api {
         if !answer.status().is_success() {
             return denial(doing, answer).await.map(Err);
         }
-        let body = body(doing, answer).await?;
+        let body = whole(doing, answer).await?;
         if body.is_empty() {
             return Ok(Ok(Value::Null));
         }
@@ -180,7 +168,7 @@ async fn denial(doing: &str, answer: Response) -> Result<Denial, Trouble> {
     let after = answer.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
     let after = after.map(Duration::from_secs);
     // That a refusal cannot be read to its end changes nothing about it.
-    let body = body(doing, answer).await.unwrap_or_default();
+    let body = whole(doing, answer).await.unwrap_or_default();
     Ok(Denial { status: status.as_u16(), said: said(status, &body), after })
 }
 
@@ -198,16 +186,13 @@ fn said(status: StatusCode, body: &[u8]) -> String {
     said.chars().take(SAID_MAX).collect()
 }
 
-async fn body(doing: &str, mut answer: Response) -> Result<Vec<u8>, Trouble> {
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|error| unanswered(doing, error))? {
-        body.extend_from_slice(&piece);
-        if body.len() > ANSWER_MAX {
-            let said = format!("the answer is longer than {} MiB", ANSWER_MAX >> 20);
-            return Err(CallError::Answer { doing: doing.to_owned(), said }.into());
-        }
-    }
-    Ok(body)
+async fn whole(doing: &str, answer: Response) -> Result<Vec<u8>, Trouble> {
+    let body = body(answer, ANSWER_MAX).await.map_err(|error| unanswered(doing, error))?;
+    let too_long = || CallError::Answer {
+        doing: doing.to_owned(),
+        said: format!("the answer is longer than {} MiB", ANSWER_MAX >> 20),
+    };
+    Ok(body.ok_or_else(too_long)?)
 }
 
 /// A call without an answer. Where no connection came about nothing left.

@@ -356,7 +356,7 @@ impl Bed {
 }
 
 /// A tenth of a second, in which others go on.
-async fn a_moment() {
+pub(crate) async fn a_moment() {
     let _ = tokio::time::timeout(StdDuration::from_millis(100), std::future::pending::<()>()).await;
 }
 

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 
+use snapback::execute::Sighting;
+use snapback::outbound::Trouble;
+
 /// What a provider is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
@@ -187,4 +190,29 @@ async fn play<B: Bed>(operation: Operation, fault: Fault) -> (Cell, Option<Outco
         if mutates && outcome == Outcome::Unknown { Some(bed.look_after(operation).await) } else { None };
     assert_eq!(bed.counted(), (requests, effects), "{operation:?} × {fault:?}: looking did something");
     (Cell { outcome, requests, effects }, found)
+}
+
+/// What a read that was asked for leads to.
+pub(crate) fn answered(answer: Result<(), Trouble>) -> Outcome {
+    answer.map_or_else(|trouble| told(&trouble), |()| Outcome::Answered)
+}
+
+/// What a search leads to.
+pub(crate) fn found(sighting: Result<Sighting, Trouble>) -> Outcome {
+    match sighting {
+        Ok(Sighting::Found(_)) => Outcome::Found,
+        Ok(Sighting::Absent) => Outcome::Absent,
+        Ok(Sighting::TooEarly(_)) => Outcome::TooEarly,
+        Err(trouble) => told(&trouble),
+    }
+}
+
+/// What follows from trouble.
+pub(crate) fn told(trouble: &Trouble) -> Outcome {
+    match trouble {
+        Trouble::Busy { .. } => Outcome::NotNow,
+        Trouble::Refused(_) => Outcome::Refused,
+        Trouble::Moved(_) => Outcome::PlanAgain,
+        Trouble::Unclear(_) => Outcome::Unknown,
+    }
 }

@@ -25,8 +25,8 @@ pub(super) enum Standing {
     Done,
     /// Somebody else put something out since; what.
     Other(String),
-    /// What it goes back from is synced once more, and that is under way.
-    Again,
+    /// Another sync is under way: of what is gone back from, once more, or of something that is not told yet. Ours tells at once.
+    Another,
     /// Nothing came since it was planned.
     Open,
 }
@@ -47,7 +47,7 @@ impl Standing {
         match operation {
             // Auto-sync mends what drifted, or somebody syncs the same once more: it is what is gone back from all the same.
             Some(operation) if of_from && operation.phase == Phase::UnderWay => {
-                return Standing::Again;
+                return Standing::Another;
             }
             Some(operation) if !of_from => return Standing::of_operation(operation, to),
             Some(_) | None => {}
@@ -78,7 +78,7 @@ impl Standing {
             (true, Phase::Failed) => Standing::Ended(operation),
             (true, Phase::Succeeded) => Standing::Done,
             // What it puts out is told a moment after it began.
-            (false, Phase::UnderWay) if operation.release.is_none() => Standing::Asked,
+            (false, Phase::UnderWay) if operation.release.is_none() => Standing::Another,
             (false, _) => Standing::Other(called),
         }
     }
@@ -241,7 +241,7 @@ impl ArgoCd {
                 return work.handle(order);
             }
             Standing::Other(what) => return Err(Trouble::Moved(what)),
-            Standing::Again => return Err(another_is_under_way(site)),
+            Standing::Another => return Err(another_is_under_way(site)),
             Standing::Open if serving(application).as_ref() == Some(&work.to) => return work.handle(order),
             Standing::Open => {}
         }

@@ -3,8 +3,7 @@
 
 use super::ArgoCd;
 use super::begin::{Standing, serving, under_way};
-use super::work::Off;
-use super::work::{Doing, Work};
+use super::work::{Doing, Off, Work};
 use crate::case::gate::WIRE_DEADLINE;
 use crate::case::step::Order;
 use crate::execute::Sighting;
@@ -28,7 +27,7 @@ impl ArgoCd {
                 match Standing::of(&application, (&order.expected, &work.to), *after, *before) {
                     Standing::Asked | Standing::UnderWay(_) | Standing::Ended(_) | Standing::Done => true,
                     Standing::Other(what) => return Err(Trouble::Moved(what)),
-                    Standing::Again => false,
+                    Standing::Another => false,
                     Standing::Open => serving(&application).as_ref() == Some(&work.to),
                 }
             }

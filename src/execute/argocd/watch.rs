@@ -60,9 +60,7 @@ impl ArgoCd {
             Standing::UnderWay(operation) => Progress::Running(operation.message),
             Standing::Ended(operation) => Progress::Failed(told(&operation)),
             Standing::Other(what) => Progress::Superseded(format!("{what} of {}", work.site)),
-            Standing::Again => {
-                Progress::Running("another sync of what is gone back from is under way".to_owned())
-            }
+            Standing::Another => Progress::Running("another sync is under way".to_owned()),
             Standing::Done => self.synced(receipt, application),
             Standing::Open if serving(application).as_ref() == Some(&work.to) => {
                 self.synced(receipt, application)

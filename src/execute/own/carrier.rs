@@ -1,6 +1,8 @@
 //! How a question travels: to a program, on its standard input, its answer the last line that it writes; or over HTTP, signed. What a
 //! program's exit or a status means is said here, once for every question.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration as StdDuration;
 
 use aws_lc_rs::hmac;
@@ -25,10 +27,11 @@ const NEVER: [i32; 2] = [64, 77];
 const BEGUN_WITHIN: StdDuration = StdDuration::from_secs(8);
 
 /// The carrier.
-#[derive(Debug)]
 pub(super) struct Carrier {
     way: Way,
     deadline: Duration,
+    /// A client for each address, made once: it reads this system's certificate authorities.
+    doors: Mutex<BTreeMap<String, Arc<Api>>>,
 }
 
 /// What came back.
@@ -41,7 +44,12 @@ pub(super) enum Answer<T> {
 
 impl Carrier {
     pub(super) fn new(settings: &Settings) -> Carrier {
-        Carrier { way: settings.way.clone(), deadline: settings.deadline }
+        Carrier { way: settings.way.clone(), deadline: settings.deadline, doors: Mutex::default() }
+    }
+
+    fn door(&self, url: &str) -> Arc<Api> {
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.entry(url.to_owned()).or_insert_with(|| Arc::new(Api::new(url.to_owned(), None))).clone()
     }
 
     /// Asks something that changes nothing.
@@ -105,9 +113,8 @@ impl Carrier {
                 }
             }
             (Site::Url(url), Way::Http { secret }) => {
-                let api = Api::new(url.clone(), None);
                 let heads = heads(secret.as_ref().map(ExposeSecret::expose_secret), question, at, &body);
-                match api.post(&doing, heads, body).await? {
+                match self.door(url).post(&doing, heads, body).await? {
                     Ok(value) => shaped(&doing, value).map(Answer::Told),
                     // Who stands between and knows the key says so while the first request is at work: it is looked for.
                     Err(denial)

@@ -26,6 +26,16 @@ impl Own {
         site: &Site,
         since: Timestamp,
     ) -> Result<Picture, Trouble> {
+        self.seen(service, site, since).await.map(|(picture, _)| picture)
+    }
+
+    /// The picture, and whether keys are remembered there.
+    pub(super) async fn seen(
+        &self,
+        service: &ServiceId,
+        site: &Site,
+        since: Timestamp,
+    ) -> Result<(Picture, bool), Trouble> {
         // A picture is as old as its first look: what was written since is not in it.
         let at = self.now();
         let described = self.described(service, site).await?;
@@ -47,7 +57,7 @@ impl Own {
             let said = format!("{named} is on its way, and not in the history");
             return Err(CallError::Answer { doing: format!("ask {site} what serves"), said }.into());
         }
-        Ok(Picture {
+        let picture = Picture {
             at,
             current: described.current.map(ReleaseId::new),
             in_flight,
@@ -57,7 +67,8 @@ impl Own {
             releases: releases.into_values().collect(),
             figures: BTreeMap::new(),
             provider_judges: false,
-        })
+        };
+        Ok((picture, described.remembers))
     }
 }
 

@@ -48,15 +48,14 @@ impl Own {
         from: &ReleaseId,
         to: &ReleaseId,
     ) -> Result<Proposal, Trouble> {
-        let described = self.described(service, site).await?;
-        let picture = self.picture(service, site, self.now() - HISTORY).await?;
+        let (picture, remembers) = self.seen(service, site, self.now() - HISTORY).await?;
         if serves(&picture).as_ref() != Some(from) {
             return Err(Trouble::Moved(named(&picture)));
         }
         let Some(back) = picture.releases.iter().find(|release| release.id == *to) else {
             return Err(Trouble::Refused(format!("{site} tells of no release {to} any more")));
         };
-        let class = if described.remembers { Class::B } else { Class::C };
+        let class = if remembers { Class::B } else { Class::C };
         let says = format!("rollback by {site} to {}", back.called());
         let mut arguments = arguments(site, service);
         // For a person: the order holds it anyway.
