@@ -9,6 +9,7 @@ pub mod id;
 pub mod ledger;
 pub mod length;
 pub mod notice;
+pub mod own_step;
 pub mod permit;
 pub mod plan;
 pub mod probe;
@@ -42,6 +43,7 @@ pub mod verify;
 
 // Life: how a service's dossier moves.
 pub mod command;
+pub mod companion;
 pub mod dossier;
 pub mod event;
 pub mod exhibit;

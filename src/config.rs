@@ -21,6 +21,7 @@ mod mapping;
 mod own;
 mod pages;
 mod people;
+mod plans;
 mod probes;
 mod providers;
 mod quote;
@@ -50,6 +51,7 @@ pub use listener::{Listener, ListenerUnknown, listener};
 pub use own::{OwnSettings, OwnSite, OwnWay};
 pub use pages::{PageKind, PageSettings};
 pub use people::GroupSettings;
+pub use plans::PlanSettings;
 pub use probes::{CheckSettings, ProbeSettings};
 pub use providers::{CodeDeploySettings, CodeDeploySite, DirectorySite, ProviderSettings, SiteSettings};
 pub use render::{Style, json, render};
@@ -116,6 +118,8 @@ pub struct Settings {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// The probes by name.
     pub probes: BTreeMap<ProbeName, ProbeSettings>,
+    /// The secrets of the steps of the user's own.
+    pub step_secrets: Vec<Secret>,
     /// What is deployed and rolled back as one, in the order of the file.
     pub services: Vec<ServiceEntry>,
     /// The digest over the text of all files.
@@ -366,8 +370,10 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let providers = providers::providers(root);
     let drafts = services::drafts(root);
     let probes = probes::probes(root);
+    let plans = plans::plans(root);
     let names = services::Names {
         mode,
+        plans: &plans,
         providers: &providers,
         approvals: &approvals,
         verify: &verify,
@@ -385,7 +391,6 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
     let heartbeats = beats.collect();
     let dead_letters_max = limits.dead_letters;
     let feeds = feeds::feeds(root, &ids, &mut seen);
-    later::plans(root);
     later::evidence(root);
 
     let names =
@@ -438,6 +443,7 @@ fn settings(root: &Table<'_>, rule_files: &[FileText], surroundings: Surrounding
             .filter_map(|(name, (_, settings))| Some((name, settings?)))
             .collect(),
         probes: probes.into_iter().filter_map(|(name, probe)| Some((name, probe?))).collect(),
+        step_secrets: plans.into_values().flat_map(|plan| plan.secrets).collect(),
         services,
         digest: Digest::new(""),
     }

@@ -5,6 +5,7 @@ pub mod arrival;
 mod chronicle;
 pub mod desk;
 pub mod errand;
+mod hand;
 pub mod lane;
 mod lookout;
 pub mod pace;
@@ -267,7 +268,7 @@ impl Engine {
         self.bring_letters(&mut arrivals).await;
         let now: Timestamp = self.parts.clock.now();
         for arrival in &arrivals {
-            chronicle::arrived(arrival, &self.rim, &self.parts.metrics);
+            chronicle::arrived(arrival, &self.desk, &self.rim, &self.parts.metrics);
             if let Some(command) = ended_command(arrival) {
                 self.running.remove(&command);
             }

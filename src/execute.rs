@@ -11,6 +11,7 @@ pub mod directory;
 pub mod helm;
 pub mod kubernetes;
 pub mod own;
+pub mod step;
 
 use std::sync::Arc;
 

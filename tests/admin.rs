@@ -124,6 +124,8 @@ impl World {
             rules: &self.settings.rules,
             standing: &standing,
             live: &live,
+            neighbours: &snapback::case::companion::ALONE,
+            in_hands_of: None,
             now: now(),
         };
         let mut dossier = Dossier::new(checkout());

@@ -15,7 +15,7 @@ use snapback::case::deployment::{DeploymentOrigin, Owner, Picture};
 use snapback::case::id::{CaseId, Duration, Handle, Mark, ReleaseId, ServiceId, StepNo, Timestamp};
 use snapback::case::permit::Permit;
 use snapback::case::release::RollbackMark;
-use snapback::case::step::{Act, Class, Order};
+use snapback::case::step::{Act, Class, Doer, Order};
 use snapback::execute::directory::{Directory, Site};
 use snapback::execute::{Provider, Sighting, Target};
 use snapback::outbound::Trouble;
@@ -115,6 +115,7 @@ impl World {
             step: StepNo(step),
             attempt: 1,
             mark: Mark::new(MARK),
+            doer: Doer::Provider(service.clone()),
             act,
             service,
             expected: "42".into(),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use briefs::{at, calm, undone};
 use snapback::case::brief::{Brief, TargetFacts};
+use snapback::case::companion::CompanionFacts;
 use snapback::case::decide::{Decision, Verdict, decide};
 use snapback::case::deployment::{ChangeKind, DeploymentOrigin};
 use snapback::case::guard::{GuardName, GuardOutcome, judge};
@@ -315,5 +316,56 @@ fn table() -> Vec<(GuardName, GuardOutcome, Change)> {
         (G::LedgerIncomplete, O::Approve, |b| b.facts.ledger_incomplete = true),
         (G::NotLatest, O::Approve, |b| target(b).undone.insert(0, undone("v3", MigrationMarks::default()))),
         (G::Dependency, O::Approve, |b| b.candidates[0].service = "payments@production".into()),
+        (G::Companions, O::Notify, |b| {
+            companion(b).stuck = Some("what serves there could not be read".into())
+        }),
+        (G::Companions, O::Notify, |b| companion(b).owned_by = Some("Argo CD".into())),
+        (G::Companions, O::Approve, |b| companion(b).frozen_until = Some(at(9999))),
+        (G::Companions, O::Approve, |b| companion(b).apart = true),
+        (G::Companions, O::Approve, |b| companions_target(b).proven = false),
+        (G::Companions, O::Approve, |b| companions_target(b).releases_back = 6),
+        (G::Companions, O::Approve, |b| {
+            let other = undone("w1.5", MigrationMarks::default());
+            companions_target(b).undone.push(other);
+        }),
+        (G::Companions, O::Approve, |b| {
+            companions_target(b).undone[0].marks.rollback = Some(RollbackMark::Contract);
+        }),
+        (G::Companions, O::Approve, |b| companion(b).migrations = Migrations::Unknown),
+        (G::Companions, O::Pass, |b| {
+            companions_target(b).undone[0].marks.rollback = Some(RollbackMark::Contract);
+            b.with[0].migrations = Migrations::None;
+        }),
+        (G::Companions, O::Pass, |b| companion(b).shadow = true),
+        (G::Companions, O::Pass, |b| {
+            // It stays, and nothing about it matters.
+            let stays = companion(b);
+            (stays.from, stays.target, stays.frozen_until) = (None, None, Some(at(9999)));
+        }),
     ]
+}
+
+/// A companion that goes back from w2 to w1, which is good.
+fn companion(brief: &mut Brief) -> &mut CompanionFacts {
+    let target = TargetFacts {
+        release: "w1".into(),
+        undone: vec![undone("w2", MigrationMarks::default())],
+        ..target(brief).clone()
+    };
+    brief.with = vec![CompanionFacts {
+        service: "worker@production".into(),
+        from: Some("w2".into()),
+        target: Some(target),
+        stuck: None,
+        migrations: Migrations::Marked,
+        frozen_until: None,
+        owned_by: None,
+        shadow: false,
+        apart: false,
+    }];
+    &mut brief.with[0]
+}
+
+fn companions_target(brief: &mut Brief) -> &mut TargetFacts {
+    companion(brief).target.as_mut().expect("a target")
 }

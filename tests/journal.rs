@@ -13,7 +13,7 @@ use snapback::case::id::{CaseId, DeliveryId, Duration, Mark, ServiceId, SourceNa
 use snapback::case::phase::Phase;
 use snapback::case::settings::GuardSettings;
 use snapback::case::standing::{Hold, Pause, StandingEvent};
-use snapback::case::step::{Act, Class, Order};
+use snapback::case::step::{Act, Class, Doer, Order};
 use snapback::case::turn::{Change, Disposition, Gated, Turn};
 use snapback::journal::audit::{AuditEntry, Head};
 use snapback::journal::inbox::{Content, ContentKey, Delivery, NotStored, Received};
@@ -388,6 +388,7 @@ fn asking() -> Turn {
         step: StepNo(0),
         attempt: 1,
         mark: Mark::new("snapback/test"),
+        doer: Doer::Provider(service.clone()),
         act: Act {
             kind: "switch".into(),
             arguments: Default::default(),
@@ -412,6 +413,8 @@ fn asking() -> Turn {
         frozen_until: None,
         reconciled: true,
         current_as_expected: true,
+        in_hands_of: None,
+        with: Vec::new(),
         rules_current: true,
         clock_behind_until: None,
         limits: GuardSettings::default(),

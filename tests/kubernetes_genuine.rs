@@ -10,7 +10,7 @@ use snapback::case::command::Progress;
 use snapback::case::deployment::{DeploymentOrigin, DeploymentStatus, Picture};
 use snapback::case::id::{CaseId, Duration, Mark, ReleaseId, ServiceId, StepNo, Timestamp};
 use snapback::case::permit::Permit;
-use snapback::case::step::Order;
+use snapback::case::step::{Doer, Order};
 use snapback::execute::kubernetes::{Kind, Kubernetes, Settings, Site};
 use snapback::execute::{Provider, Sighting, Target};
 use snapback::outbound::Trouble;
@@ -227,6 +227,7 @@ impl Stage {
             step: StepNo(0),
             attempt: 1,
             mark: Mark::new("snapback/0123456789abcdef01234567"),
+            doer: Doer::Provider(service()),
             act: proposal.acts.into_iter().next().expect("one act"),
             service: service(),
             expected: from.clone(),

@@ -22,7 +22,7 @@ use pretend::Fault as Wire;
 use snapback::case::command::Progress;
 use snapback::case::id::{CaseId, Duration, Handle, Mark, StepNo, Timestamp};
 use snapback::case::permit::Permit;
-use snapback::case::step::Order;
+use snapback::case::step::{Doer, Order};
 use snapback::execute::own::{Own, Settings, Site, Way};
 use snapback::execute::{Provider, Target};
 
@@ -238,6 +238,7 @@ impl<const PROGRAM: bool> Deployer<PROGRAM> {
             step: StepNo(0),
             attempt: 1,
             mark: Mark::new(MARK),
+            doer: Doer::Provider(service()),
             act: proposal.acts.into_iter().next().expect("one"),
             service: service(),
             expected: from.into(),

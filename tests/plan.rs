@@ -7,7 +7,7 @@ use std::sync::Arc;
 use snapback::case::approval::{ApprovalPolicy, OnExpiry};
 use snapback::case::id::{Duration, Timestamp};
 use snapback::case::ledger::Grade;
-use snapback::case::plan::{Plan, Undone};
+use snapback::case::plan::{Companion, Plan, Undone};
 use snapback::case::release::{MigrationMarks, Release, RollbackMark};
 use snapback::case::step::{Act, Class, Doer, OnFailure, Step};
 
@@ -43,6 +43,7 @@ fn plan() -> Plan {
         from: Release::bare("v2".into()),
         to: Release::bare("v1".into()),
         to_grade: Grade::Good,
+        with: vec![companion()],
         steps: vec![step],
         undone: vec![undone],
         fast: false,
@@ -54,9 +55,30 @@ fn plan() -> Plan {
     plan.sealed()
 }
 
+fn companion() -> Companion {
+    Companion {
+        service: "worker@production".into(),
+        from: Release::bare("w2".into()),
+        to: Release::bare("w1".into()),
+        to_grade: Grade::Good,
+        undone: vec![Undone {
+            release: "w2".into(),
+            called: "w2".into(),
+            author: Some("sam".into()),
+            marks: MigrationMarks::default(),
+        }],
+    }
+}
+
 type Change = fn(&mut Plan);
 
-const CHANGES: [(&str, Change); 27] = [
+const CHANGES: [(&str, Change); 33] = [
+    ("a companion less", |p| p.with.clear()),
+    ("a companion's service", |p| p.with[0].service = "cart@production".into()),
+    ("what leaves on a companion", |p| p.with[0].from = Release::bare("w3".into())),
+    ("what returns on a companion", |p| p.with[0].to = Release::bare("w0".into())),
+    ("the grade of a companion's target", |p| p.with[0].to_grade = Grade::Unknown),
+    ("what a companion loses", |p| p.with[0].undone.clear()),
     ("suspect", |p| p.suspect = Some("d-v3".into())),
     ("no suspect", |p| p.suspect = None),
     ("from", |p| p.from.id = "v3".into()),

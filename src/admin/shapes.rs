@@ -11,8 +11,8 @@ mod service;
 mod state;
 
 pub use case::{
-    CaseEventShape, CasePlanShape, CaseShape, CaseSignalShape, CasesShape, ClockShape, PreviewShape,
-    ReleaseShape, StepShape, SuspectShape, VoteShape,
+    CaseEventShape, CasePlanShape, CaseShape, CaseSignalShape, CasesShape, ClockShape, CompanionShape,
+    PreviewShape, ReleaseShape, StepShape, SuspectShape, VoteShape,
 };
 pub use doctor::{CheckOutcome, CheckShape, DoctorShape};
 pub use explanation::{

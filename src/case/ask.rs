@@ -251,6 +251,7 @@ impl Scribe<'_> {
                 "taken as done".into()
             }
             Settlement::GiveUp => {
+                self.keep_the_bad_release_away(step);
                 self.close(Outcome::Failed, &format!("{by} gave up"));
                 "given up".into()
             }

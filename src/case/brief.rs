@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::companion::CompanionFacts;
 use super::deployment::{ChangeKind, DeploymentOrigin};
 use super::digest::Canon;
 use super::habit::Habit;
@@ -39,6 +40,8 @@ pub struct Brief {
     pub suspect: Option<DeploymentId>,
     /// Where one would go back to from the suspect, if anywhere.
     pub target: Option<TargetFacts>,
+    /// What goes back together with it.
+    pub with: Vec<CompanionFacts>,
     /// What the guards look at beside all that.
     pub facts: GuardFacts,
     /// The service's and the guards' limits.

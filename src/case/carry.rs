@@ -4,19 +4,21 @@
 use super::command::{Command, Ending, Progress};
 use super::event::Event;
 use super::exhibit::Collected;
-use super::id::{CaseId, Digest, Duration, NoteNo, PagerName, Place, ReleaseId, StepNo};
+use super::id::{Attempt, CaseId, Digest, Duration, NoteNo, PagerName, Place, ReleaseId, StepNo};
 use super::ledger::Grade;
 use super::pager::{Cause, Paging};
 use super::phase::{CountdownClock, Phase};
 use super::scribe::Scribe;
 use super::settings::VerifyPolicy;
 use super::standing::StandingEvent;
-use super::step::{Class, OnFailure, Step};
+use super::step::{Class, Doer, OnFailure, Step};
 use super::thread::Patience;
 use super::words;
 
 /// So many searches must find nothing before absence counts (failure model §4).
 const LOOKS_NEEDED: u8 = 2;
+/// A step that a plan does not wait for is given up when its request could not be sent so often.
+const UNSENT_MAX: Attempt = 3;
 
 impl Scribe<'_> {
     /// A begin, a search or a watch of this step ended.
@@ -39,15 +41,19 @@ impl Scribe<'_> {
         clippy::wildcard_enum_match_arm,
         reason = "other endings are no answer to a begin: no fact follows"
     )]
-    fn began(&mut self, step: StepNo, attempt: super::id::Attempt, ending: &Ending) {
+    fn began(&mut self, step: StepNo, attempt: Attempt, ending: &Ending) {
         match ending {
             Ending::Accepted(handle) => self.write(Event::Accepted { step, handle: handle.clone() }),
             Ending::Refused(why) => self.step_failed(step, why),
             Ending::Moved(what) => self.moved(step, what),
             Ending::NotSent => {
                 let Some(case) = self.dossier.open.as_ref().map(|open| open.id.clone()) else { return };
-                self.write(Event::NotSent { step });
                 self.written.standing.push(StandingEvent::NeverSent { case, step, attempt });
+                if attempt >= UNSENT_MAX && self.goes_on_without(step) {
+                    return self
+                        .step_failed(step, "nothing answered there, and the plan does not wait for it");
+                }
+                self.write(Event::NotSent { step });
             }
             // It may or may not have happened: no fact follows, and the search is next.
             _ => {}
@@ -58,7 +64,7 @@ impl Scribe<'_> {
         clippy::wildcard_enum_match_arm,
         reason = "other endings are no answer to a search: no fact follows"
     )]
-    fn found(&mut self, step: StepNo, attempt: super::id::Attempt, looks: u8, ending: &Ending) {
+    fn found(&mut self, step: StepNo, attempt: Attempt, looks: u8, ending: &Ending) {
         match ending {
             Ending::Found(handle) => self.write(Event::Accepted { step, handle: handle.clone() }),
             Ending::Moved(what) => self.moved(step, what),
@@ -67,10 +73,7 @@ impl Scribe<'_> {
                 Some(class) if class != Class::C && attempt < class.attempts_max() => {
                     self.write(Event::Absent { step });
                 }
-                _ => self.write(Event::NeedsHuman {
-                    step,
-                    why: "the provider shows no trace of the request, and another one might act twice".into(),
-                }),
+                _ => self.untold(step),
             },
             _ => {}
         }
@@ -90,12 +93,10 @@ impl Scribe<'_> {
             Ending::Progress(Progress::Failed(why)) => self.step_failed(step, why),
             // The provider does not let us see: that says nothing about the work itself.
             Ending::Refused(why) => {
-                let why = format!("how it stands cannot be read: {why}");
-                self.write(Event::NeedsHuman { step, why });
+                self.unsettled(step, format!("how it stands cannot be read: {why}"));
             }
             Ending::Progress(Progress::NeedsHuman { why, url }) => {
-                let why = url.as_ref().map_or_else(|| why.clone(), |url| format!("{why}: {url}"));
-                self.write(Event::NeedsHuman { step, why });
+                self.unsettled(step, url.as_ref().map_or_else(|| why.clone(), |url| format!("{why}: {url}")));
             }
             Ending::Progress(Progress::Superseded(what)) | Ending::Moved(what) => self.moved(step, what),
             // Still at it, or not readable now: looked at again at pace.
@@ -103,15 +104,42 @@ impl Scribe<'_> {
         }
     }
 
-    fn served(&mut self, step: StepNo, release: &ReleaseId) {
-        let Some(to) =
-            self.dossier.open.as_deref().and_then(|case| case.plan.as_ref()).map(|p| p.to.id.clone())
-        else {
-            return;
+    /// Nobody can tell whether a step was done, and it is not begun again.
+    pub(super) fn untold(&mut self, step: StepNo) {
+        let Some(planned) = self.planned(step) else { return };
+        let why = match planned.doer {
+            Doer::User => {
+                format!("nobody saw how \"{}\" ended, and once more might do it twice", planned.act.says)
+            }
+            Doer::Provider(_) | Doer::Ledger(_) => {
+                "the provider shows no trace of the request, and another one might act twice".to_owned()
+            }
         };
+        self.unsettled(step, why);
+    }
+
+    /// Whether a step took effect is not known: a person settles it, unless it is one of the user's own that the plan does not wait for.
+    pub(super) fn unsettled(&mut self, step: StepNo, why: String) {
+        if self.goes_on_without(step) {
+            self.write(Event::StepFailed { step, why });
+            return self.advance(step);
+        }
+        let half = self.half_back(step).map_or(String::new(), |half| format!("; {half}"));
+        self.write(Event::NeedsHuman { step, why: format!("{why}{half}") });
+    }
+
+    /// One of the user's own steps, whatever becomes of it the plan goes on.
+    fn goes_on_without(&self, step: StepNo) -> bool {
+        let planned = self.planned(step);
+        planned.is_some_and(|planned| planned.doer == Doer::User && planned.on_failure == OnFailure::Continue)
+    }
+
+    fn served(&mut self, step: StepNo, release: &ReleaseId) {
+        let Some(plan) = self.dossier.open.as_deref().and_then(|case| case.plan.clone()) else { return };
+        let to = plan.companion(step).map_or(&plan.to.id, |one| &one.to.id).clone();
         if *release != to {
             let why = format!("the provider says that it is done, but {release} serves and not {to}");
-            return self.write(Event::NeedsHuman { step, why });
+            return self.unsettled(step, why);
         }
         self.write(Event::StepDone { step, says: format!("{release} serves") });
         self.advance(step);
@@ -121,22 +149,57 @@ impl Scribe<'_> {
         if step == StepNo(0) {
             self.supersede(what);
         } else {
-            self.write(Event::NeedsHuman {
-                step,
-                why: format!("somebody acted in the middle of the plan: {what}"),
-            });
+            self.unsettled(step, format!("somebody acted in the middle of the plan: {what}"));
         }
     }
 
     fn step_failed(&mut self, step: StepNo, why: &str) {
         let Some(planned) = self.planned(step) else { return };
         let on_failure = planned.on_failure;
-        let says = planned.act.says.clone();
+        let says = self.says(&planned);
+        if let Some(half) = self.half_back(step) {
+            self.write(Event::StepFailed { step, why: why.to_owned() });
+            return self.write(Event::NeedsHuman { step, why: format!("{says}: {why}; {half}") });
+        }
         self.write(Event::StepFailed { step, why: why.to_owned() });
         match on_failure {
             OnFailure::Continue => self.advance(step),
-            OnFailure::Stop => self.close(super::phase::Outcome::Failed, &format!("{says}: {why}")),
+            OnFailure::Stop => {
+                self.keep_the_bad_release_away(step);
+                self.close(super::phase::Outcome::Failed, &format!("{says}: {why}"));
+            }
         }
+    }
+
+    /// What runs where, when a step fails at a provider and not all services that go together are back, and not none.
+    fn half_back(&self, step: StepNo) -> Option<String> {
+        let plan = self.dossier.open.as_deref()?.plan.as_ref()?;
+        let among_companions = plan.companion(step).is_some();
+        among_companions.then(|| plan.whereabouts(step))
+    }
+
+    /// The plan ends before its last steps. Where the service itself is back already, the bad release is locked and graded all the same: it
+    /// was rolled back.
+    pub(super) fn keep_the_bad_release_away(&mut self, step: StepNo) {
+        let Some(plan) = self.dossier.open.as_deref().and_then(|case| case.plan.clone()) else { return };
+        if !plan.is_back_before(step) {
+            return;
+        }
+        let locks = plan.steps.iter().find_map(|planned| match &planned.doer {
+            Doer::Ledger(release) => Some(release.clone()),
+            Doer::Provider(_) | Doer::User => None,
+        });
+        if let Some(release) = locks {
+            let why = self.rolled_back();
+            self.write(Event::Locked { release, why });
+        }
+        self.grade_what_left();
+    }
+
+    /// What a step of the plan does, for people.
+    pub(super) fn says(&self, step: &Step) -> String {
+        let plan = self.dossier.open.as_deref().and_then(|case| case.plan.as_deref());
+        plan.map_or_else(|| step.act.says.clone(), |plan| words::step_says(plan, step))
     }
 
     fn planned(&self, step: StepNo) -> Option<Step> {
@@ -149,6 +212,19 @@ impl Scribe<'_> {
         if self.planned(next).is_some() {
             return self.write(Event::NextStep { step: next });
         }
+        self.grade_what_left();
+        let policy = self.stretched_policy();
+        self.write(Event::VerifyBegan { policy, adopted: false });
+    }
+
+    /// Why a release is locked and bad.
+    pub(super) fn rolled_back(&self) -> String {
+        let case = self.dossier.open.as_deref().map_or("that is gone", |case| case.id.as_str());
+        format!("rolled back in case {case}")
+    }
+
+    /// What was rolled back is bad; what goes out again is free.
+    fn grade_what_left(&mut self) {
         let Some(case) = self.dossier.open.as_deref() else { return };
         let Some(plan) = case.plan.clone() else { return };
         if case.goes_forward() {
@@ -159,11 +235,9 @@ impl Scribe<'_> {
                 self.write(Event::Unlocked { release: plan.to.id.clone(), by, reason });
             }
         } else {
-            let why = format!("rolled back in case {}", case.id);
+            let why = self.rolled_back();
             self.write(Event::Graded { release: plan.from.id.clone(), grade: Grade::Bad, why });
         }
-        let policy = self.stretched_policy();
-        self.write(Event::VerifyBegan { policy, adopted: false });
     }
 
     /// The case's verification policy, its `within` no shorter than the longest lag of its signals.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::approval::{ApprovalPolicy, OnExpiry, PersonVote, Vote};
 use super::command::Ending;
+use super::companion;
 use super::decide::{Decision, Verdict};
 use super::deployment::Owner;
 use super::event::{Event, Origin};
-use super::id::{Attempt, CaseId, Digest, Duration, ReleaseId, StepNo};
+use super::id::{Attempt, CaseId, Digest, Duration, ReleaseId, ServiceId, StepNo};
 use super::ledger::Page;
 use super::phase::{Outcome, Phase};
-use super::plan::{Choice, Plan, Proposal, Undone, lock_step};
+use super::plan::{Choice, Companion, Plan, Proposal, Undone, lock_step};
 use super::question::weakened;
 use super::scribe::Scribe;
 use super::settings::{Migrations, Mode};
@@ -32,13 +33,15 @@ impl Scribe<'_> {
         };
         let from =
             if suspect.going_out { Some(&suspect.release) } else { self.dossier.ledger.current.as_ref() };
-        let Some(from) = from else { return };
+        // What cannot go back together is told by a guard, and nothing is asked for.
+        let (Some(from), Ok(with)) = (from, companion::legs(&decision.brief.with)) else { return };
         let choice = Choice {
             case: case.id.clone(),
             service: self.dossier.service.clone(),
             suspect: Some(suspect.deployment.clone()),
             from: from.clone(),
             to: target.release.clone(),
+            with,
         };
         self.write(Event::Chosen { choice, until: self.view.now + PROPOSE_MAX });
     }
@@ -50,6 +53,7 @@ impl Scribe<'_> {
         let target = decision.brief.target.as_ref().map(|target| &target.release);
         plan.suspect == decision.suspect
             && target == Some(&plan.to.id)
+            && companion::legs(&decision.brief.with).is_ok_and(|legs| legs == plan.legs())
             && self.view.now < plan.expires
             && *plan.approval == *self.policy(Some(decision))
     }
@@ -86,12 +90,10 @@ impl Scribe<'_> {
             None => vec![undone_page(from)],
         };
         let approval = self.policy(case.decision.as_deref());
-        let acts = proposal.acts.iter().map(|act| Step {
-            doer: Doer::Provider(choice.service.clone()),
-            act: act.clone(),
-            deadline: proposal.within,
-            on_failure: OnFailure::Stop,
-        });
+        let with: Option<Vec<Companion>> =
+            choice.with.iter().map(|leg| companion::planned(leg, self.view)).collect();
+        let legs = choice.with.iter().map(|leg| &leg.service).zip(&proposal.with);
+        let acts = std::iter::once((&choice.service, proposal)).chain(legs).flat_map(acts);
         let settings = self.view.settings;
         let steps: Vec<Step> = (settings.before.iter().cloned())
             .chain(acts)
@@ -103,10 +105,11 @@ impl Scribe<'_> {
             from: from.release.clone(),
             to: to.release.clone(),
             to_grade: to.grade,
+            with: with?,
             steps,
             undone: taken,
-            fast: proposal.fast,
-            expected_time: proposal.expected_time,
+            fast: proposal.fast && proposal.with.iter().all(|one| one.fast),
+            expected_time: expected_time(proposal),
             expires: self.view.now + approval.expires,
             approval,
             digest: Digest::new(""),
@@ -138,7 +141,11 @@ impl Scribe<'_> {
         let Some(case) = self.dossier.open.as_deref() else { return false };
         let by_person = matches!(case.origin, super::event::Origin::Person { .. });
         let row = case.decision.as_ref().map_or(Mode::Live, |decision| decision.terms.mode);
-        !by_person && case.mode.min(self.view.settings.mode).min(row) == Mode::Shadow
+        let plan = case.plan.as_deref();
+        let with = plan.into_iter().flat_map(|plan| &plan.with);
+        let with = with.filter_map(|one| self.view.neighbours.get(&one.service)).map(|one| one.settings.mode);
+        let own = case.mode.min(self.view.settings.mode).min(row);
+        !by_person && with.fold(own, Mode::min) == Mode::Shadow
     }
 
     /// Goes from a plan to what the verdict says: told in shadow, asked, or counted down.
@@ -189,6 +196,7 @@ impl Scribe<'_> {
                 suspect: plan.suspect.clone(),
                 from: plan.from.id.clone(),
                 to: plan.to.id.clone(),
+                with: plan.legs(),
             };
             let now = self.view.now;
             self.write(Event::Withdrawn { why: "nobody answered in time".into(), recheck: None });
@@ -252,7 +260,14 @@ impl Scribe<'_> {
         }
         let suspect = suspect.map(|suspect| suspect.id.clone());
         let service = self.dossier.service.clone();
-        Ok(Choice { case: case.id.clone(), service, suspect, from, to })
+        let facts = companion::facts(self.view, ledger, &to, case.opened_at);
+        for one in &facts {
+            if let (Some(owner), Some(_)) = (&one.owned_by, &one.from) {
+                return Err(format!("{owner} decides what should run on {}, and would undo it", one.service));
+            }
+        }
+        let with = companion::legs(&facts)?;
+        Ok(Choice { case: case.id.clone(), service, suspect, from, to, with })
     }
 
     /// A person's case that has its plan is a question like any other; the requester's wish is their vote on it.
@@ -329,6 +344,22 @@ impl Scribe<'_> {
     pub(super) fn is_open(&self, case: &CaseId) -> bool {
         self.dossier.open.as_ref().is_some_and(|open| open.id == *case)
     }
+}
+
+/// What one provider proposes, as steps.
+fn acts<'p>((service, proposal): (&'p ServiceId, &'p Proposal)) -> impl Iterator<Item = Step> + use<'p> {
+    proposal.acts.iter().map(|act| Step {
+        doer: Doer::Provider(service.clone()),
+        act: act.clone(),
+        deadline: proposal.within,
+        on_failure: OnFailure::Stop,
+    })
+}
+
+/// One after the other; not known where one of them is not.
+fn expected_time(proposal: &Proposal) -> Option<Duration> {
+    let with = proposal.with.iter().map(|one| one.expected_time);
+    std::iter::once(proposal.expected_time).chain(with).sum::<Option<Duration>>()
 }
 
 fn undone_page(page: &Page) -> Undone {

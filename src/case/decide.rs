@@ -12,7 +12,7 @@ use super::rules::{Rule, RuleTable};
 use super::settings::Mode;
 
 /// Raised whenever the same brief may lead to another decision; an old record is then shown, not recomputed.
-pub const LOGIC: u32 = 2;
+pub const LOGIC: u32 = 3;
 
 /// Judges a brief by a rule table and the guards. The same brief and table give the same decision, for ever.
 pub fn decide(brief: &Brief, rules: &RuleTable) -> Decision {

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::deployment::Owner;
 use super::habit::Habit;
-use super::id::{CaseId, DeploymentId, PersonId, ProbeName, ServiceId, SignalName, Timestamp};
+use super::id::{CaseId, DeploymentId, PersonId, ProbeName, ServiceId, SignalName, StepNo, Timestamp};
 use super::ledger::Ledger;
 use super::notice::Notice;
 use super::phase::Outcome;
 use super::probe::Failing;
 use super::signal::{Episode, EpisodeKey};
+use super::step::Doer;
 use super::story::Case;
 
 /// Episodes kept at once: beyond it new ones are refused as "too many", and said so.
@@ -110,6 +111,12 @@ impl Dossier {
             outcomes: VecDeque::new(),
             cases_opened: 0,
         }
+    }
+
+    /// Who does this step of the open case's plan.
+    pub fn doer(&self, step: StepNo) -> Option<&Doer> {
+        let plan = self.open.as_deref()?.plan.as_ref()?;
+        plan.step(step).map(|step| &step.doer)
     }
 
     /// The case of this id, open or still being told.

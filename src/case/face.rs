@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::saying::Saying;
 use super::settings::Mode;
 use super::story::Case;
-use super::words::{length, people, plan_steps};
+use super::words::{leads, length, people, plan_steps, step_says};
 
 /// The most reasons shown; the others are in the explanation.
 const REASONS_MAX: usize = 6;
@@ -181,7 +181,7 @@ impl Face {
 /// From where to where, as far as that is known.
 fn moves(case: &Case) -> String {
     if let Some(plan) = &case.plan {
-        return format!("{} \u{2192} {}, ", plan.from.called(), plan.to.called());
+        return format!("{}, ", leads(plan));
     }
     match &case.suspect {
         Some(suspect) => format!("{} is suspected, ", suspect.release.called()),
@@ -255,7 +255,7 @@ fn now(case: &Case) -> (String, Option<Timestamp>) {
         Phase::Intended { step, .. } | Phase::Running { step, .. } => {
             let plan = case.plan.as_deref();
             let of = plan.map_or(0, |plan| plan.steps.len());
-            let says = plan.and_then(|plan| plan.step(*step)).map_or("", |step| step.act.says.as_str());
+            let says = plan.and_then(|plan| Some(step_says(plan, plan.step(*step)?))).unwrap_or_default();
             (format!("Step {} of {of}: {says}", usize::from(step.0) + 1), None)
         }
         Phase::Verifying(verifying) => watching(verifying),
@@ -441,7 +441,7 @@ fn yes(case: &CaseId, plan: &Plan, label: Label) -> Button {
     let short: String = plan.digest.as_str().chars().take(8).collect();
     let plan_digest = Some(plan.digest.clone());
     let says = Saying::Approve { case: case.clone(), plan: plan_digest, irreversible: false, alone: None };
-    let what = format!("{} \u{2192} {}, plan {short}.", plan.from.called(), plan.to.called());
+    let what = format!("{}, plan {short}.", leads(plan));
     Button { label, says, confirm: Some(what) }
 }
 

@@ -1,7 +1,7 @@
 //! The gate: the last check before an act, and the only one that is truth. It runs inside the transaction that
 //! writes the intent, on the standing as it is on disk at that moment. Leaves to `guard` what weakens a verdict.
 
-use super::id::{DeploymentId, Digest, Duration, ServiceId, Timestamp};
+use super::id::{CaseId, DeploymentId, Digest, Duration, ServiceId, Timestamp};
 use super::settings::GuardSettings;
 use super::standing::{ActRecord, Standing};
 use super::step::Order;
@@ -36,12 +36,29 @@ pub struct GateAsk {
     pub reconciled: bool,
     /// What serves by that reading is what the plan expects.
     pub current_as_expected: bool,
+    /// A case of another service has begun to act on this one.
+    pub in_hands_of: Option<CaseId>,
+    /// The companions that this step, or one after it, changes.
+    pub with: Vec<CompanionAsk>,
     /// The rules that the case was judged by are the ones in force.
     pub rules_current: bool,
     /// The clock went back and has not caught up until then.
     pub clock_behind_until: Option<Timestamp>,
     /// The guards' limits.
     pub limits: GuardSettings,
+}
+
+/// What the gate is told of a companion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompanionAsk {
+    /// Which.
+    pub service: ServiceId,
+    /// What serves there, or is going out, is what the plan expects.
+    pub as_expected: bool,
+    /// Frozen until.
+    pub frozen_until: Option<Timestamp>,
+    /// A case of its own, or of a third service, has begun to act on it.
+    pub in_hands_of: Option<CaseId>,
 }
 
 /// Why the gate did not let a step begin.
@@ -71,6 +88,10 @@ pub enum Why {
     Votes(String),
     /// Something else serves.
     Moved,
+    /// Something else serves on this companion.
+    CompanionMoved(ServiceId),
+    /// Another case has begun to act on one of the plan's services.
+    InHandsOf(CaseId),
     /// This suspect had its one automatic act.
     AlreadyActed,
     /// The step's attempts are spent.
@@ -100,7 +121,9 @@ impl Why {
     /// What follows from it.
     pub fn follows(&self) -> Follows {
         match self {
-            Why::Hold(_) | Why::PausedEverything | Why::Unreconciled | Why::Clock => Follows::Wait,
+            Why::Hold(_) | Why::PausedEverything | Why::Unreconciled | Why::Clock | Why::InHandsOf(_) => {
+                Follows::Wait
+            }
             Why::Paused
             | Why::Frozen
             | Why::Cooldown
@@ -108,7 +131,7 @@ impl Why {
             | Why::SharedOutage
             | Why::AlreadyActed
             | Why::Votes(_) => Follows::Ask,
-            Why::RulesChanged => Follows::Weigh,
+            Why::RulesChanged | Why::CompanionMoved(_) => Follows::Weigh,
             Why::Moved => Follows::Supersede,
             Why::AttemptsSpent => Follows::NeedsHuman,
             Why::PlanExpired => Follows::Expire,
@@ -130,6 +153,10 @@ impl Why {
             Why::RulesChanged => "the rules changed since this was judged".into(),
             Why::Votes(missing) => missing.clone(),
             Why::Moved => "something else serves than the plan expects".into(),
+            Why::CompanionMoved(service) => {
+                format!("something else serves on {service} than the plan expects")
+            }
+            Why::InHandsOf(case) => format!("case {case} acts there, and is waited for"),
             Why::AlreadyActed => "this deployment had its one automatic rollback".into(),
             Why::AttemptsSpent => "the step was tried as often as it may be".into(),
             Why::PlanExpired => "the plan expired".into(),
@@ -154,6 +181,10 @@ pub fn gate(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Wh
     if ask.clock_behind_until.is_some_and(|until| now < until) {
         return Err(Why::Clock);
     }
+    let in_hands = ask.with.iter().filter_map(|with| with.in_hands_of.as_ref());
+    if let Some(case) = ask.in_hands_of.iter().chain(in_hands).next() {
+        return Err(Why::InHandsOf(case.clone()));
+    }
     attempts(standing, ask)?;
     let begun = standing.acts.iter().any(|act| act.case == ask.order.case && !act.unsent);
     if !begun && now >= ask.plan_expires {
@@ -164,6 +195,9 @@ pub fn gate(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Wh
     }
     if !ask.current_as_expected {
         return Err(Why::Moved);
+    }
+    if let Some(moved) = ask.with.iter().find(|with| !with.as_expected) {
+        return Err(Why::CompanionMoved(moved.service.clone()));
     }
     if begun || ask.rehearsal {
         return Ok(());
@@ -190,11 +224,12 @@ fn attempts(standing: &Standing, ask: &GateAsk) -> Result<(), Why> {
 }
 
 fn automatic(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Why> {
-    let service = &ask.order.service;
+    let service = &ask.order.case.service();
     if standing.pause.is_some() {
         return Err(Why::Paused);
     }
-    if ask.frozen_until.is_some_and(|until| now < until) {
+    let frozen = ask.with.iter().filter_map(|with| with.frozen_until).chain(ask.frozen_until);
+    if frozen.max().is_some_and(|until| now < until) {
         return Err(Why::Frozen);
     }
     let on_this_suspect = |act: &ActRecord| {
@@ -207,11 +242,13 @@ fn automatic(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), W
     if standing.acts.iter().any(on_this_suspect) {
         return Err(Why::AlreadyActed);
     }
-    if standing.last_act(service).is_some_and(|act| now.duration_since(act.at) < ask.limits.cooldown) {
-        return Err(Why::Cooldown);
-    }
-    if let Some(spent) = budgets_spent(standing, service, &ask.limits, now).into_iter().next() {
-        return Err(Why::Budget(spent));
+    for service in std::iter::once(service).chain(ask.with.iter().map(|with| &with.service)) {
+        if standing.last_act(service).is_some_and(|act| now.duration_since(act.at) < ask.limits.cooldown) {
+            return Err(Why::Cooldown);
+        }
+        if let Some(spent) = budgets_spent(standing, service, &ask.limits, now).into_iter().next() {
+            return Err(Why::Budget(spent));
+        }
     }
     let limit = ask.limits.shared_outage_services;
     if standing.services_raised(service, ask.limits.shared_outage_within, now) >= limit {

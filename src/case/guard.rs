@@ -7,6 +7,7 @@ use super::decide::{Candidate, Verdict};
 use super::rules::Rule;
 
 mod circumstance;
+mod companions;
 mod evidence;
 mod target;
 
@@ -50,6 +51,7 @@ pub fn judge(
             GuardName::LedgerIncomplete => circumstance::ledger_incomplete(brief),
             GuardName::NotLatest => target::not_latest(brief, suspect),
             GuardName::Dependency => evidence.dependency(),
+            GuardName::Companions => companions::together(brief),
         };
         GuardAnswer { name, outcome, reason }
     };
@@ -141,11 +143,13 @@ pub enum GuardName {
     NotLatest,
     /// The suspect belongs to a dependency.
     Dependency,
+    /// What goes back together with it cannot, or only with people's word.
+    Companions,
 }
 
 impl GuardName {
     /// Every guard, in the order in which they are shown.
-    pub const ALL: [GuardName; 30] = [
+    pub const ALL: [GuardName; 31] = [
         GuardName::Hold,
         GuardName::PauseEverything,
         GuardName::TargetMissing,
@@ -176,6 +180,7 @@ impl GuardName {
         GuardName::LedgerIncomplete,
         GuardName::NotLatest,
         GuardName::Dependency,
+        GuardName::Companions,
     ];
 
     /// The word in the API, tables and threads.
@@ -211,6 +216,7 @@ impl GuardName {
             GuardName::LedgerIncomplete => "ledger_incomplete",
             GuardName::NotLatest => "suspect_not_current",
             GuardName::Dependency => "dependency",
+            GuardName::Companions => "companions",
         }
     }
 

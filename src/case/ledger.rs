@@ -395,7 +395,7 @@ pub struct TargetRules {
 }
 
 impl TargetRules {
-    fn proves(self, grade: Grade) -> bool {
+    pub(super) fn proves(self, grade: Grade) -> bool {
         match grade {
             Grade::Good => true,
             Grade::Inherited => self.inherit_good,

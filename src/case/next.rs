@@ -6,12 +6,12 @@ use super::command::Command;
 use super::deployment::ChangeKind;
 use super::dossier::Dossier;
 use super::face;
-use super::gate::GateAsk;
+use super::gate::{CompanionAsk, GateAsk};
 use super::id::{Duration, GroupName, PagerName, StepNo, Timestamp};
 use super::live::PICTURE_FRESH;
 use super::pager::{self, About, Cause};
 use super::phase::{CountdownClock, Phase};
-use super::plan::Plan;
+use super::plan::{Companion, Plan};
 use super::pursue::{given_up_at, next_step_overdue_at, window_ends};
 use super::scribe::View;
 use super::signal::EpisodeStanding;
@@ -40,6 +40,8 @@ impl Dossier {
         if self.picture_wanted(view) {
             commands.push(Command::Describe(self.service.clone()));
         }
+        let unread = self.companions_due(view).filter(|(_, due)| *due <= view.now);
+        commands.extend(unread.map(|(companion, _)| Command::Describe(companion)));
         let undated = self.undated(view).map(|key| Command::Onset(self.service.clone(), key.clone()));
         commands.extend(undated);
         let probes = self.probes_due(view).filter(|(_, due)| *due <= view.now);
@@ -69,7 +71,8 @@ impl Dossier {
             Phase::Ready { step, barred, .. } if self.at_provider(case, *step) => {
                 let waiting = barred.as_ref().is_some_and(|barred| view.now < barred.again_at)
                     || case.waits_for_evidence_until().is_some_and(|until| view.now < until);
-                if view.live.is_fresh(view.now) && !waiting && !self.roster_wanted(case, view) {
+                let read = view.live.is_fresh(view.now) && self.companions_unread(view).is_empty();
+                if read && !waiting && !self.roster_wanted(case, view) {
                     commands.push(Command::Begin(case.id.clone(), *step));
                 }
             }
@@ -171,7 +174,6 @@ impl Dossier {
             return None;
         }
         let plan = case.plan.as_ref()?;
-        let planned = plan.step(step)?;
         let votes_short = match (&view.live.roster, case.automatic) {
             (_, true) => None,
             (Some(roster), false) => votes_short(self, roster, view),
@@ -189,8 +191,10 @@ impl Dossier {
             rehearsal: case.origin == super::event::Origin::Drill,
             votes_short,
             frozen_until: self.freeze.as_ref().map(|freeze| freeze.until),
-            reconciled: view.live.is_fresh(view.now),
-            current_as_expected: self.serves_as_expected(plan, step, view) || planned.doer == Doer::User,
+            in_hands_of: view.in_hands_of.cloned(),
+            reconciled: view.live.is_fresh(view.now) && self.companions_unread(view).is_empty(),
+            current_as_expected: self.serves_as_expected(plan, step, view),
+            with: self.with(plan, step, view),
             rules_current: by_hand
                 || case.decision.as_ref().is_some_and(|decision| decision.rules == view.rules.digest()),
             clock_behind_until: moment.clock_behind_until,
@@ -201,6 +205,10 @@ impl Dossier {
     /// Before the first act the suspect must serve, or be going out; after it the target may serve already, or the
     /// suspect was stopped and nobody has put anything out since.
     fn serves_as_expected(&self, plan: &Plan, step: StepNo, view: &View<'_>) -> bool {
+        if plan.companion(step).is_some() {
+            // Its own picture tells, which the gate is asked about too.
+            return true;
+        }
         let serving = view.live.current.as_ref();
         let going_out = plan.suspect.as_ref() == view.live.in_flight.as_ref() && plan.suspect.is_some();
         let newest = || self.ledger.deployments.last().map(|deployment| &deployment.id);
@@ -210,22 +218,49 @@ impl Dossier {
         serving == Some(&plan.from.id) || going_out || begun
     }
 
+    /// What the gate is told of the companions that this step, or one after it, changes.
+    fn with(&self, plan: &Plan, step: StepNo, view: &View<'_>) -> Vec<CompanionAsk> {
+        let later = |one: &&Companion| {
+            plan.steps.iter().skip(usize::from(step.0)).any(|at| at.doer.provider() == Some(&one.service))
+        };
+        let of = |one: &Companion| {
+            let neighbour = view.neighbours.get(&one.service);
+            let serving = neighbour.and_then(|neighbour| neighbour.live.current.as_ref());
+            let in_flight = neighbour.and_then(|neighbour| {
+                let id = neighbour.live.in_flight.as_ref()?;
+                neighbour.dossier.ledger.deployment(id).map(|deployment| &deployment.release)
+            });
+            let leaves = in_flight.or(serving) == Some(&one.from.id);
+            let is_this = plan.companion(step).is_some_and(|this| this.service == one.service);
+            let begun = is_this && serving == Some(&one.to.id) && in_flight.is_none();
+            CompanionAsk {
+                service: one.service.clone(),
+                as_expected: leaves || begun,
+                frozen_until: neighbour
+                    .and_then(|known| known.dossier.freeze.as_ref())
+                    .map(|freeze| freeze.until),
+                in_hands_of: neighbour.and_then(|known| known.in_hands_of.clone()),
+            }
+        };
+        plan.with.iter().filter(later).map(of).collect()
+    }
+
     /// The order in which a step travels.
     pub fn order(&self, case: &Case, plan: &Plan, step: StepNo, attempt: u8, at: Timestamp) -> Option<Order> {
         let planned = plan.step(step)?;
-        let service = match &planned.doer {
-            Doer::Provider(service) => service.clone(),
-            Doer::Ledger(_) | Doer::User => self.service.clone(),
-        };
+        let service = planned.doer.provider().unwrap_or(&self.service).clone();
+        let companion = plan.companion(step);
+        let (from, to) = companion.map_or((&plan.from, &plan.to), |one| (&one.from, &one.to));
         Some(Order {
             case: case.id.clone(),
             step,
             attempt,
             mark: Plan::mark(&case.id, step, &plan.digest),
+            doer: planned.doer.clone(),
             act: planned.act.clone(),
             service,
-            expected: plan.from.id.clone(),
-            to: plan.to.id.clone(),
+            expected: from.id.clone(),
+            to: to.id.clone(),
             intended_at: at,
         })
     }
@@ -241,7 +276,8 @@ impl Dossier {
         let case = self.open.as_deref().and_then(|case| self.case_wakes(case, view));
         let pages =
             self.open.as_deref().and_then(|case| pager::wakes_at(case, &view.shared.pagers, view.now));
-        settling.chain(soak).chain(case).chain(pages).min()
+        let with = self.companions_due(view).map(|(_, due)| due);
+        settling.chain(soak).chain(case).chain(pages).chain(with).min()
     }
 
     fn case_wakes(&self, case: &Case, view: &View<'_>) -> Option<Timestamp> {

@@ -25,6 +25,19 @@ pub struct Choice {
     pub from: ReleaseId,
     /// What shall serve.
     pub to: ReleaseId,
+    /// What goes back with it, in order.
+    pub with: Vec<Leg>,
+}
+
+/// The way of a companion.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leg {
+    /// Which.
+    pub service: ServiceId,
+    /// What serves there, or is going out.
+    pub from: ReleaseId,
+    /// What shall serve there.
+    pub to: ReleaseId,
 }
 
 /// What a provider proposes for a choice.
@@ -38,12 +51,14 @@ pub struct Proposal {
     pub fast: bool,
     /// How long it usually takes, where the provider's history tells.
     pub expected_time: Option<Duration>,
+    /// What is proposed for each companion of the choice, in order.
+    pub with: Vec<Proposal>,
 }
 
 impl Proposal {
     /// Acts that end soon, and of which nothing more is known.
     pub fn of(acts: Vec<Act>) -> Proposal {
-        Proposal { acts, within: ACT_MAX, fast: false, expected_time: None }
+        Proposal { acts, within: ACT_MAX, fast: false, expected_time: None, with: Vec::new() }
     }
 }
 
@@ -64,6 +79,8 @@ pub struct Plan {
     pub to: Release,
     /// What the ledger holds of the target.
     pub to_grade: Grade,
+    /// What goes back with it, in order.
+    pub with: Vec<Companion>,
     /// What is done, in order.
     pub steps: Vec<Step>,
     /// Every release after the target up to the suspect, newest first: all of it is undone.
@@ -78,6 +95,21 @@ pub struct Plan {
     pub expires: Timestamp,
     /// Over everything above but `expires`.
     pub digest: Digest,
+}
+
+/// A service that goes back together with the plan's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Companion {
+    /// Which.
+    pub service: ServiceId,
+    /// What leaves there.
+    pub from: Release,
+    /// What returns there.
+    pub to: Release,
+    /// What its ledger holds of that.
+    pub to_grade: Grade,
+    /// What is undone there, newest first.
+    pub undone: Vec<Undone>,
 }
 
 /// A release that a rollback takes away.
@@ -105,6 +137,34 @@ impl Plan {
         self.steps.get(usize::from(step.0))
     }
 
+    /// The service that it is about: the first that a provider changes.
+    pub fn service(&self) -> Option<&ServiceId> {
+        self.steps.iter().find_map(|step| step.doer.provider())
+    }
+
+    /// The ways of its companions.
+    pub fn legs(&self) -> Vec<Leg> {
+        let leg = |one: &Companion| Leg {
+            service: one.service.clone(),
+            from: one.from.id.clone(),
+            to: one.to.id.clone(),
+        };
+        self.with.iter().map(leg).collect()
+    }
+
+    /// The companion that this step changes.
+    pub fn companion(&self, step: StepNo) -> Option<&Companion> {
+        let service = self.step(step)?.doer.provider()?;
+        self.with.iter().find(|one| one.service == *service)
+    }
+
+    /// Whether everything that the provider of its own service does comes before this step.
+    pub fn is_back_before(&self, step: StepNo) -> bool {
+        let own =
+            |planned: &Step| planned.doer.provider().is_some() && planned.doer.provider() == self.service();
+        !self.steps.iter().skip(usize::from(step.0)).any(own)
+    }
+
     /// Who made the release that leaves, where that is said as a principal (`slack:U0123ABCD`, `token:alice`). A bare name could be
     /// anybody, so that its author is as unknown as one that nobody names.
     pub fn author(&self) -> Option<PersonId> {
@@ -113,7 +173,8 @@ impl Plan {
 
     /// Whether it goes back over a release that says that nobody can.
     pub fn is_irreversible(&self) -> bool {
-        self.undone.iter().any(|undone| undone.marks.rollback == Some(RollbackMark::Irreversible))
+        let with = self.with.iter().flat_map(|one| &one.undone);
+        self.undone.iter().chain(with).any(|undone| undone.marks.rollback == Some(RollbackMark::Irreversible))
     }
 
     /// The least number of votes that the plan itself asks for: two over an irreversible release.
@@ -139,13 +200,17 @@ impl Plan {
         canon_release(&mut canon, "from", &self.from);
         canon_release(&mut canon, "to", &self.to);
         canon.text("to_grade", self.to_grade.word());
+        for one in &self.with {
+            canon.text("with", one.service.as_str());
+            canon_release(&mut canon, "from", &one.from);
+            canon_release(&mut canon, "to", &one.to);
+            canon.text("to_grade", one.to_grade.word());
+            canon_undone(&mut canon, &one.undone);
+        }
         for step in &self.steps {
             canon_step(&mut canon, step);
         }
-        for undone in &self.undone {
-            canon.text("undone", undone.release.as_str()).option("author", undone.author.as_deref());
-            canon_marks(&mut canon, &undone.marks);
-        }
+        canon_undone(&mut canon, &self.undone);
         canon.flag("fast", self.fast);
         canon.number("expected_s", self.expected_time.map_or(-1, |time| time.as_secs()));
         canon_policy(&mut canon, &self.approval);
@@ -160,6 +225,13 @@ fn canon_release(canon: &mut Canon, name: &str, release: &Release) {
         .option("commit", release.commit.as_deref())
         .option("author", release.author.as_deref());
     canon_marks(canon, &release.marks);
+}
+
+fn canon_undone(canon: &mut Canon, undone: &[Undone]) {
+    for undone in undone {
+        canon.text("undone", undone.release.as_str()).option("author", undone.author.as_deref());
+        canon_marks(canon, &undone.marks);
+    }
 }
 
 fn canon_marks(canon: &mut Canon, marks: &MigrationMarks) {

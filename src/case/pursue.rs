@@ -154,7 +154,8 @@ impl Scribe<'_> {
 
     fn pursue_gathering(&mut self, until: Timestamp) {
         let Some(case) = self.dossier.open.as_deref() else { return };
-        let read = self.view.live.described_since(case.opened_at);
+        let with = self.dossier.companions_unread(self.view).is_empty();
+        let read = self.view.live.described_since(case.opened_at) && with;
         let dated = self.dossier.undated(self.view).next().is_none();
         if !(read && dated) && self.view.now < until {
             return;
@@ -239,9 +240,16 @@ impl Scribe<'_> {
         }
         let Some(Barred { why, .. }) = barred else {
             if next_step_overdue_at(case, step).is_some_and(|at| self.view.now >= at) {
-                let cause = self.view.live.trouble.as_deref().unwrap_or("the provider was not read in time");
+                let is_own = case
+                    .plan
+                    .as_ref()
+                    .and_then(|plan| plan.step(step))
+                    .is_some_and(|planned| planned.doer == Doer::User);
+                let silence =
+                    if is_own { "nothing answers there" } else { "the provider was not read in time" };
+                let cause = self.view.live.trouble.as_deref().unwrap_or(silence);
                 let why = format!("the plan is half done, and its next step could not begin: {cause}");
-                self.write(Event::NeedsHuman { step, why });
+                self.unsettled(step, why);
             }
             return;
         };
@@ -257,16 +265,13 @@ impl Scribe<'_> {
             }
             Follows::Supersede => self.supersede(&why.says()),
             Follows::NeedsHuman | Follows::Ask | Follows::Weigh | Follows::Expire => {
-                self.write(Event::NeedsHuman { step, why: why.says() });
+                self.unsettled(step, why.says());
             }
         }
     }
 
     fn lock(&mut self, step: StepNo, release: &ReleaseId) {
-        let why = match self.dossier.open.as_deref() {
-            Some(case) => format!("rolled back in case {}", case.id),
-            None => return,
-        };
+        let why = self.rolled_back();
         self.write(Event::Locked { release: release.clone(), why });
         self.write(Event::StepDone { step, says: format!("{release} is locked") });
         self.advance(step);
@@ -280,11 +285,11 @@ impl Scribe<'_> {
             return;
         }
         let why = if running {
-            format!("{} is not done after {:#}", planned.act.says, planned.deadline)
+            format!("{} is not done after {:#}", self.says(planned), planned.deadline)
         } else {
-            format!("whether \"{}\" took effect is still not known", planned.act.says)
+            format!("whether \"{}\" took effect is still not known", self.says(planned))
         };
-        self.write(Event::NeedsHuman { step, why });
+        self.unsettled(step, why);
     }
 
     fn pursue_verifying(&mut self, verifying: &Verifying) {

@@ -3,6 +3,7 @@
 //! follows from the state itself in `pursue`.
 
 use super::command::{Command, Ending, Input};
+use super::companion::Neighbours;
 use super::dossier::Dossier;
 use super::event::{Event, Stamped};
 use super::id::{CaseId, Duration, PolicyName, Timestamp};
@@ -29,6 +30,10 @@ pub struct View<'a> {
     pub standing: &'a Standing,
     /// What this process knows about the service.
     pub live: &'a Live,
+    /// The services that go back together with it.
+    pub neighbours: &'a Neighbours,
+    /// A case of another service that has begun to act on this one.
+    pub in_hands_of: Option<&'a CaseId>,
     /// The present.
     pub now: Timestamp,
 }

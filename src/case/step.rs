@@ -56,8 +56,18 @@ pub enum Doer {
     Provider(ServiceId),
     /// Snapback itself, in its own ledger: the lock on the bad release. Nothing leaves the process.
     Ledger(ReleaseId),
-    /// A request or a command of the user's own.
+    /// A request or a program of the user's own.
     User,
+}
+
+impl Doer {
+    /// The service whose provider does it.
+    pub fn provider(&self) -> Option<&ServiceId> {
+        match self {
+            Doer::Provider(service) => Some(service),
+            Doer::Ledger(_) | Doer::User => None,
+        }
+    }
 }
 
 /// One part of a plan.
@@ -93,6 +103,8 @@ pub struct Order {
     pub attempt: Attempt,
     /// Our sign at the provider; the same for every attempt of one step.
     pub mark: Mark,
+    /// Who does it.
+    pub doer: Doer,
     /// The step itself.
     pub act: Act,
     /// The service that it changes.

@@ -134,10 +134,9 @@ impl Turn {
                 Ok(()) => Event::Intended { step, attempt: ask.order.attempt },
                 Err(why) => Event::Barred { step, why: why.clone(), again_at: self.at + GATE_AGAIN },
             };
-            let Some(change) = self.changes.iter_mut().find(|c| c.dossier.service == ask.order.service)
-            else {
-                continue;
-            };
+            // The case's own service: what a step changes may be a companion's.
+            let of = ask.order.case.service();
+            let Some(change) = self.changes.iter_mut().find(|c| c.dossier.service == of) else { continue };
             let stamped = Stamped { at: self.at, event };
             if Arc::make_mut(&mut change.dossier).apply(&stamped).is_ok() {
                 change.events.push((Some(ask.order.case.clone()), stamped));

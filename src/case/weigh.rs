@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::brief::{Brief, BriefSignal, CandidateFacts, GuardFacts, Limits, TargetFacts};
+use super::companion;
 use super::correlate::correlate;
 use super::decide::{Decision, Verdict, decide};
 use super::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner};
@@ -20,7 +21,7 @@ use super::standing::{Raised, StandingEvent};
 /// Deployments that one brief may weigh: more than anybody puts out within a window.
 const CANDIDATES_MAX: usize = 16;
 /// Deployments of one change within so long are one change (product §7).
-const ONE_CHANGE_WITHIN: Duration = Duration::from_mins(15);
+pub(super) const ONE_CHANGE_WITHIN: Duration = Duration::from_mins(15);
 /// A suspicion that moved by less is the same answer.
 const SAME_SUSPICION: f64 = 0.05;
 
@@ -74,6 +75,7 @@ impl Scribe<'_> {
             figures: self.view.live.figures.clone(),
             suspect: None,
             target: None,
+            with: Vec::new(),
             facts: self.facts(earliest),
             limits: Limits {
                 guards: self.view.shared.guards.clone(),
@@ -205,6 +207,10 @@ impl Scribe<'_> {
             runs_on_schema: target.page.release.marks.schema_version,
             undone: undone(&self.dossier.ledger, &target.page.release.id, deployment),
         });
+        if let Some(target) = &brief.target {
+            let opened = self.dossier.open.as_ref().map_or(now, |case| case.opened_at);
+            brief.with = companion::facts(self.view, &self.dossier.ledger, &target.release, opened);
+        }
         let this_case = self.dossier.open.as_ref().map(|case| &case.id);
         let earlier = || self.dossier.outcomes.iter().filter(|past| past.suspect.as_ref() == Some(suspect));
         brief.facts.suspect_rolled_back = earlier().any(|past| past.acted)
@@ -303,6 +309,7 @@ fn same_answer(last: &Decision, new: &Decision) -> bool {
         decision.guards.iter().map(|guard| (guard.name, guard.outcome)).collect()
     };
     let target = |decision: &Decision| decision.brief.target.as_ref().map(|target| target.release.clone());
+    let with = |decision: &Decision| companion::legs(&decision.brief.with);
     last.verdict == new.verdict
         && last.proposed == new.proposed
         && last.stopped == new.stopped
@@ -313,6 +320,7 @@ fn same_answer(last: &Decision, new: &Decision) -> bool {
         && last.shadow == new.shadow
         && last.rules == new.rules
         && target(last) == target(new)
+        && with(last) == with(new)
         && (last.suspicion - new.suspicion).abs() < SAME_SUSPICION
         && outcomes(last) == outcomes(new)
 }

@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 use super::decide::{Decision, Verdict};
 use super::event::{Direction, Event, Origin, Stamped};
 use super::id::{CaseId, Duration, NoteNo, PersonId, ServiceId, Timestamp};
+use super::ledger::Grade;
 use super::phase::Outcome;
 use super::plan::Plan;
+use super::release::Release;
+use super::step::Step;
 use super::story::Case;
 
 /// One thing said in the thread of a case.
@@ -177,7 +180,7 @@ fn say(case: &Case, stamped: &Stamped, spoken: bool) -> Vec<String> {
         Event::Barred { why, .. } => one(format!("not yet: {}", why.says())),
         Event::Intended { step, attempt } => {
             let says = plan_before(case, stamped.at)
-                .and_then(|plan| plan.step(*step).map(|step| step.act.says.clone()))
+                .and_then(|plan| plan.step(*step).map(|step| step_says(plan, step)))
                 .unwrap_or_else(|| format!("step {step}"));
             let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
             one(format!("now: {says}{again}"))
@@ -258,9 +261,23 @@ fn verdict_in_words(decision: &Decision) -> String {
     }
 }
 
-/// From which release to which, and what the ledger holds of that.
+/// From which release to which, and what the ledger holds of that; the same of what goes along.
 pub fn from_to(plan: &Plan) -> String {
-    format!("{} \u{2192} {} ({})", plan.from.called(), plan.to.called(), plan.to_grade.word())
+    let of = |from: &Release, to: &Release, grade: Grade| {
+        format!("{} \u{2192} {} ({})", from.called(), to.called(), grade.word())
+    };
+    let with = plan
+        .with
+        .iter()
+        .map(|one| format!(", with {} {}", one.service, of(&one.from, &one.to, one.to_grade)));
+    of(&plan.from, &plan.to, plan.to_grade) + &with.collect::<String>()
+}
+
+/// From where to where, with the names of what goes along.
+pub(super) fn leads(plan: &Plan) -> String {
+    let own = format!("{} \u{2192} {}", plan.from.called(), plan.to.called());
+    let with: Vec<&str> = plan.with.iter().map(|one| one.service.as_str()).collect();
+    if with.is_empty() { own } else { format!("{own} with {}", with.join(", ")) }
 }
 
 fn steps(plan: &Plan) -> impl Iterator<Item = String> + '_ {
@@ -269,7 +286,14 @@ fn steps(plan: &Plan) -> impl Iterator<Item = String> + '_ {
 
 /// The steps of a plan, numbered.
 pub fn plan_steps(plan: &Plan) -> impl Iterator<Item = String> + '_ {
-    plan.steps.iter().enumerate().map(|(nth, step)| format!("{}. {}", nth + 1, step.act.says))
+    plan.steps.iter().enumerate().map(|(nth, step)| format!("{}. {}", nth + 1, step_says(plan, step)))
+}
+
+/// What a step does, in a sentence; on which service, where that is a companion.
+pub fn step_says(plan: &Plan, step: &Step) -> String {
+    let companion = step.doer.provider().filter(|of| plan.service() != Some(*of));
+    let on = companion.map_or(String::new(), |of| format!("{of}: "));
+    format!("{on}{}", step.act.says)
 }
 
 fn would_act(case: &Case, at: Timestamp) -> Vec<String> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use clap::Args;
 use snapback::admin::shapes::{CasePlanShape, ExplanationShape};
 use snapback::case::command::{Command, Ending, Input};
+use snapback::case::companion::{ALONE, Neighbour, Neighbours};
 use snapback::case::decide::Decision;
 use snapback::case::dossier::Dossier;
 use snapback::case::event::Event;
@@ -17,7 +18,7 @@ use snapback::case::id::{ServiceId, SourceName, Timestamp};
 use snapback::case::live::Live;
 use snapback::case::map::{Atlas, AtlasEntry, Mapped};
 use snapback::case::phase::Phase;
-use snapback::case::plan::{Plan, Proposal};
+use snapback::case::plan::{Choice, Leg, Plan, Proposal};
 use snapback::case::scribe::View;
 use snapback::case::signal::{Signal, SignalState};
 use snapback::case::standing::Standing;
@@ -244,12 +245,15 @@ fn judge(
     let mut live = Live::new(at);
     live.see(&picture);
     let standing = Standing::default();
+    let neighbours = neighbours(settings, &entry.core.with, told, at);
     let view = View {
         settings: &entry.core,
         shared: &settings.shared,
         rules: &settings.rules,
         standing: &standing,
         live: &live,
+        neighbours: &neighbours,
+        in_hands_of: None,
         now: at,
     };
     let mut dossier = Dossier::new(service.clone());
@@ -263,20 +267,53 @@ fn judge(
     Ok(Judged { decision: decision.ok_or_else(undecided)?, plan })
 }
 
+/// The companions, as they are told of.
+fn neighbours(settings: &Settings, with: &[ServiceId], told: &Told, at: Timestamp) -> Neighbours {
+    let standing = Standing::default();
+    let neighbour = |id: &ServiceId| {
+        let entry = settings.services.iter().find(|entry| entry.core.id == *id)?;
+        let (mut dossier, mut live, picture) =
+            (Dossier::new(id.clone()), Live::new(at), told.picture(id, at));
+        live.see(&picture);
+        let view = View {
+            settings: &entry.core,
+            shared: &settings.shared,
+            rules: &settings.rules,
+            standing: &standing,
+            live: &live,
+            neighbours: &ALONE,
+            in_hands_of: None,
+            now: at,
+        };
+        dossier
+            .take(&Input::Ended(Command::Describe(id.clone()), Ending::Described(Box::new(picture))), &view);
+        let settings = Arc::new(entry.core.clone());
+        Some((id.clone(), Neighbour { dossier: Arc::new(dossier), live, settings, in_hands_of: None }))
+    };
+    with.iter().filter_map(neighbour).collect()
+}
+
 /// The plan with one step in place of the provider's own, which only the provider can say.
 fn preview(dossier: &mut Dossier, view: &View<'_>, provider: &str) -> Option<Arc<Plan>> {
     let Phase::Planning { choice, .. } = &dossier.open.as_deref()?.phase else { return None };
     let choice = choice.clone();
-    let act = Act {
-        kind: "preview".to_owned(),
-        arguments: std::collections::BTreeMap::new(),
-        class: Class::C,
-        says: format!(
-            "put {} back in place of {}, by the steps that provider {provider} proposes",
-            choice.to, choice.from
-        ),
+    let proposed = |says: String| {
+        Proposal::of(vec![Act {
+            kind: "preview".to_owned(),
+            arguments: std::collections::BTreeMap::new(),
+            class: Class::C,
+            says,
+        }])
     };
-    let proposed = Input::Ended(Command::Propose(choice), Ending::Proposed(Proposal::of(vec![act])));
+    let Choice { from, to, with, .. } = &choice;
+    let own = format!("put {to} back in place of {from}, by the steps that provider {provider} proposes");
+    let leg = |Leg { service, from, to }: &Leg| {
+        proposed(format!(
+            "put {to} back in place of {from} on {service}, by the steps that its provider proposes"
+        ))
+    };
+    let proposal = Proposal { with: with.iter().map(leg).collect(), ..proposed(own) };
+    let proposed = Input::Ended(Command::Propose(choice), Ending::Proposed(proposal));
     let written = dossier.take(&proposed, view);
     written
         .events

@@ -4,43 +4,6 @@
 use toml::de::DeValue;
 
 use super::read::{At, Table};
-use super::server::public_url;
-
-/// `[plans.NAME]`.
-pub(super) fn plans(root: &Table<'_>) {
-    for (_, plan) in root.named_tables("plans") {
-        for key in ["before", "after"] {
-            for step in plan.tables(key) {
-                plan_step(&step);
-            }
-        }
-        plan.page().not_built(
-            plan.span(),
-            "steps of one's own in a plan",
-            "leave [plans] out; what must follow a switch may be the service's `restart` command",
-        );
-    }
-}
-
-fn plan_step(step: &Table<'_>) {
-    if let Some(http) = step.table("http") {
-        for key in ["name", "method", "body"] {
-            http.text(key);
-        }
-        if let Some(url) = http.text("url") {
-            public_url(step.page(), &url);
-        }
-        http.some_length("timeout");
-        http.flag("repeatable");
-    }
-    if let Some(command) = step.table("command") {
-        command.text("name");
-        argv(&command);
-        command.some_length("timeout");
-        command.flag("repeatable");
-    }
-    step.word("on_failure", &[("stop", ()), ("continue", ())]);
-}
 
 /// `[evidence]`.
 pub(super) fn evidence(root: &Table<'_>) {

@@ -98,6 +98,11 @@ pub(super) fn secrets_by_name(table: &Table<'_>, key: &'static str) -> Vec<(Stri
         .collect()
 }
 
+/// The secret of a key that people choose.
+pub(super) fn secret_of<'a>(page: Page<'a>, key: &str, item: &'a Spanned<DeValue<'a>>) -> Option<At<Secret>> {
+    read(page, key, item)
+}
+
 /// Reads `{ env = "NAME" }` or `{ file = "PATH" }` and the value behind it.
 fn read<'a>(page: Page<'a>, key: &str, item: &'a Spanned<DeValue<'a>>) -> Option<At<Secret>> {
     let remedy = "write { env = \"NAME\" } or { file = \"PATH\" } and put the secret there";

@@ -1,11 +1,11 @@
 //! `[[service]]`: what is deployed and rolled back as one. Leaves to `providers` through whom, and where it lives there.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use super::conditions;
 use super::fault::{Severity, quoted};
 use super::people::Approvals;
+use super::plans::{self, PlanSettings};
 use super::probes::{self, Probes};
 use super::providers::{Providers, SiteSettings, provider, target};
 use super::read::{At, Page, Table};
@@ -37,6 +37,7 @@ pub(super) struct Names<'n> {
     pub(super) approvals: &'n Approvals,
     pub(super) verify: &'n BTreeMap<PolicyName, VerifyPolicy>,
     pub(super) probes: &'n Probes,
+    pub(super) plans: &'n BTreeMap<String, PlanSettings>,
 }
 
 /// A service under reading: who it is, and its table.
@@ -181,6 +182,7 @@ fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<Se
     let (provider, kind) = provider(table, names.providers).unzip();
     let settings = provider.as_ref().and_then(|name| names.providers.get(name)?.1.as_ref());
     let site = target(table, kind.flatten(), settings);
+    let PlanSettings { before, after, .. } = plans::of_service(table, names.plans);
     let core = ServiceSettings {
         id: draft.id.clone(),
         provider: provider.clone().unwrap_or_default(),
@@ -190,16 +192,16 @@ fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<Se
         inherit_good: table.flag("inherit_good").is_some_and(|flag| flag.value),
         migrations: migrations.map_or(Migrations::Unknown, |word| word.value),
         depends_on: depends_on(draft, ids),
-        with: Vec::new(),
+        with: companions(draft, ids),
         max_back: max_back(table),
         cadence: table.some_length("cadence").map(|length| length.value),
         approval: policy(table, "approval", names.approvals.keys()),
         verify: policy(table, "verify", names.verify.keys()),
         probes: probes::of_service(table, names.probes),
-        before: Vec::new(),
-        after: Vec::new(),
+        before,
+        after,
     };
-    unbuilt(table, ids);
+    unbuilt(table);
     let matchers = conditions::matchers(table, "match").into_iter().map(|(_, matcher)| matcher).collect();
     let channel = table.text("channel").and_then(|channel| super::slack::channel(table, &channel));
     Some(ServiceEntry { core, provider: provider?, site: site?, channel, matchers })
@@ -271,25 +273,29 @@ fn depends_on(draft: &Draft<'_>, ids: &[ServiceId]) -> Vec<ServiceId> {
     depends_on
 }
 
-/// Keys of the contract that this version cannot honour.
-fn unbuilt(table: &Table<'_>, ids: &[ServiceId]) {
-    let page = table.page();
-    let note = |key: &'static str, span: Range<usize>, what: &str| {
-        page.not_built(span, what, &format!("leave `{key}` out"));
-    };
-    if let Some(companions) = table.texts("with") {
-        for name in &companions.value {
-            known_service(page, name, ids);
+/// `with`: what goes back together with it.
+fn companions(draft: &Draft<'_>, ids: &[ServiceId]) -> Vec<ServiceId> {
+    let page = draft.table.page();
+    let mut with = Vec::new();
+    for name in draft.table.texts("with").map(|list| list.value).unwrap_or_default() {
+        let Some(id) = known_service(page, &name, ids) else { continue };
+        if id == draft.id {
+            page.fault(name.span, format!("{id} goes back with itself"), "take it out of `with`");
+        } else if with.contains(&id) {
+            page.fault(name.span, format!("{id} is named twice"), "name each companion once, in order");
+        } else {
+            with.push(id);
         }
-        note("with", table.key_span("with"), "services that go back together");
     }
-    if table.text("plan").is_some() {
-        note("plan", table.key_span("plan"), "steps of one's own in a plan");
-    }
+    with
+}
+
+/// Keys of the contract that this version cannot honour.
+fn unbuilt(table: &Table<'_>) {
     if let Some(drills) = table.table("drills") {
         drills.flag("allowed");
         drills.some_length("every");
         drills.flag("dry_run");
-        note("drills", table.key_span("drills"), "drills");
+        table.page().not_built(table.key_span("drills"), "drills", "leave `drills` out");
     }
 }

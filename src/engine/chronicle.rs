@@ -2,26 +2,26 @@
 //! holds its id, so that a case can be followed through the log; texts of senders are in the notes alone, which the voice
 //! makes harmless.
 
+use crate::case::command::Command;
 use crate::case::event::{Event, Stamped};
 use crate::case::id::{Attempt, CaseId, ServiceId, StepNo};
 use crate::case::standing::StandingEvent;
+use crate::case::step::Doer;
 use crate::case::turn::Turn;
-use crate::engine::desk::Arrival;
-use crate::engine::errand::owner;
+use crate::engine::desk::{Arrival, Desk};
 use crate::engine::rim::Rim;
 use crate::execute::Provider;
 use crate::telemetry::label::{self, Answered, PageEnd};
 use crate::telemetry::metrics::Metrics;
 
 /// Takes note of an arrival: of the end of an act's one request, or of a page.
-pub(super) fn arrived(arrival: &Arrival, rim: &Rim, metrics: &Metrics) {
+pub(super) fn arrived(arrival: &Arrival, desk: &Desk, rim: &Rim, metrics: &Metrics) {
     let Arrival::Ended(command, ending) = arrival else { return };
     if let Some(how) = PageEnd::of(command, ending) {
         metrics.page_ended(how);
     }
     if let Some(how) = Answered::of(command, ending) {
-        let of = owner(command).map_or(label::Provider::Gone, |service| kind(rim, &service));
-        metrics.act_ended(of, how);
+        metrics.act_ended(hand(command, desk, rim), how);
     }
 }
 
@@ -35,6 +35,17 @@ pub(super) fn committed(turn: &Turn, rim: &Rim, metrics: &Metrics) {
                 log(case, &change.dossier.service, stamped);
             }
         }
+    }
+}
+
+/// Whoever did the step that a command began.
+fn hand(command: &Command, desk: &Desk, rim: &Rim) -> label::Provider {
+    let Command::Begin(case, step) = command else { return label::Provider::Gone };
+    let service = case.service();
+    match desk.service(&service).and_then(|(dossier, _)| dossier.doer(*step)) {
+        Some(Doer::User) => label::Provider::Step,
+        Some(Doer::Provider(of)) => kind(rim, of),
+        Some(Doer::Ledger(_)) | None => kind(rim, &service),
     }
 }
 

@@ -3,11 +3,13 @@
 //! shell.
 
 mod follow;
+mod neighbours;
 mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use self::neighbours::Around;
 use crate::case::approval::Roster;
 use crate::case::command::{Command, Ending, Input, Request};
 use crate::case::deployment::{DeploymentOrigin, Picture};
@@ -80,6 +82,8 @@ pub struct Desk {
     /// Services whose wake time may have changed since it was last computed.
     touched: BTreeSet<ServiceId>,
     wakes: BTreeMap<ServiceId, Timestamp>,
+    /// Who takes a service along when it goes back.
+    leaders: BTreeMap<ServiceId, Vec<ServiceId>>,
 }
 
 impl Desk {
@@ -102,6 +106,7 @@ impl Desk {
             hearing: Hearing::default(),
             touched: BTreeSet::new(),
             wakes: BTreeMap::new(),
+            leaders: BTreeMap::new(),
         };
         let mut stored: BTreeMap<ServiceId, Dossier> =
             dossiers.into_iter().map(|dossier| (dossier.service.clone(), dossier)).collect();
@@ -110,6 +115,7 @@ impl Desk {
             desk.hold(dossier, service.clone(), now);
         }
         desk.hearing.listen(&settings.shared.heartbeats, now);
+        desk.find_leaders();
         desk
     }
 
@@ -136,6 +142,7 @@ impl Desk {
         }
         self.held.retain(|id, held| settings.services.contains_key(id) || held.dossier.open.is_some());
         self.hearing.listen(&settings.shared.heartbeats, now);
+        self.find_leaders();
         self.settings = settings;
         self.touched.extend(self.held.keys().cloned());
     }
@@ -225,6 +232,7 @@ impl Desk {
                     held.live.tried_at = Some(draft.now);
                 }
                 self.take(&service, &Input::Tick, draft);
+                self.look_again_beside(&service, draft);
             }
             Arrival::Moved(service) => {
                 if let Some(held) = self.held.get_mut(&service) {
@@ -378,10 +386,14 @@ impl Desk {
             };
             held.live.probed(probe, began_at, &found, draft.now);
         }
+        let was_read = matches!(command, Command::Describe(_));
         if let Ending::Described(picture) = &ending {
             self.see(&service, picture, draft);
         }
         self.take(&service, &Input::Ended(command, ending), draft);
+        if was_read {
+            self.look_again_beside(&service, draft);
+        }
     }
 
     /// Takes a picture. A mark of ours that no act and no ledger knows is a lost store's: Snapback forbids itself.
@@ -410,13 +422,15 @@ impl Desk {
 
     /// Lets a service take an input, in the draft.
     fn take(&mut self, service: &ServiceId, input: &Input, draft: &mut Draft) -> Vec<Disposition> {
+        let around = self.around(service, Some(draft));
         let Some(held) = self.held.get_mut(service) else {
             return vec![Disposition::Unmapped(format!("{service} is not configured any more"))];
         };
         if let Input::Signals(signals) = input {
             held.ask_anew(signals);
         }
-        let view = view(held, &self.settings, &self.standing, draft.now);
+        let held = &*held;
+        let view = view(held, &self.settings, &self.standing, &around, draft.now);
         if let Input::Signals(signals) = input {
             let dossier = draft.changes.get(service).map_or(&held.dossier, |change| &change.dossier);
             if let Some(dispositions) = dossier.says_nothing_new(signals, &view) {
@@ -437,19 +451,6 @@ impl Desk {
         draft.turn.standing.extend(standing);
         dispositions
     }
-
-    /// Asks the gate for every step that is ready, of services that changed or are due.
-    fn ask_gate(&self, draft: &mut Draft, moment: Moment) {
-        for (service, change) in &draft.changes {
-            let Some(held) = self.held.get(service) else { continue };
-            let view = view(held, &self.settings, &self.standing, draft.now);
-            for command in change.dossier.next(&view) {
-                if let Command::Begin(_, step) = command {
-                    draft.turn.gates.extend(change.dossier.gate_ask(step, &view, &moment));
-                }
-            }
-        }
-    }
 }
 
 impl Held {
@@ -469,13 +470,21 @@ struct Draft {
     turn: Turn,
 }
 
-fn view<'a>(held: &'a Held, settings: &'a DeskSettings, standing: &'a Standing, now: Timestamp) -> View<'a> {
+fn view<'a>(
+    held: &'a Held,
+    settings: &'a DeskSettings,
+    standing: &'a Standing,
+    around: &'a Around,
+    now: Timestamp,
+) -> View<'a> {
     View {
         settings: &held.settings,
         shared: &settings.shared,
         rules: &settings.rules,
         standing,
         live: &held.live,
+        neighbours: &around.neighbours,
+        in_hands_of: around.in_hands_of.as_ref(),
         now,
     }
 }

@@ -4,25 +4,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::case::command::{Command, Ending, Progress};
+use crate::case::command::{Command, Ending};
 use crate::case::exhibit::{BUDGET, Collected};
 use crate::case::face::Face;
-use crate::case::id::{CaseId, Handle, Place, ProbeName, ServiceId, SourceName, Timestamp};
+use crate::case::id::{CaseId, Place, ProbeName, ReleaseId, ServiceId, SourceName, Timestamp};
 use crate::case::pager::Summons;
-use crate::case::permit::Permit;
-use crate::case::plan::Choice;
+use crate::case::plan::{Choice, Proposal};
 use crate::case::probe::Health;
 use crate::case::signal::Signal;
-use crate::case::step::Order;
 use crate::case::thread::Patience;
 use crate::case::turn::{Bulletin, Whisper};
 use crate::case::words::Note;
-use crate::clock::{Clock, pause_until, sleep};
+use crate::clock::{Clock, sleep};
 use crate::engine::desk::Arrival;
 use crate::engine::errand::Errand;
+use crate::engine::hand::{begin, find, watch};
 use crate::engine::lane::{Lanes, Load};
 use crate::engine::pace::Pace;
-use crate::execute::{Provider, Sighting, Target};
+use crate::execute::step::Steps;
+use crate::execute::{Provider, Target};
 use crate::outbound::Trouble;
 use crate::probe::Probe;
 use crate::probe::prometheus::Prometheus;
@@ -52,13 +52,12 @@ const WHISPERS: u8 = 3;
 /// A little less than an act waits, so that why nothing is shown is told before it.
 const SHOWN_WITHIN: std::time::Duration = std::time::Duration::from_secs(BUDGET.as_secs().unsigned_abs() - 1);
 
-/// A failure is told in so many characters: a reason, and the ends of a few logs.
-const EVIDENCE_MAX: usize = 2000;
-
 /// Everything that errands reach.
 pub struct Rim {
     /// Providers and places of the services.
     pub services: BTreeMap<ServiceId, (Arc<Provider>, Target)>,
+    /// Who does the steps of the user's own.
+    pub steps: Arc<Steps>,
     /// Who says notes.
     pub voice: Voice,
     /// How fast.
@@ -146,15 +145,36 @@ async fn describe(rim: &Rim, service: ServiceId) -> Arrival {
     }
 }
 
+/// What each provider proposes for its part of the choice. One that will not is the end of the whole.
 async fn propose(rim: &Rim, choice: &Choice) -> Ending {
-    let Some((provider, target)) = rim.services.get(&choice.service) else {
-        return Ending::Refused("the service is not configured any more".into());
+    let mut proposal = match proposal(rim, &choice.service, &choice.from, &choice.to).await {
+        Ok(proposal) => proposal,
+        Err(why) => return Ending::Refused(why),
+    };
+    for leg in &choice.with {
+        match self::proposal(rim, &leg.service, &leg.from, &leg.to).await {
+            Ok(one) => proposal.with.push(one),
+            Err(why) => return Ending::Refused(format!("{}: {why}", leg.service)),
+        }
+    }
+    Ending::Proposed(proposal)
+}
+
+async fn proposal(
+    rim: &Rim,
+    service: &ServiceId,
+    from: &ReleaseId,
+    to: &ReleaseId,
+) -> Result<Proposal, String> {
+    let Some((provider, target)) = rim.services.get(service) else {
+        return Err("the service is not configured any more".into());
     };
     let mut pace = Pace::after_trouble();
     loop {
-        match provider.propose(target, &choice.from, &choice.to).await {
-            Ok(proposal) => return Ending::Proposed(proposal),
-            Err(Trouble::Refused(why) | Trouble::Moved(why)) => return Ending::Refused(why),
+        match provider.propose(target, from, to).await {
+            Ok(proposal) => return Ok(proposal),
+            Err(Trouble::Refused(why)) => return Err(why),
+            Err(Trouble::Moved(what)) => return Err(what),
             Err(Trouble::Busy { after, .. }) => sleep(pace.wait(after.map(|wait| wait.unsigned_abs()))).await,
             Err(Trouble::Unclear(_)) => sleep(pace.wait(None)).await,
         }
@@ -175,95 +195,6 @@ async fn collect(rim: &Rim, case: &CaseId) -> Collected {
     };
     tracing::warn!(case.id = %case, %service, provider = provider.kind(), error = why, "what the provider shows cannot be read before the act");
     Collected::nothing(why)
-}
-
-/// Sends the one request. Whatever the answer, no second one leaves under this permit.
-async fn begin(rim: &Rim, permit: Permit) -> Ending {
-    let order = permit.order().clone();
-    let Some((provider, _)) = rim.services.get(&order.service) else { return Ending::NotSent };
-    if rim.clock.now() >= permit.wire_deadline() {
-        return Ending::NotSent;
-    }
-    let kind = provider.kind();
-    tracing::info!(case.id = %order.case, service = %order.service, provider = kind, step = order.step.0, attempt = order.attempt, "begin");
-    match provider.begin(permit).await {
-        Ok(handle) => Ending::Accepted(handle),
-        Err(Trouble::Refused(why)) => Ending::Refused(why),
-        Err(Trouble::Moved(what)) => Ending::Moved(what),
-        Err(Trouble::Busy { after, why }) => {
-            tracing::info!(case.id = %order.case, service = %order.service, provider = kind, step = order.step.0, attempt = order.attempt, %why, "not sent; the gate is asked again");
-            // Surely not sent. The gate is asked again, later each time, and not sooner than the other side wishes.
-            sleep(Pace::nth(u32::from(order.attempt), after.map(|wait| wait.unsigned_abs()))).await;
-            Ending::NotSent
-        }
-        Err(Trouble::Unclear(error)) => {
-            tracing::warn!(case.id = %order.case, service = %order.service, provider = kind, step = order.step.0, attempt = order.attempt, error = %error, "whether the request took effect is not known");
-            Ending::Unclear(error.to_string())
-        }
-    }
-}
-
-async fn find(rim: &Rim, order: &Order) -> Ending {
-    let Some((provider, _)) = rim.services.get(&order.service) else {
-        return Ending::Unclear("the service is not configured any more".into());
-    };
-    let mut pace = Pace::after_trouble();
-    loop {
-        // A search that found nothing is followed by another one: the wait is between the two.
-        sleep(pace.wait(None)).await;
-        match provider.find(order).await {
-            Ok(Sighting::Found(handle)) => return Ending::Found(handle),
-            Ok(Sighting::Absent) => return Ending::Absent,
-            Ok(Sighting::TooEarly(until)) => {
-                pause_until(&rim.clock, until, std::time::Duration::from_secs(60)).await;
-            }
-            Err(Trouble::Moved(what)) => return Ending::Moved(what),
-            Err(Trouble::Busy { after, .. }) => sleep(pace.wait(after.map(|wait| wait.unsigned_abs()))).await,
-            Err(Trouble::Refused(_) | Trouble::Unclear(_)) => {}
-        }
-    }
-}
-
-async fn watch(rim: &Rim, order: &Order, handle: &Handle) -> Ending {
-    let Some((provider, target)) = rim.services.get(&order.service) else {
-        return Ending::Unclear("the service is not configured any more".into());
-    };
-    let mut pace = Pace::of_watching();
-    loop {
-        match provider.watch(handle).await {
-            Ok(Progress::Running(_)) | Err(Trouble::Busy { .. } | Trouble::Unclear(_)) => {}
-            Ok(Progress::Failed(why)) => {
-                let why = with_evidence(provider, target, order, handle, why).await;
-                return Ending::Progress(Progress::Failed(why));
-            }
-            Ok(progress) => return Ending::Progress(progress),
-            Err(Trouble::Moved(what)) => return Ending::Moved(what),
-            Err(Trouble::Refused(why)) => return Ending::Refused(why),
-        }
-        sleep(pace.wait(None)).await;
-    }
-}
-
-/// Why work failed, with what the provider shows of it, where it can be read: people need it beside the failure.
-async fn with_evidence(
-    provider: &Provider,
-    target: &Target,
-    order: &Order,
-    handle: &Handle,
-    why: String,
-) -> String {
-    match provider.evidence(target, Some(handle)).await {
-        Ok(exhibits) => {
-            let shown: Vec<String> =
-                exhibits.iter().map(|exhibit| format!("{}: {}", exhibit.name, exhibit.text)).collect();
-            let text = std::iter::once(why).chain(shown).collect::<Vec<_>>().join("; ");
-            text.chars().take(EVIDENCE_MAX).collect()
-        }
-        Err(trouble) => {
-            tracing::warn!(case.id = %order.case, service = %order.service, provider = provider.kind(), step = order.step.0, attempt = order.attempt, error = %trouble, "what the provider shows of the failure cannot be read");
-            why
-        }
-    }
 }
 
 /// Says a note: in the log at once, and in Slack until it is there. After an answer that was lost, or a process that ended

@@ -121,7 +121,7 @@ pub(super) fn without_intent(settled: &Turn, answers: &[Result<(), Why>]) -> Opt
         let holds = settled
             .changes
             .iter()
-            .filter(|change| change.dossier.service == order.service)
+            .filter(|change| change.dossier.service == order.case.service())
             .flat_map(|change| &change.events)
             .any(|(case, stamped)| case.as_ref() == Some(&order.case) && stamped.event == intent);
         (!holds).then(|| order.case.clone())

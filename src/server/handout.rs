@@ -18,6 +18,7 @@ use crate::engine::desk::{DeskSettings, SourceScope};
 use crate::engine::lane::Lanes;
 use crate::engine::rim::Rim;
 use crate::execute::directory::Directory;
+use crate::execute::step::Steps;
 use crate::execute::{Provider, Target};
 use crate::intake::{Identity, IntakeSettings, Limits, Secret, SourceSettings, Subnet};
 use crate::journal::StoreSettings;
@@ -271,6 +272,13 @@ impl Handout {
         known.chain(feed.map.clone()).collect()
     }
 
+    /// Who does the steps of the user's own.
+    fn steps(&self) -> Steps {
+        let secret = |secret: &config::Secret| Some((secret.origin.to_string(), secret.value.clone()?));
+        let secrets = self.settings.step_secrets.iter().filter_map(secret);
+        Steps::new(secrets.collect(), Arc::new(|| Clock.now()))
+    }
+
     pub(super) fn rim(&self) -> Arc<Rim> {
         let services = self.settings.services.iter().filter_map(|entry| {
             let (_, provider) = self.providers.get(&entry.provider)?;
@@ -279,6 +287,7 @@ impl Handout {
         });
         Arc::new(Rim {
             services: services.collect(),
+            steps: Arc::new(self.steps()),
             voice: self.voice.clone(),
             lanes: self.lanes.clone(),
             rollcall: self.rollcall.clone(),

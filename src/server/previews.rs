@@ -13,7 +13,7 @@ use crate::case::dossier::Dossier;
 use crate::case::id::{PersonId, ReleaseId, ServiceId};
 use crate::case::plan::Plan;
 use crate::case::standing::Standing;
-use crate::case::step::Doer;
+use crate::case::step::{Doer, Step};
 use crate::case::turn::Disposition;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -39,18 +39,29 @@ pub(super) fn previews(reader: Reader, sources: watch::Receiver<Sources>) -> adm
             let Ok(_slot) = slots.try_acquire() else {
                 return Err(Disposition::Conflict("too many plans are looked for: ask again".into()));
             };
-            let read = tokio::task::spawn_blocking(move || stored(&reader, service)).await;
-            let Ok(Ok((dossier, standing))) = read else {
+            let with = companions(&settings, &service);
+            let read = tokio::task::spawn_blocking(move || stored(&reader, service, &with)).await;
+            let Ok(Ok((dossier, companions, standing))) = read else {
                 return Err(Disposition::Conflict("the store cannot be read now: ask again".into()));
             };
-            preview(dossier, ask, &Surroundings { rim, settings, standing }).await
+            preview(dossier, ask, &Surroundings { rim, settings, standing, companions }).await
         })
     })
 }
 
-fn stored(reader: &Reader, service: ServiceId) -> Result<(Dossier, Standing), ReadError> {
+/// What goes back together with it.
+fn companions(settings: &DeskSettings, service: &ServiceId) -> Vec<ServiceId> {
+    settings.services.get(service).map(|known| known.with.clone()).unwrap_or_default()
+}
+
+fn stored(
+    reader: &Reader,
+    service: ServiceId,
+    with: &[ServiceId],
+) -> Result<(Dossier, Vec<Dossier>, Standing), ReadError> {
     let dossier = reader.dossier(&service)?.unwrap_or_else(|| Dossier::new(service));
-    Ok((dossier, reader.standing()?))
+    let companions = with.iter().filter_map(|id| reader.dossier(id).transpose()).collect::<Result<_, _>>()?;
+    Ok((dossier, companions, reader.standing()?))
 }
 
 /// What a person can do by the provider's own tools, where the server is away.
@@ -78,14 +89,19 @@ pub async fn by_hand(
     reason: &str,
 ) -> Result<ByHand, String> {
     let store = settings.store.path.clone();
-    let kept = tokio::task::spawn_blocking({
-        let service = service.clone();
-        move || store.exists().then(|| Reader::open(&store).ok()?.dossier(&service).ok()?).flatten()
-    });
-    let kept = kept.await.ok().flatten();
-    let by_store = kept.is_some();
     let handout = Handout::new(settings, Voice::log(crate::report::log::Log::structured()));
     let (rim, settings) = (handout.rim(), handout.desk());
+    let wanted: Vec<ServiceId> =
+        std::iter::once(service.clone()).chain(companions(&settings, service)).collect();
+    let kept = tokio::task::spawn_blocking(move || {
+        let reader = store.exists().then(|| Reader::open(&store).ok()).flatten();
+        let of = |id: &ServiceId| reader.as_ref()?.dossier(id).ok()?;
+        wanted.iter().filter_map(of).collect::<Vec<Dossier>>()
+    });
+    let mut companions = kept.await.unwrap_or_default();
+    let own = companions.iter().position(|dossier| dossier.service == *service);
+    let kept = own.map(|own| companions.remove(own));
+    let by_store = kept.is_some();
     let Some((provider, target)) = rim.services.get(service).cloned() else {
         return Err(format!("no service {service} is configured here"));
     };
@@ -94,11 +110,19 @@ pub async fn by_hand(
     let what = Wish::Rollback { to: to.clone(), reason: reason.to_owned(), shown: None };
     let (by, at) = (PersonId::new("by hand"), Clock.now());
     let ask = Ask { by, at, groups: BTreeSet::new(), authority: Authority::Operator, what };
-    let with = Surroundings { rim, settings, standing: Standing::default() };
+    let with = Surroundings { rim: rim.clone(), settings, standing: Standing::default(), companions };
     let planned = preview(dossier, ask, &with).await;
     let commands = |plan: &Plan| -> Result<Vec<String>, String> {
-        let ours = plan.steps.iter().filter(|step| matches!(step.doer, Doer::Provider(_)));
-        ours.map(|step| provider.by_hand(&step.act, &plan.to.id, reason)).collect()
+        let line = |step: &Step| match &step.doer {
+            Doer::Provider(of) => {
+                let (provider, _) = rim.services.get(of)?;
+                let to = plan.with.iter().find(|one| one.service == *of).map_or(&plan.to, |one| &one.to);
+                Some(provider.by_hand(&step.act, &to.id, reason))
+            }
+            Doer::User => Some(crate::execute::step::by_hand(&step.act)),
+            Doer::Ledger(_) => None,
+        };
+        plan.steps.iter().filter_map(line).collect()
     };
     let unplanned = |why: String| ByHand {
         says: why,

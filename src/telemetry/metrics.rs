@@ -22,9 +22,10 @@ use crate::case::command::Command;
 use crate::case::decide::Verdict;
 use crate::case::dossier::Dossier;
 use crate::case::event::Event;
-use crate::case::id::{PagerName, ServiceId, SourceName, Timestamp};
+use crate::case::id::{PagerName, ServiceId, SourceName, StepNo, Timestamp};
 use crate::case::pager::Paging;
 use crate::case::phase::Outcome;
+use crate::case::step::Doer;
 use crate::case::story::Case;
 use crate::case::turn::{Change, Turn};
 use crate::case::words;
@@ -124,7 +125,11 @@ impl Metrics {
         }
         for change in &turn.changes {
             for (_, stamped) in &change.events {
-                self.happened(&stamped.event, || kind(&change.dossier.service));
+                self.happened(&stamped.event, |step| match change.dossier.doer(step) {
+                    Some(Doer::User) => Provider::Step,
+                    Some(Doer::Provider(of)) => kind(of),
+                    Some(Doer::Ledger(_)) | None => kind(&change.dossier.service),
+                });
             }
             let before = self.dossiers().insert(change.dossier.service.clone(), Arc::clone(&change.dossier));
             self.stages_of(before.as_deref(), change);
@@ -134,12 +139,12 @@ impl Metrics {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the other events are counted nowhere")]
-    fn happened(&self, event: &Event, kind: impl Fn() -> Provider) {
+    fn happened(&self, event: &Event, kind: impl Fn(StepNo) -> Provider) {
         match event {
             Event::Weighed(decision) => self.decided.count(decision.verdict),
             Event::Opened { origin, .. } => self.opened.count(origin.into()),
             Event::Closed { outcome, .. } => self.closed.count(*outcome),
-            Event::Intended { .. } => self.begun.count(kind()),
+            Event::Intended { step, .. } => self.begun.count(kind(*step)),
             _ => {}
         }
     }

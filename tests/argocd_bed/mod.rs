@@ -10,7 +10,7 @@ use snapback::case::deployment::Picture;
 use snapback::case::id::{CaseId, Duration, Handle, Mark, ReleaseId, ServiceId, StepNo, Timestamp};
 use snapback::case::permit::Permit;
 use snapback::case::plan::Proposal;
-use snapback::case::step::{Act, Order};
+use snapback::case::step::{Act, Doer, Order};
 use snapback::execute::argocd::{ArgoCd, Settings, Site};
 use snapback::execute::{Provider, Sighting, Target};
 use snapback::outbound::Trouble;
@@ -87,6 +87,7 @@ impl Bed {
             step: StepNo(u16::try_from(nth).expect("few")),
             attempt: 1,
             mark: mark(nth),
+            doer: Doer::Provider(service()),
             act,
             service: service(),
             expected: from.clone(),

@@ -70,6 +70,7 @@ pub(crate) fn calm() -> Brief {
             runs_on_schema: None,
             undone: vec![undone("v2", MigrationMarks::default())],
         }),
+        with: Vec::new(),
         facts: GuardFacts { current: Some("v2".into()), services_raised: 1, ..GuardFacts::default() },
         limits: Limits {
             guards: GuardSettings::default(),

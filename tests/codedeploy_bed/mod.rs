@@ -11,7 +11,7 @@ use snapback::case::deployment::Picture;
 use snapback::case::id::{CaseId, Duration, Handle, Mark, ReleaseId, ServiceId, StepNo, Timestamp};
 use snapback::case::permit::Permit;
 use snapback::case::plan::Proposal;
-use snapback::case::step::{Act, Order};
+use snapback::case::step::{Act, Doer, Order};
 use snapback::execute::codedeploy::{CodeDeploy, Credentials, Settings, Site};
 use snapback::execute::{Provider, Sighting, Target};
 use snapback::outbound::Trouble;
@@ -148,6 +148,7 @@ impl Bed {
             step: StepNo(step),
             attempt: 1,
             mark: Mark::new(MARK),
+            doer: Doer::Provider(service()),
             act,
             service: service(),
             expected: self.platform.release(from),

@@ -19,7 +19,7 @@ use snapback::case::id::{
 use snapback::case::map::{Atlas, AtlasEntry, Equivalents};
 use snapback::case::permit::Permit;
 use snapback::case::phase::Outcome;
-use snapback::case::plan::Proposal;
+use snapback::case::plan::{Leg, Proposal};
 use snapback::case::probe::Health;
 use snapback::case::release::Release;
 use snapback::case::rules::{Rule, RuleTable};
@@ -28,7 +28,7 @@ use snapback::case::settings::{
 };
 use snapback::case::signal::{Lag, Signal, SignalState};
 use snapback::case::standing::{Standing, StandingEvent};
-use snapback::case::step::{Act, Class, Order};
+use snapback::case::step::{Act, Class, Doer, Order};
 use snapback::case::story::Case;
 use snapback::case::thread::Patience;
 use snapback::case::turn::{Disposition, Gated, Turn};
@@ -63,6 +63,19 @@ pub(crate) enum Takes {
     Hides,
 }
 
+/// What becomes of a step of the user's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// It is done.
+    Done,
+    /// It says no.
+    Refuses,
+    /// Nobody answers there.
+    Unsent,
+    /// Nobody sees how it ends.
+    Unseen,
+}
+
 /// A pretend provider of one service: what it holds, and how it answers when it is asked what serves (`reads`), asked
 /// for acts (`proposes`), and sent a request (`takes`), whose late copy is of `class`.
 pub(crate) struct Provider {
@@ -94,6 +107,8 @@ pub(crate) struct World {
     pub metrics: Metrics,
     /// Whether notes can be said.
     pub voice: Reads,
+    /// What becomes of the steps of the user's own.
+    pub own: Own,
     standing: Standing,
     delivered: u64,
     dispositions: Vec<Disposition>,
@@ -122,6 +137,7 @@ impl World {
             refused: Vec::new(),
             metrics: Metrics::new(at(0), std::iter::empty()),
             voice: Reads::Answers,
+            own: Own::Done,
             standing: Standing::default(),
             delivered: 0,
             dispositions: Vec::new(),
@@ -321,7 +337,10 @@ impl World {
                 let provider = self.provider_of(&choice.service);
                 match provider.proposes {
                     Reads::Answers => {
-                        Ending::Proposed(Proposal::of(vec![provider.act(&choice.to); provider.acts]))
+                        let own = Proposal::of(vec![provider.act(&choice.to); provider.acts]);
+                        let leg = |leg: &Leg| Proposal::of(vec![self.provider_of(&leg.service).act(&leg.to)]);
+                        let with = choice.with.iter().map(leg).collect();
+                        Ending::Proposed(Proposal { with, ..own })
                     }
                     Reads::Fails => Ending::Refused("it cannot be undone".into()),
                     Reads::Never => return None,
@@ -338,12 +357,22 @@ impl World {
             Errand::Begin(permit) => {
                 let order = permit.order().clone();
                 self.requests.push(order.clone());
-                self.provider_of(&order.service).begin(&order, now)
+                match (&order.doer, self.own) {
+                    (Doer::Provider(of), _) => self.provider_of(of).begin(&order, now),
+                    (_, Own::Done) => Ending::Accepted(Handle::new("done")),
+                    (_, Own::Refuses) => Ending::Refused("it says no".into()),
+                    (_, Own::Unsent) => Ending::NotSent,
+                    (_, Own::Unseen) => Ending::Unclear("the reply was lost".into()),
+                }
             }
             Errand::Onset(_, signal) => Ending::Began(signal.onset()),
             Errand::Probe(service, _) => {
                 let found = self.provider_of(service).health.clone()?;
                 Ending::Probed { began_at: now, found }
+            }
+            Errand::Find(order) if order.doer == Doer::User => Ending::Absent,
+            Errand::Watch(order, _) if order.doer == Doer::User => {
+                Ending::Progress(Progress::Done("done".into()))
             }
             Errand::Find(order) => self.provider_of(&order.service).find(order)?,
             Errand::Watch(order, _) => self.provider_of(&order.service).watch(order, now)?,

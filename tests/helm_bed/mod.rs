@@ -19,7 +19,7 @@ use snapback::case::deployment::Picture;
 use snapback::case::id::{CaseId, Duration, Handle, Mark, ReleaseId, ServiceId, StepNo, Timestamp};
 use snapback::case::permit::Permit;
 use snapback::case::plan::Proposal;
-use snapback::case::step::{Act, Order};
+use snapback::case::step::{Act, Doer, Order};
 use snapback::execute::helm::{Helm, Keep, Settings, Site};
 use snapback::execute::{Provider, Sighting, Target};
 use snapback::outbound::Trouble;
@@ -293,6 +293,7 @@ impl Bed {
             step: StepNo(0),
             attempt: 1,
             mark: Mark::new(MARK),
+            doer: Doer::Provider(service()),
             act,
             service: service(),
             expected: from,

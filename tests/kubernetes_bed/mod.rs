@@ -11,7 +11,7 @@ use snapback::case::deployment::Picture;
 use snapback::case::id::{CaseId, Duration, Handle, Mark, ReleaseId, ServiceId, StepNo, Timestamp};
 use snapback::case::permit::Permit;
 use snapback::case::plan::Proposal;
-use snapback::case::step::{Act, Order};
+use snapback::case::step::{Act, Doer, Order};
 use snapback::execute::kubernetes::{Kind, Kubernetes, Settings, Site};
 use snapback::execute::{Provider, Sighting, Target};
 use snapback::outbound::Trouble;
@@ -184,6 +184,7 @@ impl Bed {
             step: StepNo(0),
             attempt: 1,
             mark: Mark::new(MARK),
+            doer: Doer::Provider(service()),
             act,
             service: service(),
             expected: from,

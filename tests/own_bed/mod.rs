@@ -13,7 +13,7 @@ use snapback::case::deployment::Picture;
 use snapback::case::id::{CaseId, Duration, Handle, Mark, ServiceId, StepNo, Timestamp};
 use snapback::case::permit::Permit;
 use snapback::case::plan::Proposal;
-use snapback::case::step::Order;
+use snapback::case::step::{Doer, Order};
 use snapback::execute::own::{Own, Settings, Site, Way};
 use snapback::execute::{Provider, Sighting, Target};
 use snapback::outbound::Trouble;
@@ -108,6 +108,7 @@ impl Bed {
             step: StepNo(0),
             attempt: 1,
             mark: Mark::new(MARK),
+            doer: Doer::Provider(service()),
             act,
             service: service(),
             expected: "v2".into(),

@@ -54,6 +54,8 @@ pub(crate) struct Asked {
     pub(crate) query: BTreeMap<String, String>,
     /// The bearer token.
     pub(crate) token: String,
+    /// Every header, by its name in small letters.
+    pub(crate) headers: BTreeMap<String, String>,
     /// Null where there was none.
     pub(crate) body: Value,
 }
@@ -216,6 +218,7 @@ async fn answer<S: Service>(service: Arc<S>, request: Request<Incoming>) -> Resu
         method: head.method.clone(),
         path: head.uri.path().to_owned(),
         query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        headers: named(&head.headers),
         token: header(AUTHORIZATION).strip_prefix("Bearer ").unwrap_or_default().to_owned(),
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
@@ -279,6 +282,13 @@ async fn answer<S: Service>(service: Arc<S>, request: Request<Incoming>) -> Resu
             answer
         }
     })
+}
+
+/// The headers of a request that are text.
+fn named(headers: &hyper::HeaderMap) -> BTreeMap<String, String> {
+    let texts =
+        headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
+    texts.collect()
 }
 
 fn refused(status: u16, message: &str) -> Answered {

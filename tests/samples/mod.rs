@@ -176,6 +176,7 @@ fn service() -> ServiceId {
 
 fn choice() -> Choice {
     Choice {
+        with: Vec::new(),
         case: snapback::case::id::CaseId::of(&service(), 1),
         service: service(),
         suspect: None,
@@ -265,6 +266,7 @@ fn plan() -> Plan {
         from: release("v2"),
         to: release("v1"),
         to_grade: Grade::Good,
+        with: Vec::new(),
         steps: doers.map(step).into(),
         undone: vec![undone],
         fast: true,

@@ -6,11 +6,11 @@ use crate::case::exhibit::Exhibit;
 use crate::case::id::Timestamp;
 use crate::case::ledger::Ledger;
 use crate::case::phase::{CountdownClock, Phase};
-use crate::case::plan::Plan;
+use crate::case::plan::{Companion, Plan};
 use crate::case::release::Release;
 use crate::case::step::{Doer, Step};
 use crate::case::story::Case;
-use crate::case::words::{event_text, from_to};
+use crate::case::words::{event_text, from_to, step_says};
 
 /// `GET /v1/cases`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,6 +128,9 @@ pub struct CasePlanShape {
     pub digest: Option<String>,
     /// What is done, in order.
     pub steps: Vec<StepShape>,
+    /// What goes back together with it, in order.
+    #[serde(default)]
+    pub with: Vec<CompanionShape>,
     /// Every release that goes with it, newest first.
     pub undone: Vec<String>,
     /// Who may say yes: the name of the policy.
@@ -137,6 +140,19 @@ pub struct CasePlanShape {
     /// What must be typed with a yes to it: over an irreversible release.
     #[serde(default)]
     pub confirm: Option<String>,
+}
+
+/// A service that goes back together with the plan's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompanionShape {
+    /// Which.
+    pub service: String,
+    /// What leaves there.
+    pub from: String,
+    /// What returns there.
+    pub to: String,
+    /// What its ledger holds of that.
+    pub ledger: String,
 }
 
 /// What a request would lead to: nothing of it is done.
@@ -331,7 +347,8 @@ impl CasePlanShape {
     pub fn preview(plan: &Plan) -> CasePlanShape {
         CasePlanShape {
             digest: None,
-            steps: plan.steps.iter().map(StepShape::of).collect(),
+            steps: plan.steps.iter().map(|step| StepShape::of(plan, step)).collect(),
+            with: plan.with.iter().map(CompanionShape::of).collect(),
             undone: plan.undone.iter().map(|undone| undone.release.to_string()).collect(),
             approval: plan.approval.name.to_string(),
             expires_at: None,
@@ -340,15 +357,26 @@ impl CasePlanShape {
     }
 }
 
+impl CompanionShape {
+    fn of(one: &Companion) -> CompanionShape {
+        CompanionShape {
+            service: one.service.to_string(),
+            from: one.from.id.to_string(),
+            to: one.to.id.to_string(),
+            ledger: one.to_grade.word().to_owned(),
+        }
+    }
+}
+
 impl StepShape {
-    fn of(step: &Step) -> StepShape {
+    fn of(plan: &Plan, step: &Step) -> StepShape {
         let by = match &step.doer {
             Doer::Provider(_) => "provider",
             Doer::Ledger(_) => "ledger",
             Doer::User => "user",
         };
         StepShape {
-            text: step.act.says.clone(),
+            text: step_says(plan, step),
             by: by.to_owned(),
             class: step.act.class.letter().to_owned(),
             deadline: step.deadline.as_secs_f64(),

@@ -147,7 +147,7 @@ pub(super) fn migration(brief: &Brief) -> Finding {
 }
 
 /// Why one release is a barrier, if it is one.
-fn barrier(undone: &Undone, target: &TargetFacts, unmarked: Migrations) -> Option<String> {
+pub(super) fn barrier(undone: &Undone, target: &TargetFacts, unmarked: Migrations) -> Option<String> {
     let called = &undone.called;
     match undone.marks.rollback {
         Some(RollbackMark::Irreversible) => {

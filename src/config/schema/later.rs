@@ -1,9 +1,11 @@
 //! The shape of what the contract names and this version does not honour.
 #![expect(dead_code, reason = "the shapes are only described, never filled")]
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 
-use super::shapes::Length;
+use super::shapes::{Length, Secret};
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -59,20 +61,20 @@ struct ProbeCommand {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Plan {
-    /// Steps before the provider's.
+    /// Steps before the provider's, at most 16.
     before: Option<Vec<PlanStep>>,
-    /// Steps after it.
+    /// Steps after it, at most 16.
     after: Option<Vec<PlanStep>>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct PlanStep {
-    /// A request.
+    /// A request. Exactly one of `http` and `command`.
     http: Option<StepHttp>,
-    /// A command.
+    /// A program.
     command: Option<StepCommand>,
-    /// What a failure means for the plan.
+    /// What a failure means for the plan. Default stop before, continue after.
     on_failure: Option<OnFailure>,
 }
 
@@ -84,32 +86,54 @@ enum OnFailure {
 }
 
 #[derive(JsonSchema)]
+#[schemars(rename_all = "UPPERCASE")]
+enum Method {
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Get,
+}
+
+/// A header: a text, or a secret.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Header {
+    Text(String),
+    Secret(Secret),
+}
+
+#[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct StepHttp {
-    /// What people call it.
-    name: Option<String>,
-    /// The method.
-    method: Option<String>,
+    /// What people call it: they approve it by this.
+    name: String,
+    /// The method. Default POST.
+    method: Option<Method>,
     /// Where.
-    url: Option<String>,
-    /// What is sent.
+    url: String,
+    /// What goes along; one that sounds like a secret is one.
+    headers: Option<BTreeMap<String, Header>>,
+    /// What is sent, at most 16 KiB; JSON is sent as such where no header says otherwise.
     body: Option<String>,
-    /// How long it may take.
+    /// How long it may take, at most 1m. Default 10s.
     timeout: Option<Length>,
-    /// Whether it may be sent again after a lost answer.
+    /// To send it twice does no harm: after a lost answer it is sent once more. Default false.
     repeatable: Option<bool>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct StepCommand {
-    /// What people call it.
-    name: Option<String>,
-    /// The program and its words.
-    argv: Option<Vec<String>>,
-    /// How long it may take.
+    /// What people call it: they approve it by this.
+    name: String,
+    /// The program and its words; no shell reads them. It runs beside this file.
+    argv: Vec<String>,
+    /// What it finds in its environment beside `PATH` and what Snapback says.
+    environment: Option<BTreeMap<String, Secret>>,
+    /// How long it may take, at most 30m. Default 60s.
     timeout: Option<Length>,
-    /// Whether it may be run again after a lost answer.
+    /// To run it twice does no harm: where its end was not seen it is run once more. Default false.
     repeatable: Option<bool>,
 }
 

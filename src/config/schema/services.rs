@@ -236,7 +236,7 @@ pub(super) struct Service {
     migrations: Option<Migrations>,
     /// Services whose deployments may be to blame for this one's trouble.
     depends_on: Option<Vec<String>>,
-    /// Services that go back together with it. Not built yet.
+    /// Services that go back together with it, in this order.
     with: Option<Vec<String>>,
     /// How far back a target may lie. Default 5 releases, 7d.
     max_back: Option<MaxBack>,
@@ -248,7 +248,7 @@ pub(super) struct Service {
     verify: Option<String>,
     /// The probes by which it is watched after each deployment, `[probes.NAME]`.
     probes: Option<Vec<String>>,
-    /// Not built yet.
+    /// The plan whose steps go with its rollbacks.
     plan: Option<String>,
     /// Not built yet.
     channel: Option<String>,

@@ -89,8 +89,9 @@ impl Desk {
     }
 
     fn errands_of(&mut self, service: &ServiceId, now: Timestamp, errands: &mut Errands) {
+        let around = self.around(service, None);
         let Some(held) = self.held.get(service) else { return };
-        let view = view(held, &self.settings, &self.standing, now);
+        let view = view(held, &self.settings, &self.standing, &around, now);
         let wanted = held.dossier.next(&view);
         for command in &wanted {
             if self.running.contains(command) || self.is_being_begun(command) {

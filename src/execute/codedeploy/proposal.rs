@@ -52,7 +52,7 @@ impl CodeDeploy {
         let fast = group.under_way().is_some_and(is_blue_green) && acts.len() == 1;
         let acts = acts.into_iter().map(|(doing, says)| doing.act(site, says)).collect();
         let within = took.map_or(WITHIN_MIN, |took| (took * WITHIN_FACTOR).clamp(WITHIN_MIN, WITHIN_MAX));
-        Ok(Proposal { acts, within, fast, expected_time: took.filter(|_| !fast) })
+        Ok(Proposal { within, fast, expected_time: took.filter(|_| !fast), ..Proposal::of(acts) })
     }
 
     /// What stands in the way of the target whatever serves: it is refused now, and not in the middle of the night's work.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::case::brief::{Brief, BriefSignal, CandidateFacts, GuardFacts, Limits, TargetFacts};
+use crate::case::companion::CompanionFacts;
 use crate::case::decide::{Answer, Candidate, Decision, OnResolve, Part, PartName, RowTrace, Terms, Verdict};
 use crate::case::deployment::{ChangeKind, DeploymentOrigin};
 use crate::case::guard::{GuardAnswer, GuardName, GuardOutcome};
@@ -36,6 +37,7 @@ stored! {
     BriefSignal => BriefSignalV1,
     CandidateFacts => CandidateFactsV1,
     TargetFacts => TargetFactsV1,
+    CompanionFacts => CompanionFactsV1,
     GuardFacts => GuardFactsV1,
     Limits => LimitsV1,
     GuardSettings => GuardSettingsV1,
@@ -181,6 +183,7 @@ enum GuardNameV1 {
     LedgerIncomplete,
     NotLatest,
     Dependency,
+    Companions,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -207,6 +210,8 @@ struct BriefV1 {
     figures: BTreeMap<String, f64>,
     suspect: Option<DeploymentId>,
     target: Option<TargetFacts>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    with: Vec<CompanionFacts>,
     facts: GuardFacts,
     limits: Limits,
 }
@@ -263,6 +268,20 @@ struct TargetFactsV1 {
     artifact_exists: Option<bool>,
     runs_on_schema: Option<i64>,
     undone: Vec<Undone>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "CompanionFacts")]
+struct CompanionFactsV1 {
+    service: ServiceId,
+    from: Option<ReleaseId>,
+    target: Option<TargetFacts>,
+    stuck: Option<String>,
+    migrations: Migrations,
+    frozen_until: Option<Timestamp>,
+    owned_by: Option<String>,
+    shadow: bool,
+    apart: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -10,14 +10,16 @@ use crate::case::id::{
     CaseId, DeploymentId, Digest, Duration, GroupName, PersonId, PolicyName, ReleaseId, ServiceId, Timestamp,
 };
 use crate::case::ledger::Grade;
-use crate::case::plan::{Choice, Plan, Undone};
+use crate::case::plan::{Choice, Companion, Leg, Plan, Undone};
 use crate::case::release::{MigrationMarks, Release};
 use crate::case::settings::VerifyPolicy;
 use crate::case::step::{Act, Class, Doer, OnFailure, Step};
 
 stored! {
     Choice => ChoiceV1,
+    Leg => LegV1,
     Plan => PlanV1,
+    Companion => CompanionV1,
     Undone => UndoneV1,
     Step => StepV1,
     Act => ActV1,
@@ -38,6 +40,16 @@ struct ChoiceV1 {
     suspect: Option<DeploymentId>,
     from: ReleaseId,
     to: ReleaseId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    with: Vec<Leg>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Leg")]
+struct LegV1 {
+    service: ServiceId,
+    from: ReleaseId,
+    to: ReleaseId,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,6 +59,8 @@ struct PlanV1 {
     from: Release,
     to: Release,
     to_grade: Grade,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    with: Vec<Companion>,
     steps: Vec<Step>,
     undone: Vec<Undone>,
     fast: bool,
@@ -54,6 +68,16 @@ struct PlanV1 {
     approval: Arc<ApprovalPolicy>,
     expires: Timestamp,
     digest: Digest,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Companion")]
+struct CompanionV1 {
+    service: ServiceId,
+    from: Release,
+    to: Release,
+    to_grade: Grade,
+    undone: Vec<Undone>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -156,6 +156,8 @@ enum WhyV1 {
     Budget(String),
     SharedOutage,
     RulesChanged,
+    CompanionMoved(ServiceId),
+    InHandsOf(CaseId),
     Votes(String),
     Moved,
     AlreadyActed,

@@ -7,13 +7,25 @@ mod samples;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{Row, read, write};
 use crate::case::approval::PersonVote;
+use crate::case::brief::{Brief, TargetFacts};
+use crate::case::companion::CompanionFacts;
+use crate::case::decide::Decision;
 use crate::case::event::{Direction, Event, Origin, Stamped};
-use crate::case::id::PagerName;
+use crate::case::gate::Why;
+use crate::case::guard::{GuardAnswer, GuardName, GuardOutcome};
+use crate::case::id::{PagerName, StepNo};
+use crate::case::ledger::Grade;
 use crate::case::pager::{Cause, Paging};
+use crate::case::phase::Phase;
+use crate::case::plan::{Choice, Companion, Leg, Plan, Undone};
+use crate::case::release::{MigrationMarks, Release};
+use crate::case::settings::Migrations;
 use crate::case::standing::StandingEvent;
+use crate::case::story::Case;
 use crate::case::turn::Disposition;
 
 const COMMAND: &str = include_str!("../../case/command.rs");
@@ -54,8 +66,7 @@ fn rows_of_version_1_read_as_what_they_were() {
 /// What was added to a kind of row is kept as well.
 #[test]
 fn what_a_thread_shows_is_kept() {
-    let case =
-        crate::case::story::Case { shown: Some("f".into()), ..samples::case(samples::phases().remove(0).1) };
+    let case = Case { shown: Some("f".into()), ..samples::case(samples::phases().remove(0).1) };
     hold("cases_shown.jsonl", &[case]);
 }
 
@@ -71,7 +82,7 @@ fn who_was_woken_is_kept() {
     };
     let paged: BTreeMap<PagerName, Paging> = all.into_iter().chain(rest).enumerate().map(paging).collect();
     let phase = samples::phases().remove(0).1;
-    hold("cases_paged.jsonl", &[crate::case::story::Case { paged: paged.clone(), ..samples::case(phase) }]);
+    hold("cases_paged.jsonl", &[Case { paged: paged.clone(), ..samples::case(phase) }]);
     hold("standing_paged.jsonl", &[crate::case::standing::Standing { paged, ..samples::standing() }]);
 }
 
@@ -128,8 +139,62 @@ fn the_reason_of_an_unlock_is_kept() {
 /// And that the provider was asked to show what is there.
 #[test]
 fn that_evidence_was_collected_is_kept() {
-    let case = crate::case::story::Case { collected: true, ..samples::case(samples::phases().remove(0).1) };
+    let case = Case { collected: true, ..samples::case(samples::phases().remove(0).1) };
     hold("cases_collected.jsonl", &[case]);
+}
+
+/// And what goes back together: with what is planned, what was decided on, and why its gate did not let it.
+#[test]
+fn what_goes_back_together_is_kept() {
+    let leg = Leg { service: "worker@production".into(), from: "w2".into(), to: "w1".into() };
+    let undone = || Undone {
+        release: "w2".into(),
+        called: "w2".into(),
+        author: None,
+        marks: MigrationMarks::default(),
+    };
+    let companion = Companion {
+        service: leg.service.clone(),
+        from: Release::bare("w2".into()),
+        to: Release::bare("w1".into()),
+        to_grade: Grade::Good,
+        undone: vec![undone()],
+    };
+    let case = samples::case(samples::phases().remove(0).1);
+    let plan = case.plan.as_deref().cloned().expect("a plan");
+    let plan = Plan { with: vec![companion], ..plan }.sealed();
+    let decision = case.decision.as_deref().cloned().expect("a decision");
+    let target = decision.brief.target.clone().expect("a target");
+    let facts = CompanionFacts {
+        service: leg.service.clone(),
+        from: Some("w2".into()),
+        target: Some(TargetFacts { release: "w1".into(), undone: vec![undone()], ..target }),
+        stuck: Some("away".into()),
+        migrations: Migrations::Marked,
+        frozen_until: Some(decision.at),
+        owned_by: Some("Argo CD".into()),
+        shadow: true,
+        apart: true,
+    };
+    let brief = Arc::new(Brief { with: vec![facts], ..decision.brief.as_ref().clone() });
+    let answer =
+        GuardAnswer { name: GuardName::Companions, outcome: GuardOutcome::Approve, reason: "because".into() };
+    let decision = Decision { brief, guards: vec![answer], ..decision };
+    let choice = Choice {
+        case: case.id.clone(),
+        service: case.id.service(),
+        suspect: None,
+        from: "v2".into(),
+        to: "v1".into(),
+        with: vec![leg.clone()],
+    };
+    let phase = Phase::Planning { choice, until: decision.at };
+    let case = Case { plan: Some(Arc::new(plan)), decision: Some(Arc::new(decision)), phase, ..case };
+    hold("cases_together.jsonl", std::slice::from_ref(&case));
+    let barred =
+        |why: Why| samples::stamped(Event::Barred { step: StepNo(1), why, again_at: case.opened_at });
+    let barred = [Why::CompanionMoved(leg.service.clone()), Why::InHandsOf(case.id.clone())].map(barred);
+    hold("events_together.jsonl", &barred);
 }
 
 /// And what was typed with a yes, and what was shown before it.
@@ -143,7 +208,7 @@ fn what_was_typed_and_shown_is_kept() {
         direction: Direction::Back,
         shown: Some(vote),
     };
-    let case = crate::case::story::Case { origin, ..samples::case(samples::phases().remove(0).1) };
+    let case = Case { origin, ..samples::case(samples::phases().remove(0).1) };
     hold("cases_confirmed.jsonl", &[case]);
 }
 

@@ -20,6 +20,8 @@ pub enum Provider {
     Command,
     /// An address of the user's own.
     Http,
+    /// A step of the user's own.
+    Step,
     /// The service is not configured any more.
     Gone,
 }
@@ -32,6 +34,7 @@ closed!(Provider, "provider", {
     ArgoCd => "argocd",
     Command => "command",
     Http => "http",
+    Step => "step",
     Gone => "gone",
 });
 
