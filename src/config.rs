@@ -36,6 +36,7 @@ mod slack;
 mod sns;
 mod sources;
 mod spell;
+mod spinnaker;
 mod times;
 mod tls;
 mod watch;
@@ -62,6 +63,7 @@ pub use services::ServiceEntry;
 pub use slack::SlackSettings;
 pub use sns::SnsSettings;
 pub use sources::{SourceKind, SourceSettings};
+pub use spinnaker::{GateIdentity, GateWay, SpinnakerSettings, SpinnakerSite};
 pub use tls::TlsSettings;
 pub use watch::{Watch, WatchError};
 

@@ -11,6 +11,7 @@ pub mod directory;
 pub mod helm;
 pub mod kubernetes;
 pub mod own;
+pub mod spinnaker;
 pub mod step;
 
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub enum Provider {
     Helm(Box<helm::Helm>),
     /// Applications of Argo CD.
     ArgoCd(Box<argocd::ArgoCd>),
+    /// Applications of Spinnaker.
+    Spinnaker(Box<spinnaker::Spinnaker>),
     /// A deployer of the user's own, by a program or over HTTP.
     Own(Box<own::Own>),
 }
@@ -66,6 +69,8 @@ pub enum Site {
     Helm(helm::Site),
     /// As an Application.
     ArgoCd(argocd::Site),
+    /// In an application of Spinnaker.
+    Spinnaker(spinnaker::Site),
     /// At a deployer of the user's own.
     Own(own::Site),
 }
@@ -137,6 +142,7 @@ macro_rules! dispatch {
             Provider::Kubernetes(provider) => provider.$method($($argument),*).await,
             Provider::Helm(provider) => provider.$method($($argument),*).await,
             Provider::ArgoCd(provider) => provider.$method($($argument),*).await,
+            Provider::Spinnaker(provider) => provider.$method($($argument),*).await,
             Provider::Own(provider) => provider.$method($($argument),*).await,
         }
     };
@@ -151,6 +157,7 @@ impl Provider {
             Provider::Kubernetes(_) => "kubernetes",
             Provider::Helm(_) => "helm",
             Provider::ArgoCd(_) => "argocd",
+            Provider::Spinnaker(_) => "spinnaker",
             Provider::Own(provider) => provider.kind(),
         }
     }
@@ -178,6 +185,9 @@ impl Provider {
             }
             Provider::ArgoCd(_) => {
                 "what a rollback reads can be read, and by Argo CD's own word its account may sync and update; nothing was written"
+            }
+            Provider::Spinnaker(_) => {
+                "what a rollback reads can be read, its pipelines take what they are given, and nothing that Gate says keeps its account from it; nothing was run"
             }
             Provider::Own(_) => {
                 "it answers what serves, what went out, and that it knows no rollback that there never was; none was asked for"
@@ -255,6 +265,7 @@ impl Provider {
             Provider::Kubernetes(provider) => provider.by_hand(act),
             Provider::Helm(provider) => provider.by_hand(act, to),
             Provider::ArgoCd(provider) => provider.by_hand(act, to),
+            Provider::Spinnaker(provider) => provider.by_hand(act, to),
             Provider::Own(provider) => provider.by_hand(act, to),
         }
     }
@@ -269,6 +280,7 @@ impl Provider {
             (Provider::Kubernetes(provider), Site::Kubernetes(site)) => provider.by_hand_unplanned(site),
             (Provider::Helm(provider), Site::Helm(site)) => provider.by_hand_unplanned(site),
             (Provider::ArgoCd(provider), Site::ArgoCd(site)) => provider.by_hand_unplanned(site),
+            (Provider::Spinnaker(provider), Site::Spinnaker(site)) => provider.by_hand_unplanned(site, to),
             (Provider::Own(provider), Site::Own(site)) => provider.by_hand_unplanned(&of.service, site),
             // It lives at a provider of another kind.
             _ => Vec::new(),

@@ -13,6 +13,7 @@ use super::own::{OwnSettings, OwnSite, address, command, http, program, quaranti
 use super::read::{At, Table};
 use super::server::public_url;
 use super::services::unknown_name;
+use super::spinnaker::{SpinnakerSettings, SpinnakerSite, spinnaker, way_back};
 use crate::case::id::Duration;
 
 /// CodeDeploy: how long after a lost reply "not there" is no proof (failure model §4). Shorter only where nobody else's
@@ -32,6 +33,8 @@ pub enum ProviderSettings {
     Helm(HelmSettings),
     /// Applications of Argo CD.
     ArgoCd(ArgoCdSettings),
+    /// Applications of Spinnaker.
+    Spinnaker(SpinnakerSettings),
     /// A deployer of the user's own.
     Own(OwnSettings),
 }
@@ -60,6 +63,8 @@ pub enum SiteSettings {
     Helm(HelmSite),
     /// An Application.
     ArgoCd(ArgoCdSite),
+    /// In an application of Spinnaker.
+    Spinnaker(SpinnakerSite),
     /// At a deployer of the user's own.
     Own(OwnSite),
 }
@@ -128,7 +133,7 @@ pub(super) fn providers(root: &Table<'_>) -> Providers {
         if !table.has("kind") {
             table.missing(
                 "kind",
-                "write kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\", \"argocd\", \"command\" or \"http\"",
+                "write kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\", \"argocd\", \"spinnaker\", \"command\" or \"http\"",
             );
         }
         let settings = match kind {
@@ -137,6 +142,7 @@ pub(super) fn providers(root: &Table<'_>) -> Providers {
             Some(ProviderKind::Kubernetes) => kubernetes(&table).map(ProviderSettings::Kubernetes),
             Some(ProviderKind::Helm) => helm(&table).map(ProviderSettings::Helm),
             Some(ProviderKind::ArgoCd) => argocd(&table).map(ProviderSettings::ArgoCd),
+            Some(ProviderKind::Spinnaker) => spinnaker(&table).map(ProviderSettings::Spinnaker),
             Some(ProviderKind::Command) => command(&table).map(ProviderSettings::Own),
             Some(ProviderKind::Http) => http(&table).map(ProviderSettings::Own),
             // Nothing says yet what keys the others have.
@@ -145,7 +151,7 @@ pub(super) fn providers(root: &Table<'_>) -> Providers {
                 table.page().not_built(
                     table.key_span("kind"),
                     &format!("providers of kind {}", other.word()),
-                    "use kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\", \"argocd\", \"command\" or \"http\", or leave this provider and its services out",
+                    "use kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\", \"argocd\", \"spinnaker\", \"command\" or \"http\", or leave this provider and its services out",
                 );
                 None
             }
@@ -263,7 +269,7 @@ pub(super) fn target(
         Some(ProviderKind::Helm) => return release(&target).map(SiteSettings::Helm),
         Some(ProviderKind::ArgoCd) => return application(&target).map(SiteSettings::ArgoCd),
         Some(ProviderKind::GithubActions) => &["repository", "workflow", "ref"],
-        Some(ProviderKind::Spinnaker) => &["application", "pipeline"],
+        Some(ProviderKind::Spinnaker) => return way_back(&target).map(SiteSettings::Spinnaker),
         Some(ProviderKind::Command) => return program(&target).map(SiteSettings::Own),
         Some(ProviderKind::Http) => {
             let site = address(&target)?;

@@ -138,12 +138,16 @@ fn one_site_each<'d, 'a>(
             *provider == entry.provider
                 && (&one.application, &one.namespace) == (&other.application, &other.namespace)
         }
+        (SiteSettings::Spinnaker(one), SiteSettings::Spinnaker(other)) => {
+            *provider == entry.provider && one.is_one_with(other)
+        }
         (
             SiteSettings::Directory(_)
             | SiteSettings::CodeDeploy(_)
             | SiteSettings::Kubernetes(_)
             | SiteSettings::Helm(_)
             | SiteSettings::ArgoCd(_)
+            | SiteSettings::Spinnaker(_)
             | SiteSettings::Own(_),
             _,
         ) => false,
@@ -159,6 +163,9 @@ fn one_site_each<'d, 'a>(
             SiteSettings::Kubernetes(_) => ("workload", "give each service its own, or keep one of them"),
             SiteSettings::Helm(_) => ("release", "give each service its own, or keep one of them"),
             SiteSettings::ArgoCd(_) => ("application", "give each service its own, or keep one of them"),
+            SiteSettings::Spinnaker(_) => {
+                ("place of Spinnaker", "give each service its own pipelines, or keep one of them")
+            }
             SiteSettings::Own(_) => ("place", "keep one of them"),
         };
         page.witnessed(

@@ -1,11 +1,11 @@
-//! A JSON API of somebody else's, at one address of the configuration, with one bearer token. Every call has a deadline and a largest
+//! A JSON API of somebody else's, at one address of the configuration, with one bearer token or one client certificate. Every call has a deadline and a largest
 //! answer; nothing is repeated, no redirect is followed, and no proxy counts that happens to stand in the environment. Leaves to whoever
 //! asks what a refusal means.
 
 use std::time::Duration as StdDuration;
 
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Identity, Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -33,6 +33,15 @@ pub struct Api {
     calls: Option<Client>,
     /// For streams, on which nothing may come for minutes.
     streams: Option<Client>,
+}
+
+/// A client certificate and its key.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The chain, as PEM, our own certificate first.
+    pub chain: String,
+    /// Its key, as PEM; `None`: the secret is not there.
+    pub key: Option<SecretString>,
 }
 
 /// A status that says no.
@@ -65,7 +74,25 @@ impl Denial {
 impl Api {
     /// The API at this address, without a slash at its end.
     pub fn new(base: String, token: Option<SecretString>) -> Api {
-        let limited = |client: ClientBuilder| client.connect_timeout(CONNECT);
+        Api::with(base, token, |client| client)
+    }
+
+    /// The API at this address, to which a certificate is shown. Without its key, or where the two cannot be read, nobody is anybody there.
+    pub fn shown(base: String, pair: Pair) -> Api {
+        let key = pair.key.as_ref().map_or("", |key| key.expose_secret());
+        let identity = Identity::from_pem(format!("{}\n{key}\n", pair.chain).as_bytes()).ok();
+        Api::with(base, None, |client| match &identity {
+            Some(identity) => client.identity(identity.clone()),
+            None => client,
+        })
+    }
+
+    fn with(
+        base: String,
+        token: Option<SecretString>,
+        known: impl Fn(ClientBuilder) -> ClientBuilder,
+    ) -> Api {
+        let limited = |client: ClientBuilder| known(client.connect_timeout(CONNECT));
         let calls = client(&base, |client| limited(client).timeout(CALL_MAX.unsigned_abs()));
         let streams = client(&base, |client| limited(client).read_timeout(SILENCE));
         Api { base, token, calls, streams }

@@ -149,7 +149,7 @@ struct Heartbeat {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Provider {
-    /// Its kind; `directory`, `codedeploy`, `kubernetes`, `helm`, `argocd`, `command` and `http` are built.
+    /// Its kind; `directory`, `codedeploy`, `kubernetes`, `helm`, `argocd`, `spinnaker`, `command` and `http` are built.
     kind: ProviderKind,
     /// CodeDeploy: the region of its groups.
     region: Option<String>,
@@ -176,13 +176,28 @@ pub(super) struct Provider {
     deadline: Option<Length>,
     /// HTTP: what signs each request.
     secret: Option<Secret>,
-    /// Argo CD: where its API is.
+    /// Argo CD, Spinnaker: where its API is; of Spinnaker that is Gate.
     url: Option<String>,
-    /// Argo CD: who we are there; a token of a project's role or of an account.
+    /// Argo CD: who we are there; a token of a project's role or of an account. Spinnaker: what Gate takes as a bearer token.
     token: Option<Secret>,
-    /// After a lost reply, how long "not there" is no proof. Default 75s for Kubernetes, Helm and Argo CD, 60s for the others; shorter only
-    /// with an `endpoint_url`, a `kubeconfig` or a `url` that leads to this machine.
+    /// Spinnaker: a client certificate that Gate knows, in the place of a token.
+    client: Option<ClientCertificate>,
+    /// Spinnaker: where people look, for links.
+    deck_url: Option<String>,
+    /// Spinnaker: a late copy of a request was shown to be refused there. Default false.
+    refuses_duplicates: Option<bool>,
+    /// After a lost reply, how long "not there" is no proof. Default 75s for Kubernetes, Helm and Argo CD, 120s for Spinnaker, 60s for the
+    /// others; shorter only with an `endpoint_url`, a `kubeconfig` or a `url` that leads to this machine.
     quarantine: Option<Length>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ClientCertificate {
+    /// The file with the certificate chain, as PEM; a relative path lies beside this file.
+    certificate: String,
+    /// Its key, as PEM.
+    key: Secret,
 }
 
 #[derive(JsonSchema)]
@@ -287,8 +302,8 @@ struct Drills {
 
 /// Where a service lives. For a provider of kind `directory`: `root` and `restart`; of kind `codedeploy`: `application`,
 /// `deployment_group` and `rollback_config`; of kind `kubernetes`: `namespace` and one of `deployment`, `statefulset`, `daemonset` and `rollout`; of kind
-/// `helm`: `namespace` and `release`; of kind `argocd`: `application`, `namespace`, `project` and `prune`; the
-/// other keys are those of the providers to come.
+/// `helm`: `namespace` and `release`; of kind `argocd`: `application`, `namespace`, `project` and `prune`; of kind
+/// `spinnaker`: `application`, `deploy_pipeline` and either `pipeline` or `manifest`, `account` and `location`; the other keys are those of the providers to come.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Target {
@@ -325,8 +340,22 @@ struct Target {
     /// GitHub Actions.
     #[schemars(rename = "ref")]
     reference: Option<String>,
-    /// Spinnaker.
+    /// Spinnaker: the pipeline that takes a release back.
     pipeline: Option<String>,
+    /// Spinnaker: the pipeline that puts releases out.
+    deploy_pipeline: Option<String>,
+    /// Spinnaker: the parameter of both that says which release. Default "version".
+    version_parameter: Option<String>,
+    /// Spinnaker: the parameter of the rollback pipeline that keeps our mark. Default "rollback_id".
+    rollback_id_parameter: Option<String>,
+    /// Spinnaker: the image by which a release is known, where that is no parameter.
+    artifact: Option<String>,
+    /// Spinnaker: the Deployment whose rollout is undone, in the place of a pipeline: "deployment NAME".
+    manifest: Option<String>,
+    /// Spinnaker, with `manifest`: the account.
+    account: Option<String>,
+    /// Spinnaker, with `manifest`: the namespace.
+    location: Option<String>,
     /// A command.
     argv: Option<Vec<String>>,
     /// A deployer over HTTP.

@@ -130,6 +130,7 @@ pub(in crate::server) fn circles(settings: &Settings) -> Vec<CheckShape> {
             ProviderSettings::Kubernetes(of) => of.server.as_deref(),
             ProviderSettings::Helm(of) => of.server.as_deref(),
             ProviderSettings::ArgoCd(of) => Some(of.url.as_str()),
+            ProviderSettings::Spinnaker(of) => Some(of.url.as_str()),
             ProviderSettings::Directory | ProviderSettings::Own(_) => None,
         };
         needed.extend(url.map(|url| (format!("provider {name}"), url)));

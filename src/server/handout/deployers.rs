@@ -11,6 +11,7 @@ use crate::execute::directory;
 use crate::execute::helm::{self, Helm};
 use crate::execute::kubernetes::{self, Kubernetes};
 use crate::execute::own::{self, Own};
+use crate::execute::spinnaker::{self, Spinnaker};
 use crate::execute::{Provider, Site};
 
 /// A restart that takes longer is killed; every service manager's own limit is shorter.
@@ -24,6 +25,7 @@ pub(super) fn provider(settings: &config::ProviderSettings, directory: &Arc<Prov
         config::ProviderSettings::Kubernetes(settings) => kubernetes(settings),
         config::ProviderSettings::Helm(settings) => helm(settings),
         config::ProviderSettings::ArgoCd(settings) => argocd(settings),
+        config::ProviderSettings::Spinnaker(settings) => spinnaker(settings),
         config::ProviderSettings::Own(settings) => own(settings),
     })
 }
@@ -76,6 +78,24 @@ fn argocd(settings: &config::ArgoCdSettings) -> Provider {
     Provider::ArgoCd(Box::new(ArgoCd::new(settings, Arc::new(|| Clock.now()))))
 }
 
+fn spinnaker(settings: &config::SpinnakerSettings) -> Provider {
+    let identity = match &settings.identity {
+        config::GateIdentity::Nobody => spinnaker::Identity::Nobody,
+        config::GateIdentity::Token(token) => spinnaker::Identity::Token(token.value.clone()),
+        config::GateIdentity::Certificate { chain, key, .. } => {
+            spinnaker::Identity::Certificate { chain: chain.clone(), key: key.value.clone() }
+        }
+    };
+    let settings = spinnaker::Settings {
+        url: settings.url.clone(),
+        deck_url: settings.deck_url.clone(),
+        identity,
+        refuses_duplicates: settings.refuses_duplicates,
+        quarantine: settings.quarantine,
+    };
+    Provider::Spinnaker(Box::new(Spinnaker::new(settings, Arc::new(|| Clock.now()))))
+}
+
 fn own(settings: &config::OwnSettings) -> Provider {
     let way = match &settings.way {
         config::OwnWay::Command { environment, timeout } => own::Way::Command {
@@ -123,6 +143,23 @@ pub(super) fn site(site: &config::SiteSettings) -> Site {
             Site::Own(own::Site::Program { argv: argv.clone(), folder: folder.clone() })
         }
         config::SiteSettings::Own(config::OwnSite::Url(url)) => Site::Own(own::Site::Url(url.clone())),
+        config::SiteSettings::Spinnaker(site) => Site::Spinnaker(spinnaker::Site {
+            application: site.application.clone(),
+            deploy_pipeline: site.deploy_pipeline.clone(),
+            version_parameter: site.version_parameter.clone(),
+            artifact: site.artifact.clone(),
+            way: match &site.way {
+                config::GateWay::Pipeline { pipeline, rollback_id_parameter } => spinnaker::Way::Pipeline {
+                    pipeline: pipeline.clone(),
+                    rollback_id_parameter: rollback_id_parameter.clone(),
+                },
+                config::GateWay::Manifest { account, location, deployment } => spinnaker::Way::Manifest {
+                    account: account.clone(),
+                    location: location.clone(),
+                    deployment: deployment.clone(),
+                },
+            },
+        }),
         config::SiteSettings::ArgoCd(site) => Site::ArgoCd(argocd::Site {
             application: site.application.clone(),
             namespace: site.namespace.clone(),

@@ -16,6 +16,8 @@ pub enum Provider {
     Helm,
     /// Argo CD.
     ArgoCd,
+    /// Spinnaker.
+    Spinnaker,
     /// A program of the user's own.
     Command,
     /// An address of the user's own.
@@ -32,6 +34,7 @@ closed!(Provider, "provider", {
     Kubernetes => "kubernetes",
     Helm => "helm",
     ArgoCd => "argocd",
+    Spinnaker => "spinnaker",
     Command => "command",
     Http => "http",
     Step => "step",
