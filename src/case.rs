@@ -24,6 +24,7 @@ pub mod step;
 pub mod approval;
 pub mod brief;
 pub mod calendar;
+pub mod commits;
 pub mod correlate;
 pub mod decide;
 pub mod digest;

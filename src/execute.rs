@@ -8,11 +8,13 @@
 pub mod argocd;
 pub mod codedeploy;
 pub mod directory;
+pub mod github;
 pub mod helm;
 pub mod kubernetes;
 pub mod own;
 pub mod spinnaker;
 pub mod step;
+mod trailers;
 
 use std::sync::Arc;
 
@@ -43,6 +45,8 @@ pub enum Provider {
     ArgoCd(Box<argocd::ArgoCd>),
     /// Applications of Spinnaker.
     Spinnaker(Box<spinnaker::Spinnaker>),
+    /// Environments of GitHub, by a workflow.
+    GitHub(Box<github::GitHub>),
     /// A deployer of the user's own, by a program or over HTTP.
     Own(Box<own::Own>),
 }
@@ -71,6 +75,8 @@ pub enum Site {
     ArgoCd(argocd::Site),
     /// In an application of Spinnaker.
     Spinnaker(spinnaker::Site),
+    /// As an environment of a repository.
+    GitHub(github::Site),
     /// At a deployer of the user's own.
     Own(own::Site),
 }
@@ -143,6 +149,7 @@ macro_rules! dispatch {
             Provider::Helm(provider) => provider.$method($($argument),*).await,
             Provider::ArgoCd(provider) => provider.$method($($argument),*).await,
             Provider::Spinnaker(provider) => provider.$method($($argument),*).await,
+            Provider::GitHub(provider) => provider.$method($($argument),*).await,
             Provider::Own(provider) => provider.$method($($argument),*).await,
         }
     };
@@ -158,6 +165,7 @@ impl Provider {
             Provider::Helm(_) => "helm",
             Provider::ArgoCd(_) => "argocd",
             Provider::Spinnaker(_) => "spinnaker",
+            Provider::GitHub(_) => "github-actions",
             Provider::Own(provider) => provider.kind(),
         }
     }
@@ -188,6 +196,9 @@ impl Provider {
             }
             Provider::Spinnaker(_) => {
                 "what a rollback reads can be read, its pipelines take what they are given, and nothing that Gate says keeps its account from it; nothing was run"
+            }
+            Provider::GitHub(_) => {
+                "what a rollback reads can be read, and the workflow can be started and found again by what its file says; nothing was started or written: of a token, GitHub does not tell what it may write"
             }
             Provider::Own(_) => {
                 "it answers what serves, what went out, and that it knows no rollback that there never was; none was asked for"
@@ -266,6 +277,7 @@ impl Provider {
             Provider::Helm(provider) => provider.by_hand(act, to),
             Provider::ArgoCd(provider) => provider.by_hand(act, to),
             Provider::Spinnaker(provider) => provider.by_hand(act, to),
+            Provider::GitHub(provider) => provider.by_hand(act, to, reason),
             Provider::Own(provider) => provider.by_hand(act, to),
         }
     }
@@ -281,6 +293,7 @@ impl Provider {
             (Provider::Helm(provider), Site::Helm(site)) => provider.by_hand_unplanned(site),
             (Provider::ArgoCd(provider), Site::ArgoCd(site)) => provider.by_hand_unplanned(site),
             (Provider::Spinnaker(provider), Site::Spinnaker(site)) => provider.by_hand_unplanned(site, to),
+            (Provider::GitHub(provider), Site::GitHub(site)) => provider.by_hand_unplanned(site, to, reason),
             (Provider::Own(provider), Site::Own(site)) => provider.by_hand_unplanned(&of.service, site),
             // It lives at a provider of another kind.
             _ => Vec::new(),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use briefs::{at, calm, undone};
 use snapback::case::brief::{Brief, TargetFacts};
+use snapback::case::commits::TakenBack;
 use snapback::case::companion::CompanionFacts;
 use snapback::case::decide::{Decision, Verdict, decide};
 use snapback::case::deployment::{ChangeKind, DeploymentOrigin};
@@ -235,6 +236,9 @@ fn other_rows() -> Vec<(GuardName, GuardOutcome, &'static str, Change)> {
             target(b).undone.push(undone("v1.5", marks));
         }),
         (G::Migration, O::Pass, "no target", |b| b.target = None),
+        (G::FixesUndone, O::Unknown, "nobody reads commits", |b| target(b).taken_back = None),
+        (G::FixesUndone, O::Approve, "some were not read", |b| taken(b).unread = 1),
+        (G::FixesUndone, O::Pass, "no target", |b| b.target = None),
         (G::UnsureOnset, O::Approve, "the clocks decide", |b| {
             b.signals[0].started_at = at(-55);
             b.signals[0].onset = at(-55);
@@ -259,6 +263,10 @@ fn other_rows() -> Vec<(GuardName, GuardOutcome, &'static str, Change)> {
     ];
     rows.extend(others);
     rows
+}
+
+fn taken(brief: &mut Brief) -> &mut TakenBack {
+    target(brief).taken_back.as_mut().expect("commits")
 }
 
 fn target(brief: &mut Brief) -> &mut TargetFacts {
@@ -310,6 +318,7 @@ fn table() -> Vec<(GuardName, GuardOutcome, Change)> {
             b.limits.migrations = Migrations::None;
             target(b).undone[0].marks.rollback = Some(RollbackMark::Irreversible);
         }),
+        (G::FixesUndone, O::Approve, |b| taken(b).fixes.push("c0ffee \"mend CVE-2026-1\"".into())),
         (G::UnsureOnset, O::Approve, |b| b.signals[0].onset = at(-120)),
         (G::Chronic, O::Approve, |b| b.signals[0].episodes_day = 3),
         (G::ManyServices, O::Approve, |b| b.facts.change_elsewhere = vec!["payments@production".into()]),

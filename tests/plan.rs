@@ -48,6 +48,7 @@ fn plan() -> Plan {
         undone: vec![undone],
         fast: false,
         expected_time: None,
+        taken_back: None,
         approval: Arc::new(approval),
         expires: Timestamp::from_second(1_800_000_000).expect("a moment"),
         digest: "".into(),

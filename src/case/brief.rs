@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::commits::TakenBack;
 use super::companion::CompanionFacts;
 use super::deployment::{ChangeKind, DeploymentOrigin};
 use super::digest::Canon;
@@ -159,6 +160,8 @@ pub struct TargetFacts {
     pub runs_on_schema: Option<i64>,
     /// Every release after it up to the suspect, newest first.
     pub undone: Vec<Undone>,
+    /// The commits that going back takes away. `None`: nobody reads them, or not yet.
+    pub taken_back: Option<TakenBack>,
 }
 
 /// What the guards look at.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::approval::{ApprovalPolicy, OnExpiry, PersonVote, Vote};
 use super::command::Ending;
+use super::commits::{Commits, TakenBack};
 use super::companion;
 use super::decide::{Decision, Verdict};
 use super::deployment::Owner;
@@ -110,6 +111,8 @@ impl Scribe<'_> {
             undone: taken,
             fast: proposal.fast && proposal.with.iter().all(|one| one.fast),
             expected_time: expected_time(proposal),
+            taken_back: commits(proposal)
+                .map(|commits| TakenBack::of(&commits, &self.view.shared.guards.fix_words)),
             expires: self.view.now + approval.expires,
             approval,
             digest: Digest::new(""),
@@ -353,6 +356,19 @@ fn acts<'p>((service, proposal): (&'p ServiceId, &'p Proposal)) -> impl Iterator
         act: act.clone(),
         deadline: proposal.within,
         on_failure: OnFailure::Stop,
+    })
+}
+
+/// What is taken away on all services together, as far as their providers know of commits.
+fn commits(proposal: &Proposal) -> Option<Commits> {
+    let with = proposal.with.iter().filter_map(|one| one.commits.as_ref());
+    proposal.commits.as_ref().into_iter().chain(with).cloned().reduce(|mut all, more| {
+        // Two services of one repository lose the same commits.
+        let unread = more.all.saturating_sub(u32::try_from(more.read.len()).unwrap_or(u32::MAX));
+        let new: Vec<_> = more.read.into_iter().filter(|commit| !all.read.contains(commit)).collect();
+        all.all = all.all.saturating_add(u32::try_from(new.len()).unwrap_or(u32::MAX)).saturating_add(unread);
+        all.read.extend(new);
+        all
     })
 }
 

@@ -122,6 +122,8 @@ fn facts_of(service: &ServiceId, neighbour: &Neighbour, way: &Way<'_>, now: Time
             artifact_exists: page.release.artifact_exists,
             runs_on_schema: page.release.marks.schema_version,
             undone,
+            // Its commits are counted with those of the service itself.
+            taken_back: None,
         }
     });
     CompanionFacts {

@@ -45,6 +45,7 @@ pub fn judge(
             GuardName::Unproven => target::unproven(brief),
             GuardName::BeyondMaxBack => target::beyond_max_back(brief),
             GuardName::Migration => target::migration(brief),
+            GuardName::FixesUndone => target::fixes_undone(brief),
             GuardName::UnsureOnset => evidence.unsure_onset(),
             GuardName::Chronic => evidence.chronic(),
             GuardName::ManyServices => circumstance::many_services(brief),
@@ -131,6 +132,8 @@ pub enum GuardName {
     BeyondMaxBack,
     /// A migration lies between.
     Migration,
+    /// Fixes would be undone.
+    FixesUndone,
     /// It is unsure whether the trouble began after the suspect.
     UnsureOnset,
     /// The signal fires often anyway.
@@ -149,7 +152,7 @@ pub enum GuardName {
 
 impl GuardName {
     /// Every guard, in the order in which they are shown.
-    pub const ALL: [GuardName; 31] = [
+    pub const ALL: [GuardName; 32] = [
         GuardName::Hold,
         GuardName::PauseEverything,
         GuardName::TargetMissing,
@@ -174,6 +177,7 @@ impl GuardName {
         GuardName::Unproven,
         GuardName::BeyondMaxBack,
         GuardName::Migration,
+        GuardName::FixesUndone,
         GuardName::UnsureOnset,
         GuardName::Chronic,
         GuardName::ManyServices,
@@ -210,6 +214,7 @@ impl GuardName {
             GuardName::Unproven => "unproven_target",
             GuardName::BeyondMaxBack => "beyond_max_back",
             GuardName::Migration => "migration_barrier",
+            GuardName::FixesUndone => "fixes_undone",
             GuardName::UnsureOnset => "unsure_onset",
             GuardName::Chronic => "chronic_signal",
             GuardName::ManyServices => "one_change_many_services",

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::approval::ApprovalPolicy;
+use super::commits::{Commits, TakenBack};
 use super::digest::Canon;
 use super::id::{
     CaseId, DeploymentId, Digest, Duration, Mark, PersonId, ReleaseId, ServiceId, StepNo, Timestamp,
@@ -53,12 +54,14 @@ pub struct Proposal {
     pub expected_time: Option<Duration>,
     /// What is proposed for each companion of the choice, in order.
     pub with: Vec<Proposal>,
+    /// The commits that going back takes away, where the provider knows of commits.
+    pub commits: Option<Commits>,
 }
 
 impl Proposal {
     /// Acts that end soon, and of which nothing more is known.
     pub fn of(acts: Vec<Act>) -> Proposal {
-        Proposal { acts, within: ACT_MAX, fast: false, expected_time: None, with: Vec::new() }
+        Proposal { acts, within: ACT_MAX, fast: false, expected_time: None, commits: None, with: Vec::new() }
     }
 }
 
@@ -89,11 +92,13 @@ pub struct Plan {
     pub fast: bool,
     /// How long it usually takes, where somebody knows.
     pub expected_time: Option<Duration>,
+    /// The commits that it takes away, where the provider knows of commits; no part of the digest, since they follow from both releases.
+    pub taken_back: Option<TakenBack>,
     /// Who may say yes to it.
     pub approval: Arc<ApprovalPolicy>,
     /// When it stops being valid; not part of the digest, so that the same plan made again keeps its votes.
     pub expires: Timestamp,
-    /// Over everything above but `expires`.
+    /// Over everything above but `expires` and `taken_back`.
     pub digest: Digest,
 }
 

@@ -137,6 +137,8 @@ pub struct GuardSettings {
     pub shared_outage_within: Duration,
     /// So many episodes of a signal in a day make it chronic.
     pub chronic_episodes: u32,
+    /// Whole words in a commit's message by which it mends a fault of security or an incident.
+    pub fix_words: Vec<String>,
 }
 
 /// At most `acts` within `within`.
@@ -195,6 +197,9 @@ impl Default for GuardSettings {
             shared_outage_services: 3,
             shared_outage_within: Duration::from_mins(5),
             chronic_episodes: 3,
+            fix_words: ["security", "vulnerability", "incident", "outage", "hotfix"]
+                .map(str::to_owned)
+                .into(),
         }
     }
 }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use super::brief::{Brief, BriefSignal, CandidateFacts, GuardFacts, Limits, TargetFacts};
+use super::commits::TakenBack;
 use super::companion;
 use super::correlate::correlate;
 use super::decide::{Decision, Verdict, decide};
 use super::deployment::{ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner};
-use super::event::Event;
+use super::event::{Event, Stamped};
 use super::gate::budgets_spent;
-use super::id::{DeploymentId, Duration, Timestamp};
+use super::id::{DeploymentId, Duration, ReleaseId, Timestamp};
 use super::ledger::{Grade, Ledger, TargetRules};
 use super::phase::Outcome;
 use super::plan::Undone;
@@ -206,6 +207,7 @@ impl Scribe<'_> {
             artifact_exists: target.page.release.artifact_exists,
             runs_on_schema: target.page.release.marks.schema_version,
             undone: undone(&self.dossier.ledger, &target.page.release.id, deployment),
+            taken_back: self.taken_back(suspect, &target.page.release.id),
         });
         if let Some(target) = &brief.target {
             let opened = self.dossier.open.as_ref().map_or(now, |case| case.opened_at);
@@ -236,6 +238,17 @@ impl Scribe<'_> {
             brief.facts.change_elsewhere =
                 standing.others_of_change(&change, &brief.service, ONE_CHANGE_WITHIN, now);
         }
+    }
+
+    /// What a plan of this case has found that going back takes away: it follows from both releases, whatever became of the plan.
+    fn taken_back(&self, suspect: &DeploymentId, target: &ReleaseId) -> Option<TakenBack> {
+        let case = self.dossier.open.as_deref()?;
+        let planned = |stamped: &Stamped| {
+            let Event::Planned(plan) = &stamped.event else { return None };
+            let is_it = plan.suspect.as_ref() == Some(suspect) && plan.to.id == *target;
+            plan.taken_back.clone().filter(|_| is_it)
+        };
+        case.events.iter().rev().find_map(planned)
     }
 
     fn raise(&mut self, decision: &Decision) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::commits::TakenBack;
 use super::decide::{Decision, Verdict};
 use super::event::{Direction, Event, Origin, Stamped};
 use super::id::{CaseId, Duration, NoteNo, PersonId, ServiceId, Timestamp};
@@ -296,9 +297,17 @@ pub fn step_says(plan: &Plan, step: &Step) -> String {
     format!("{on}{}", step.act.says)
 }
 
+/// Which commits a plan takes back, and that nobody knows where nobody reads them.
+fn taken_back(case: &Case, plan: &Plan) -> Option<String> {
+    let unknown =
+        || "which commits it takes back, and whether one of them mends something, is not known".to_owned();
+    (!case.goes_forward()).then(|| plan.taken_back.as_ref().map_or_else(unknown, TakenBack::says))
+}
+
 fn would_act(case: &Case, at: Timestamp) -> Vec<String> {
     let Some(plan) = plan_before(case, at) else { return Vec::new() };
     let mut lines = vec![format!("shadow: would roll back {}; nothing is done", from_to(plan))];
+    lines.extend(taken_back(case, plan));
     lines.extend(steps(plan));
     lines
 }
@@ -314,6 +323,7 @@ fn asked(case: &Case, at: Timestamp, why: Option<&str>, until: Timestamp) -> Vec
         length(until.duration_since(at))
     )];
     lines.extend(why.map(|why| format!("asked because {why}")));
+    lines.extend(taken_back(case, plan));
     lines.extend(steps(plan));
     lines
 }
@@ -322,6 +332,7 @@ fn countdown(case: &Case, at: Timestamp) -> Vec<String> {
     let Some(plan) = plan_before(case, at) else { return Vec::new() };
     let countdown = case.decision.as_ref().map_or(Duration::ZERO, |decision| decision.terms.countdown);
     let mut lines = vec![format!("rolling back {} in {} unless cancelled", from_to(plan), length(countdown))];
+    lines.extend(taken_back(case, plan));
     lines.extend(steps(plan));
     lines
 }

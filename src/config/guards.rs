@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::quoted;
-use super::read::{Table, whole_of};
+use super::read::{At, Table, whole_of};
 use super::services::unknown_name;
 use super::times::Times;
 use crate::case::id::{Duration, PolicyName};
@@ -54,10 +54,26 @@ pub(super) fn guards(root: &Table<'_>, times: &Times) -> GuardSettings {
             settings.shared_outage_within = within.value;
         }
     }
+    if let Some(words) = table.texts("fix_words") {
+        settings.fix_words = words.value.iter().filter_map(|word| fix_word(&table, word)).collect();
+    }
     if let Some(episodes) = table.whole("chronic_episodes", 1..=ACTS_MAX) {
         settings.chronic_episodes = u32::try_from(episodes.value).unwrap_or(u32::MAX);
     }
     settings
+}
+
+/// A whole word of a commit's message.
+fn fix_word(table: &Table<'_>, word: &At<&str>) -> Option<String> {
+    let is_one = !word.value.is_empty() && word.value.chars().all(|c| c.is_alphanumeric() || c == '-');
+    if !is_one {
+        table.page().fault(
+            word.span.clone(),
+            format!("{} is no word", quoted(word.value)),
+            "write one word, of letters, digits and `-`",
+        );
+    }
+    is_one.then(|| word.value.to_owned())
 }
 
 /// `{ "30m" = 1, day = 3 }`: so many acts in so long, shortest window first.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::argocd::{ArgoCdSettings, ArgoCdSite, application, argocd};
 use super::fault::quoted;
+use super::github::{GitHubSettings, GitHubSite, environment, github};
 use super::helm::{HelmSettings, HelmSite, helm, release};
 use super::kubernetes::{KubernetesSettings, KubernetesSite, kubernetes, workload};
 use super::later;
@@ -35,6 +36,8 @@ pub enum ProviderSettings {
     ArgoCd(ArgoCdSettings),
     /// Applications of Spinnaker.
     Spinnaker(SpinnakerSettings),
+    /// Environments of GitHub.
+    GitHub(GitHubSettings),
     /// A deployer of the user's own.
     Own(OwnSettings),
 }
@@ -65,6 +68,8 @@ pub enum SiteSettings {
     ArgoCd(ArgoCdSite),
     /// In an application of Spinnaker.
     Spinnaker(SpinnakerSite),
+    /// An environment of a repository.
+    GitHub(GitHubSite),
     /// At a deployer of the user's own.
     Own(OwnSite),
 }
@@ -115,14 +120,7 @@ const KINDS: [(&str, ProviderKind); 9] = [
     ("http", ProviderKind::Http),
 ];
 
-impl ProviderKind {
-    /// The word in the configuration.
-    pub(super) fn word(self) -> &'static str {
-        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| *word)
-    }
-}
-
-/// The providers by name: their kind, where it is one, and their settings, where they are sound and built.
+/// The providers by name: their kind, where it is one, and their settings, where they are sound.
 pub(super) type Providers = BTreeMap<String, (Option<ProviderKind>, Option<ProviderSettings>)>;
 
 /// Reads `[providers.NAME]`.
@@ -133,7 +131,7 @@ pub(super) fn providers(root: &Table<'_>) -> Providers {
         if !table.has("kind") {
             table.missing(
                 "kind",
-                "write kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\", \"argocd\", \"spinnaker\", \"command\" or \"http\"",
+                "write kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\", \"argocd\", \"github-actions\", \"spinnaker\", \"command\" or \"http\"",
             );
         }
         let settings = match kind {
@@ -143,18 +141,9 @@ pub(super) fn providers(root: &Table<'_>) -> Providers {
             Some(ProviderKind::Helm) => helm(&table).map(ProviderSettings::Helm),
             Some(ProviderKind::ArgoCd) => argocd(&table).map(ProviderSettings::ArgoCd),
             Some(ProviderKind::Spinnaker) => spinnaker(&table).map(ProviderSettings::Spinnaker),
+            Some(ProviderKind::GithubActions) => github(&table).map(ProviderSettings::GitHub),
             Some(ProviderKind::Command) => command(&table).map(ProviderSettings::Own),
             Some(ProviderKind::Http) => http(&table).map(ProviderSettings::Own),
-            // Nothing says yet what keys the others have.
-            Some(other) => {
-                table.leave_unchecked();
-                table.page().not_built(
-                    table.key_span("kind"),
-                    &format!("providers of kind {}", other.word()),
-                    "use kind = \"directory\", \"codedeploy\", \"kubernetes\", \"helm\", \"argocd\", \"spinnaker\", \"command\" or \"http\", or leave this provider and its services out",
-                );
-                None
-            }
             None => {
                 table.leave_unchecked();
                 None
@@ -246,11 +235,12 @@ pub(super) fn provider(table: &Table<'_>, providers: &Providers) -> Option<(Stri
     None
 }
 
-/// `target`, in the shape of the provider's kind.
+/// `target`, in the shape of the provider's kind; `of_service` is the service's environment.
 pub(super) fn target(
     table: &Table<'_>,
     kind: Option<ProviderKind>,
     settings: Option<&ProviderSettings>,
+    of_service: &str,
 ) -> Option<SiteSettings> {
     let Some(target) = table.table("target") else {
         if !table.has("target") {
@@ -258,31 +248,27 @@ pub(super) fn target(
         }
         return None;
     };
-    let needed: &[&'static str] = match kind {
+    match kind {
         None => {
             target.leave_unchecked();
-            return None;
+            None
         }
-        Some(ProviderKind::Directory) => return directory(&target).map(SiteSettings::Directory),
-        Some(ProviderKind::CodeDeploy) => return group(&target).map(SiteSettings::CodeDeploy),
-        Some(ProviderKind::Kubernetes) => return workload(&target).map(SiteSettings::Kubernetes),
-        Some(ProviderKind::Helm) => return release(&target).map(SiteSettings::Helm),
-        Some(ProviderKind::ArgoCd) => return application(&target).map(SiteSettings::ArgoCd),
-        Some(ProviderKind::GithubActions) => &["repository", "workflow", "ref"],
-        Some(ProviderKind::Spinnaker) => return way_back(&target).map(SiteSettings::Spinnaker),
-        Some(ProviderKind::Command) => return program(&target).map(SiteSettings::Own),
+        Some(ProviderKind::Directory) => directory(&target).map(SiteSettings::Directory),
+        Some(ProviderKind::CodeDeploy) => group(&target).map(SiteSettings::CodeDeploy),
+        Some(ProviderKind::Kubernetes) => workload(&target).map(SiteSettings::Kubernetes),
+        Some(ProviderKind::Helm) => release(&target).map(SiteSettings::Helm),
+        Some(ProviderKind::ArgoCd) => application(&target).map(SiteSettings::ArgoCd),
+        Some(ProviderKind::GithubActions) => environment(&target, of_service).map(SiteSettings::GitHub),
+        Some(ProviderKind::Spinnaker) => way_back(&target).map(SiteSettings::Spinnaker),
+        Some(ProviderKind::Command) => program(&target).map(SiteSettings::Own),
         Some(ProviderKind::Http) => {
             let site = address(&target)?;
             if let Some(ProviderSettings::Own(settings)) = settings {
                 quarantine_fits(&target, settings, &site);
             }
-            return Some(SiteSettings::Own(site));
+            Some(SiteSettings::Own(site))
         }
-    };
-    for key in needed {
-        some_text(&target, key);
     }
-    None
 }
 
 /// A text that must be there.

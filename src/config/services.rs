@@ -141,6 +141,11 @@ fn one_site_each<'d, 'a>(
         (SiteSettings::Spinnaker(one), SiteSettings::Spinnaker(other)) => {
             *provider == entry.provider && one.is_one_with(other)
         }
+        (SiteSettings::GitHub(one), SiteSettings::GitHub(other)) => {
+            // GitHub tells neither by the case of its letters.
+            one.repository.eq_ignore_ascii_case(&other.repository)
+                && one.environment.eq_ignore_ascii_case(&other.environment)
+        }
         (
             SiteSettings::Directory(_)
             | SiteSettings::CodeDeploy(_)
@@ -148,6 +153,7 @@ fn one_site_each<'d, 'a>(
             | SiteSettings::Helm(_)
             | SiteSettings::ArgoCd(_)
             | SiteSettings::Spinnaker(_)
+            | SiteSettings::GitHub(_)
             | SiteSettings::Own(_),
             _,
         ) => false,
@@ -165,6 +171,9 @@ fn one_site_each<'d, 'a>(
             SiteSettings::ArgoCd(_) => ("application", "give each service its own, or keep one of them"),
             SiteSettings::Spinnaker(_) => {
                 ("place of Spinnaker", "give each service its own pipelines, or keep one of them")
+            }
+            SiteSettings::GitHub(_) => {
+                ("environment", "give each service its own `github_environment`, or keep one of them")
             }
             SiteSettings::Own(_) => ("place", "keep one of them"),
         };
@@ -188,8 +197,8 @@ fn service(draft: &Draft<'_>, names: &Names<'_>, ids: &[ServiceId]) -> Option<Se
     );
     let (provider, kind) = provider(table, names.providers).unzip();
     let settings = provider.as_ref().and_then(|name| names.providers.get(name)?.1.as_ref());
-    let site = target(table, kind.flatten(), settings);
     let PlanSettings { before, after, .. } = plans::of_service(table, names.plans);
+    let site = target(table, kind.flatten(), settings, draft.id.environment());
     let core = ServiceSettings {
         id: draft.id.clone(),
         provider: provider.clone().unwrap_or_default(),

@@ -57,6 +57,7 @@ fn kind(rim: &Rim, service: &ServiceId) -> label::Provider {
         Some(Provider::Helm(_)) => label::Provider::Helm,
         Some(Provider::ArgoCd(_)) => label::Provider::ArgoCd,
         Some(Provider::Spinnaker(_)) => label::Provider::Spinnaker,
+        Some(Provider::GitHub(_)) => label::Provider::GitHub,
         Some(Provider::Own(provider)) if provider.kind() == "http" => label::Provider::Http,
         Some(Provider::Own(_)) => label::Provider::Command,
         None => label::Provider::Gone,

@@ -1,17 +1,17 @@
-//! A JSON API of somebody else's, at one address of the configuration, with one bearer token or one client certificate. Every call has a deadline and a largest
+//! A JSON API of somebody else's, at one address of the configuration, with one bearer token, one that each request brings, or one client certificate. Every call has a deadline and a largest
 //! answer; nothing is repeated, no redirect is followed, and no proxy counts that happens to stand in the environment. Leaves to whoever
 //! asks what a refusal means.
 
 use std::time::Duration as StdDuration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Identity, Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::http::{NO_AUTHORITIES, body, client};
 use super::{CallError, Trouble, causes};
-use crate::case::id::Duration;
+use crate::case::id::{Duration, Timestamp};
 
 /// A connection is there within this, or the API is not.
 const CONNECT: StdDuration = StdDuration::from_secs(2);
@@ -53,12 +53,48 @@ pub struct Denial {
     pub said: String,
     /// Not before so long, where it says.
     pub after: Option<Duration>,
+    /// The allowance is used up until then, where it says so: `x-ratelimit-remaining: 0` and `x-ratelimit-reset`.
+    pub spent_until: Option<Timestamp>,
+}
+
+/// A request whose heads its sender chooses.
+pub struct Ask<'a> {
+    /// What is done, for people.
+    pub doing: &'a str,
+    /// How.
+    pub method: Method,
+    /// Where, below the API's address.
+    pub path: &'a str,
+    /// Who asks.
+    pub bearer: Option<&'a SecretString>,
+    /// What is taken for an answer.
+    pub accept: &'static str,
+    /// More heads.
+    pub heads: &'a [(&'static str, &'static str)],
+    /// What is known already: the `ETag` of an answer.
+    pub known: Option<&'a str>,
+    /// What is sent.
+    pub body: Option<&'a Value>,
+}
+
+/// An answer that is no refusal.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// What is known already still holds.
+    AsKnown,
+    /// An answer.
+    Anew {
+        /// Its body; null where there is none.
+        value: Value,
+        /// By which it is known from then on.
+        etag: Option<String>,
+    },
 }
 
 impl Denial {
     /// What follows from it where nothing is known of the API's own words: most that are below 500 say that nothing was done.
     pub fn trouble(self, doing: &str) -> Trouble {
-        let Denial { status, said, after } = self;
+        let Denial { status, said, after, spent_until: _ } = self;
         match status {
             // The connection was cut on its way, by whoever stands between: what became of it nobody says.
             408 | 499 => {
@@ -146,6 +182,33 @@ impl Api {
         self.answer(doing, request.body(body)).await
     }
 
+    /// Asks, once, in the sender's own way.
+    ///
+    /// # Errors
+    /// As [`Api::get`]; what changes something and is `Unclear` may have been done.
+    pub async fn ask(&self, ask: Ask<'_>) -> Result<Result<Told, Denial>, Trouble> {
+        let Ask { doing, method, path, bearer, accept, heads, known, body } = ask;
+        let mut request = self.request(&self.calls, method, path)?.header(ACCEPT, accept);
+        if let Some(bearer) = bearer {
+            request = request.bearer_auth(bearer.expose_secret());
+        }
+        for (name, value) in heads {
+            request = request.header(*name, *value);
+        }
+        if let Some(known) = known {
+            request = request.header(IF_NONE_MATCH, known);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(|error| unanswered(doing, error))?;
+        if known.is_some() && answer.status() == StatusCode::NOT_MODIFIED {
+            return Ok(Ok(Told::AsKnown));
+        }
+        let etag = answer.headers().get(ETAG).and_then(|etag| Some(etag.to_str().ok()?.to_owned()));
+        Ok(read(doing, answer).await?.map(|value| Told::Anew { value, etag }))
+    }
+
     /// Opens a stream of lines, each a JSON value.
     ///
     /// # Errors
@@ -170,20 +233,24 @@ impl Api {
 
     async fn answer(&self, doing: &str, request: RequestBuilder) -> Result<Result<Value, Denial>, Trouble> {
         let answer = request.send().await.map_err(|error| unanswered(doing, error))?;
-        if !answer.status().is_success() {
-            return denial(doing, answer).await.map(Err);
-        }
-        let body = whole(doing, answer).await?;
-        if body.is_empty() {
-            return Ok(Ok(Value::Null));
-        }
-        let read = serde_json::from_slice(&body);
-        let no_json = |error: serde_json::Error| CallError::Answer {
-            doing: doing.to_owned(),
-            said: format!("the answer is no JSON: {error}"),
-        };
-        Ok(Ok(read.map_err(no_json)?))
+        read(doing, answer).await
     }
+}
+
+async fn read(doing: &str, answer: Response) -> Result<Result<Value, Denial>, Trouble> {
+    if !answer.status().is_success() {
+        return denial(doing, answer).await.map(Err);
+    }
+    let body = whole(doing, answer).await?;
+    if body.is_empty() {
+        return Ok(Ok(Value::Null));
+    }
+    let read = serde_json::from_slice(&body);
+    let no_json = |error: serde_json::Error| CallError::Answer {
+        doing: doing.to_owned(),
+        said: format!("the answer is no JSON: {error}"),
+    };
+    Ok(Ok(read.map_err(no_json)?))
 }
 
 async fn denial(doing: &str, answer: Response) -> Result<Denial, Trouble> {
@@ -192,11 +259,18 @@ async fn denial(doing: &str, answer: Response) -> Result<Denial, Trouble> {
         let said = format!("it leads elsewhere ({status}), and nobody goes there");
         return Err(CallError::Answer { doing: doing.to_owned(), said }.into());
     }
-    let after = answer.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
-    let after = after.map(Duration::from_secs);
+    let heads = answer.headers();
+    let after = number(heads, RETRY_AFTER.as_str()).map(Duration::from_secs);
+    let is_spent = number(heads, "x-ratelimit-remaining") == Some(0);
+    let spent_until = number(heads, "x-ratelimit-reset").filter(|_| is_spent);
+    let spent_until = spent_until.and_then(|at| Timestamp::from_second(at).ok());
     // That a refusal cannot be read to its end changes nothing about it.
     let body = whole(doing, answer).await.unwrap_or_default();
-    Ok(Denial { status: status.as_u16(), said: said(status, &body), after })
+    Ok(Denial { status: status.as_u16(), said: said(status, &body), after, spent_until })
+}
+
+fn number(heads: &HeaderMap, name: &str) -> Option<i64> {
+    heads.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// What a refusal says: its `message`, its `error`, or the beginning of its text.
@@ -292,9 +366,9 @@ mod tests {
 
     #[test]
     fn a_status_below_500_says_that_nothing_was_done() {
-        let denial = |status| Denial { status, said: "no".into(), after: Some(Duration::from_secs(7)) };
-        assert!(matches!(denial(403).trouble("ask"), Trouble::Refused(why) if why == "ask: no (403)"));
         let after = Some(Duration::from_secs(7));
+        let denial = |status| Denial { status, said: "no".into(), after, spent_until: None };
+        assert!(matches!(denial(403).trouble("ask"), Trouble::Refused(why) if why == "ask: no (403)"));
         assert!(matches!(denial(429).trouble("ask"), Trouble::Busy { after: told, .. } if told == after));
         for status in [408, 499, 500, 503] {
             assert!(matches!(denial(status).trouble("ask"), Trouble::Unclear(_)), "{status}");

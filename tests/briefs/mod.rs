@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use snapback::case::brief::{Brief, BriefSignal, CandidateFacts, GuardFacts, Limits, TargetFacts};
+use snapback::case::commits::TakenBack;
 use snapback::case::deployment::{ChangeKind, DeploymentOrigin};
 use snapback::case::id::{Duration, Timestamp};
 use snapback::case::ledger::Grade;
@@ -69,6 +70,12 @@ pub(crate) fn calm() -> Brief {
             artifact_exists: Some(true),
             runs_on_schema: None,
             undone: vec![undone("v2", MigrationMarks::default())],
+            taken_back: Some(TakenBack {
+                commits: 1,
+                unread: 0,
+                authors: vec!["sam".into()],
+                fixes: Vec::new(),
+            }),
         }),
         with: Vec::new(),
         facts: GuardFacts { current: Some("v2".into()), services_raised: 1, ..GuardFacts::default() },

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -56,6 +58,8 @@ pub(crate) struct Asked {
     pub(crate) token: String,
     /// Every header, by its name in small letters.
     pub(crate) headers: BTreeMap<String, String>,
+    /// What is known already: the `ETag` of an answer.
+    pub(crate) known: String,
     /// Null where there was none.
     pub(crate) body: Value,
 }
@@ -63,6 +67,8 @@ pub(crate) struct Asked {
 /// An answer.
 pub(crate) enum Answer {
     Json(u16, Value),
+    /// With these heads, and no body where there is none.
+    Headed(u16, Vec<(&'static str, String)>, Option<Value>),
     /// A line now, and one at each change.
     Lines(tokio::sync::watch::Receiver<u64>, Arc<dyn Fn() -> String + Send + Sync>),
 }
@@ -220,6 +226,7 @@ async fn answer<S: Service>(service: Arc<S>, request: Request<Incoming>) -> Resu
         query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
         headers: named(&head.headers),
         token: header(AUTHORIZATION).strip_prefix("Bearer ").unwrap_or_default().to_owned(),
+        known: header(IF_NONE_MATCH),
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
     let wire = service.wire();
@@ -302,6 +309,16 @@ fn refused(status: u16, message: &str) -> Answered {
 fn response(told: Answer) -> Answered {
     match told {
         Answer::Json(status, value) => text(status, value.to_string()),
+        Answer::Headed(status, heads, value) => {
+            let mut answer = text(status, value.as_ref().map_or_else(String::new, Value::to_string));
+            if value.is_none() {
+                answer.headers_mut().remove(CONTENT_TYPE);
+            }
+            for (name, value) in heads {
+                answer.headers_mut().insert(name, HeaderValue::from_str(&value).expect("a head"));
+            }
+            answer
+        }
         Answer::Lines(changed, line) => {
             let lines = futures_util::stream::unfold(
                 (changed, line, true),

@@ -271,6 +271,7 @@ fn plan() -> Plan {
         undone: vec![undone],
         fast: true,
         expected_time: Some(Duration::from_secs(90)),
+        taken_back: None,
         approval: Arc::new(approval),
         expires: now(),
         digest: "".into(),
@@ -286,6 +287,9 @@ fn decision() -> Decision {
     brief.figures.insert("replicas".into(), 3.0);
     brief.facts.frozen_until = Some(now());
     brief.facts.budgets_spent = vec!["1 of 1".into()];
+    // Rows of version 1 are older than these.
+    brief.target.as_mut().expect("a target").taken_back = None;
+    brief.limits.guards.fix_words.clear();
     let trace = |name: &str, answer| RowTrace { name: name.into(), answer };
     let guard = |name, outcome| GuardAnswer { name, outcome, reason: "because".into() };
     let part = |name: &PartName| Part { name: *name, factor: 0.1, says: "so".into() };

@@ -131,6 +131,25 @@ fn called_by(undone: &Undone) -> String {
     format!("{} by {}", undone.called, undone.author.as_deref().unwrap_or("an unknown author"))
 }
 
+/// Which commits go is known once a provider that reads commits has proposed a way; before, and with any other, nothing is weakened.
+pub(super) fn fixes_undone(brief: &Brief) -> Finding {
+    let Some(target) = &brief.target else { return pass(NO_TARGET) };
+    let Some(taken) = &target.taken_back else {
+        return at_most(GuardOutcome::Unknown, "nobody read which commits would be taken back");
+    };
+    if !taken.fixes.is_empty() {
+        return at_most(
+            GuardOutcome::Approve,
+            format!("it would undo what mends something: {}", taken.fixes.join(", ")),
+        );
+    }
+    if taken.unread > 0 {
+        let why = format!("{} of {} commits that it would undo were not read", taken.unread, taken.commits);
+        return at_most(GuardOutcome::Approve, why);
+    }
+    pass("no commit that it would undo mends a fault of security or an incident")
+}
+
 /// Every release after the target up to the suspect is gone over, and each may have changed the schema. Snapback never
 /// touches the schema itself, so the target must run on what they left.
 pub(super) fn migration(brief: &Brief) -> Finding {

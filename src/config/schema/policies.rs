@@ -96,6 +96,9 @@ pub(super) struct Guards {
     /// A signal with so many episodes in a day proves little. Default 3.
     #[schemars(range(min = 1, max = 1000))]
     chronic_episodes: Option<u32>,
+    /// Whole words in a commit's message by which it mends a fault of security or an incident. Default security, vulnerability, incident,
+    /// outage, hotfix.
+    fix_words: Option<Vec<String>>,
 }
 
 #[derive(JsonSchema)]

@@ -149,7 +149,7 @@ struct Heartbeat {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Provider {
-    /// Its kind; `directory`, `codedeploy`, `kubernetes`, `helm`, `argocd`, `spinnaker`, `command` and `http` are built.
+    /// Its kind; `directory`, `codedeploy`, `kubernetes`, `helm`, `argocd`, `github-actions`, `spinnaker`, `command` and `http` are built.
     kind: ProviderKind,
     /// CodeDeploy: the region of its groups.
     region: Option<String>,
@@ -176,19 +176,33 @@ pub(super) struct Provider {
     deadline: Option<Length>,
     /// HTTP: what signs each request.
     secret: Option<Secret>,
-    /// Argo CD, Spinnaker: where its API is; of Spinnaker that is Gate.
+    /// Argo CD, Spinnaker, GitHub Actions: where its API is; of Spinnaker that is Gate; of GitHub the default is https://api.github.com.
     url: Option<String>,
-    /// Argo CD: who we are there; a token of a project's role or of an account. Spinnaker: what Gate takes as a bearer token.
+    /// Argo CD: who we are there; a token of a project's role or of an account. Spinnaker: what Gate takes as a bearer token. GitHub Actions: a token, where it is no App.
     token: Option<Secret>,
+    /// GitHub Actions: the GitHub App that we are.
+    app: Option<App>,
     /// Spinnaker: a client certificate that Gate knows, in the place of a token.
     client: Option<ClientCertificate>,
     /// Spinnaker: where people look, for links.
     deck_url: Option<String>,
     /// Spinnaker: a late copy of a request was shown to be refused there. Default false.
     refuses_duplicates: Option<bool>,
-    /// After a lost reply, how long "not there" is no proof. Default 75s for Kubernetes, Helm and Argo CD, 120s for Spinnaker, 60s for the
+    /// After a lost reply, how long "not there" is no proof. Default 90s for GitHub Actions, 75s for Kubernetes, Helm and Argo CD, 120s for Spinnaker, 60s for the
     /// others; shorter only with an `endpoint_url`, a `kubeconfig` or a `url` that leads to this machine.
     quarantine: Option<Length>,
+}
+
+/// A GitHub App where it is installed.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct App {
+    /// Its id, or its client id.
+    id: String,
+    /// The installation's number.
+    installation: String,
+    /// Its private key, PEM.
+    private_key: Secret,
 }
 
 #[derive(JsonSchema)]
@@ -302,8 +316,8 @@ struct Drills {
 
 /// Where a service lives. For a provider of kind `directory`: `root` and `restart`; of kind `codedeploy`: `application`,
 /// `deployment_group` and `rollback_config`; of kind `kubernetes`: `namespace` and one of `deployment`, `statefulset`, `daemonset` and `rollout`; of kind
-/// `helm`: `namespace` and `release`; of kind `argocd`: `application`, `namespace`, `project` and `prune`; of kind
-/// `spinnaker`: `application`, `deploy_pipeline` and either `pipeline` or `manifest`, `account` and `location`; the other keys are those of the providers to come.
+/// `helm`: `namespace` and `release`; of kind `argocd`: `application`, `namespace`, `project` and `prune`; of kind `github-actions`: `repository`, `workflow`, `ref`, `github_environment`, `repeatable` and
+/// `record`; of kind `spinnaker`: `application`, `deploy_pipeline` and either `pipeline` or `manifest`, `account` and `location`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Target {
@@ -333,13 +347,19 @@ struct Target {
     rollout: Option<String>,
     /// Helm.
     release: Option<String>,
-    /// GitHub Actions.
+    /// GitHub Actions: OWNER/NAME.
     repository: Option<String>,
-    /// GitHub Actions.
+    /// GitHub Actions: the file of the rollback workflow in .github/workflows.
     workflow: Option<String>,
-    /// GitHub Actions.
+    /// GitHub Actions: the protected branch that it is run on.
     #[schemars(rename = "ref")]
     reference: Option<String>,
+    /// GitHub Actions: the environment of the deployments. Default the service's.
+    github_environment: Option<String>,
+    /// GitHub Actions: the workflow does nothing under a `rollback_id` that it has seen. Default false.
+    repeatable: Option<bool>,
+    /// GitHub Actions: whether Snapback writes what was put out into GitHub's deployments. Default true.
+    record: Option<bool>,
     /// Spinnaker: the pipeline that takes a release back.
     pipeline: Option<String>,
     /// Spinnaker: the pipeline that puts releases out.

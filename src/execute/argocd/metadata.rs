@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::application::{Content, Entry, is_commit};
 use super::{ArgoCd, Site};
 use crate::case::id::ChangeId;
-use crate::case::release::{MigrationMarks, Release, RollbackMark};
+use crate::case::release::{MigrationMarks, Release};
+use crate::execute::trailers::Trailers;
 use crate::outbound::{CallError, Trouble};
 
 /// Commits that are remembered: the histories of some hundred Applications.
@@ -23,7 +24,7 @@ const GONE: [&str; 5] =
 pub(super) struct Metadata {
     author: Option<String>,
     tag: Option<String>,
-    change: Option<String>,
+    change: Option<ChangeId>,
     marks: MigrationMarks,
     /// The repository has it no more.
     is_gone: bool,
@@ -33,32 +34,15 @@ impl Metadata {
     fn of(told: &Value) -> Metadata {
         let text = |name: &str| told[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let message = text("message").unwrap_or_default();
-        let trailer = |name: &str| trailer(&message, name).map(str::to_owned);
-        let number = |name: &str| trailer(name).and_then(|text| text.parse().ok());
-        // A word that is none must not let somebody go back who may not.
-        let rollback = trailer("Snapback-Rollback")
-            .map(|word| RollbackMark::parse(&word).unwrap_or(RollbackMark::Irreversible));
+        let Trailers { change, marks } = Trailers::of(&message);
         Metadata {
             author: text("author"),
             tag: told["tags"].as_array().and_then(|tags| tags.first()?.as_str()).map(str::to_owned),
-            change: trailer("Snapback-Change"),
-            marks: MigrationMarks {
-                rollback,
-                schema_version: number("Snapback-Schema-Version"),
-                min_compatible_schema: number("Snapback-Min-Compatible-Schema"),
-            },
+            change,
+            marks,
             is_gone: false,
         }
     }
-}
-
-/// The value of a trailer: `Name: value` on a line of its own.
-fn trailer<'a>(message: &'a str, name: &str) -> Option<&'a str> {
-    let of = |line: &'a str| {
-        let (key, value) = line.split_once(':')?;
-        key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
-    };
-    message.lines().filter_map(of).next_back().filter(|value| !value.is_empty())
 }
 
 impl ArgoCd {
@@ -80,7 +64,7 @@ impl ArgoCd {
             let of_many = content.revisions.len() > 1;
             let told = self.metadata(site, revision, nth, entry.map(|entry| entry.id)).await?;
             release.author = release.author.or(told.author);
-            release.change = release.change.or(told.change.map(ChangeId::new));
+            release.change = release.change.or(told.change);
             release.marks = release.marks.stricter(told.marks);
             if let (false, Some(tag)) = (of_many, told.tag) {
                 release.version = Some(tag);
@@ -138,6 +122,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::case::release::RollbackMark;
 
     #[test]
     fn a_commit_says_what_it_does_to_the_schema() {
@@ -145,7 +130,7 @@ mod tests {
         let told =
             Metadata::of(&json!({ "author": "ann <ann@example.com>", "message": message, "tags": ["v3"] }));
         assert_eq!(told.marks.rollback, Some(RollbackMark::Contract));
-        assert_eq!((told.marks.schema_version, told.change.as_deref()), (Some(7), Some("C-1")));
+        assert_eq!((told.marks.schema_version, told.change), (Some(7), Some(ChangeId::new("C-1"))));
         assert_eq!(
             (told.tag.as_deref(), told.author.as_deref()),
             (Some("v3"), Some("ann <ann@example.com>"))

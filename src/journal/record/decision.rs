@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::case::brief::{Brief, BriefSignal, CandidateFacts, GuardFacts, Limits, TargetFacts};
+use crate::case::commits::TakenBack;
 use crate::case::companion::CompanionFacts;
 use crate::case::decide::{Answer, Candidate, Decision, OnResolve, Part, PartName, RowTrace, Terms, Verdict};
 use crate::case::deployment::{ChangeKind, DeploymentOrigin};
@@ -177,6 +178,7 @@ enum GuardNameV1 {
     Unproven,
     BeyondMaxBack,
     Migration,
+    FixesUndone,
     UnsureOnset,
     Chronic,
     ManyServices,
@@ -268,6 +270,8 @@ struct TargetFactsV1 {
     artifact_exists: Option<bool>,
     runs_on_schema: Option<i64>,
     undone: Vec<Undone>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken_back: Option<TakenBack>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -330,6 +334,8 @@ struct GuardSettingsV1 {
     shared_outage_services: u32,
     shared_outage_within: Duration,
     chronic_episodes: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fix_words: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::case::approval::{ApprovalPolicy, OnExpiry, Vote};
+use crate::case::commits::TakenBack;
 use crate::case::id::{
     CaseId, DeploymentId, Digest, Duration, GroupName, PersonId, PolicyName, ReleaseId, ServiceId, Timestamp,
 };
@@ -21,6 +22,7 @@ stored! {
     Plan => PlanV1,
     Companion => CompanionV1,
     Undone => UndoneV1,
+    TakenBack => TakenBackV1,
     Step => StepV1,
     Act => ActV1,
     Class => ClassV1,
@@ -65,6 +67,8 @@ struct PlanV1 {
     undone: Vec<Undone>,
     fast: bool,
     expected_time: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken_back: Option<TakenBack>,
     approval: Arc<ApprovalPolicy>,
     expires: Timestamp,
     digest: Digest,
@@ -87,6 +91,15 @@ struct UndoneV1 {
     called: String,
     author: Option<String>,
     marks: MigrationMarks,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "TakenBack")]
+struct TakenBackV1 {
+    commits: u32,
+    unread: u32,
+    authors: Vec<String>,
+    fixes: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]

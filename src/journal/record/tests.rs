@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::{Row, read, write};
 use crate::case::approval::PersonVote;
 use crate::case::brief::{Brief, TargetFacts};
+use crate::case::commits::TakenBack;
 use crate::case::companion::CompanionFacts;
 use crate::case::decide::Decision;
 use crate::case::event::{Direction, Event, Origin, Stamped};
@@ -134,6 +135,31 @@ fn the_reason_of_an_unlock_is_kept() {
     let event = Event::Unlocked { release: "v2".into(), by: Some("ann".into()), reason };
     let stamped = samples::stamped(event);
     assert_eq!(read::<Stamped>(&write(&stamped).expect("written")).expect("read"), stamped);
+}
+
+/// And the commits that a plan takes back, what the guard said of them, and which words mark one that mends something.
+#[test]
+fn which_commits_are_taken_back_is_kept() {
+    let taken =
+        TakenBack { commits: 7, unread: 2, authors: vec!["ann".into()], fixes: vec!["c0ffee".into()] };
+    let mut events = Vec::new();
+    for event in samples::events() {
+        if let Event::Planned(plan) = &event {
+            let plan = Plan { taken_back: Some(taken.clone()), ..plan.as_ref().clone() };
+            events.push(samples::stamped(Event::Planned(Arc::new(plan))));
+        }
+        if let Event::Weighed(decision) = &event {
+            let mut decision = decision.as_ref().clone();
+            let mut brief = decision.brief.as_ref().clone();
+            brief.target.as_mut().expect("a target").taken_back = Some(taken.clone());
+            brief.limits.guards.fix_words = vec!["security".into()];
+            decision.brief = Arc::new(brief);
+            let (name, outcome) = (GuardName::FixesUndone, GuardOutcome::Approve);
+            decision.guards.push(GuardAnswer { name, outcome, reason: "because".into() });
+            events.push(samples::stamped(Event::Weighed(Arc::new(decision))));
+        }
+    }
+    hold("events_taken_back.jsonl", &events);
 }
 
 /// And that the provider was asked to show what is there.

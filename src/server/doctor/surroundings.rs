@@ -131,6 +131,7 @@ pub(in crate::server) fn circles(settings: &Settings) -> Vec<CheckShape> {
             ProviderSettings::Helm(of) => of.server.as_deref(),
             ProviderSettings::ArgoCd(of) => Some(of.url.as_str()),
             ProviderSettings::Spinnaker(of) => Some(of.url.as_str()),
+            ProviderSettings::GitHub(of) => Some(of.url.as_str()),
             ProviderSettings::Directory | ProviderSettings::Own(_) => None,
         };
         needed.extend(url.map(|url| (format!("provider {name}"), url)));
@@ -189,7 +190,8 @@ fn guards(
 }
 
 /// Hosts of those who run chats, pagers and clouds for everybody: `slack.com` is no service of ours that is called slack.
-const VENDORS: [&str; 4] = ["slack.com", "pagerduty.com", "amazonaws.com", "amazonaws.com.cn"];
+const VENDORS: [&str; 6] =
+    ["slack.com", "pagerduty.com", "amazonaws.com", "amazonaws.com.cn", "github.com", "ghe.com"];
 
 fn is_a_vendors(host: &str) -> bool {
     VENDORS.iter().any(|vendor| {

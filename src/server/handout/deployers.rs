@@ -8,6 +8,7 @@ use crate::config;
 use crate::execute::argocd::{self, ArgoCd};
 use crate::execute::codedeploy::{self, CodeDeploy, Credentials};
 use crate::execute::directory;
+use crate::execute::github::{self, GitHub};
 use crate::execute::helm::{self, Helm};
 use crate::execute::kubernetes::{self, Kubernetes};
 use crate::execute::own::{self, Own};
@@ -26,6 +27,7 @@ pub(super) fn provider(settings: &config::ProviderSettings, directory: &Arc<Prov
         config::ProviderSettings::Helm(settings) => helm(settings),
         config::ProviderSettings::ArgoCd(settings) => argocd(settings),
         config::ProviderSettings::Spinnaker(settings) => spinnaker(settings),
+        config::ProviderSettings::GitHub(settings) => github(settings),
         config::ProviderSettings::Own(settings) => own(settings),
     })
 }
@@ -96,6 +98,17 @@ fn spinnaker(settings: &config::SpinnakerSettings) -> Provider {
     Provider::Spinnaker(Box::new(Spinnaker::new(settings, Arc::new(|| Clock.now()))))
 }
 
+fn github(settings: &config::GitHubSettings) -> Provider {
+    let who = match &settings.who {
+        config::GitHubWho::Token(token) => github::Who::Token(token.value.clone()),
+        config::GitHubWho::App { id, installation, key } => {
+            github::Who::App { id: id.clone(), installation: *installation, key: key.value.clone() }
+        }
+    };
+    let settings = github::Settings { url: settings.url.clone(), who, quarantine: settings.quarantine };
+    Provider::GitHub(Box::new(GitHub::new(settings, Arc::new(|| Clock.now()))))
+}
+
 fn own(settings: &config::OwnSettings) -> Provider {
     let way = match &settings.way {
         config::OwnWay::Command { environment, timeout } => own::Way::Command {
@@ -159,6 +172,14 @@ pub(super) fn site(site: &config::SiteSettings) -> Site {
                     deployment: deployment.clone(),
                 },
             },
+        }),
+        config::SiteSettings::GitHub(site) => Site::GitHub(github::Site {
+            repository: site.repository.clone(),
+            workflow: site.workflow.clone(),
+            branch: site.branch.clone(),
+            environment: site.environment.clone(),
+            repeatable: site.repeatable,
+            record: site.record,
         }),
         config::SiteSettings::ArgoCd(site) => Site::ArgoCd(argocd::Site {
             application: site.application.clone(),

@@ -18,6 +18,8 @@ pub enum Provider {
     ArgoCd,
     /// Spinnaker.
     Spinnaker,
+    /// GitHub Actions.
+    GitHub,
     /// A program of the user's own.
     Command,
     /// An address of the user's own.
@@ -35,6 +37,7 @@ closed!(Provider, "provider", {
     Helm => "helm",
     ArgoCd => "argocd",
     Spinnaker => "spinnaker",
+    GitHub => "github-actions",
     Command => "command",
     Http => "http",
     Step => "step",
