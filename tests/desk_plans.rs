@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use desk_world::{Own, Reads, Takes, World, alert, at, cleared, id, row, settings};
-use snapback::case::command::Wish;
+use snapback::case::approval::PersonVote;
+use snapback::case::command::{Request, Wish};
 use snapback::case::decide::Verdict;
 use snapback::case::deployment::DeploymentOrigin;
 use snapback::case::event::Settlement;
@@ -424,10 +425,14 @@ fn an_irreversible_companion_takes_two_votes() {
     fires(&mut world);
     let plan = world.case("checkout").and_then(|case| case.plan.clone()).expect("a plan");
     assert_eq!((plan.votes_at_least(), plan.confirmation()), (2, Some("irreversible")));
-    let yes = world.yes("checkout");
-    world.wishes("checkout", "ann", yes);
-    world.pass(60);
-    assert!(world.requests.is_empty(), "{}", world.told());
+    for (by, typed, wanted) in
+        [("ann", None, 0), ("ann", Some("irreversible"), 0), ("bob", Some("irreversible"), 3)]
+    {
+        let vote = PersonVote { confirm: typed.map(str::to_owned), ..PersonVote::yes(plan.digest.clone()) };
+        world.wishes("checkout", by, Wish::Vote { case: case(1), vote });
+        world.pass(60);
+        assert_eq!(world.requests.len(), wanted, "{by} {typed:?}\n{}", world.told());
+    }
 }
 
 /// Killed between two of them the plan goes on, and each is sent once.
@@ -448,4 +453,197 @@ fn a_restart_among_companions_goes_on() {
         deployments.iter().filter(|one| matches!(one.origin, DeploymentOrigin::Ours(_))).count()
     };
     assert_eq!(["checkout", "cart", "search"].map(|service| ours(&id(service))), [1; 3]);
+}
+
+/// A release that people took a companion back from is nobody's target, however well it belongs to the service's own.
+#[test]
+fn a_companion_does_not_go_where_people_came_back_from() {
+    let mut world = together();
+    let commit = |nth: usize| Some(format!("{nth:040}"));
+    for service in ["checkout", "cart"] {
+        for (nth, release) in ["v0", "v1", "v2"].into_iter().enumerate() {
+            world.provider(service).release(release).commit = commit(nth);
+        }
+    }
+    // v1 leaked on the cart, and somebody went back from it a day ago; v2 never came there.
+    let cart = world.provider("cart");
+    let back = cart.deployments.last_mut().expect("one");
+    (back.release, back.origin) = ("v0".into(), DeploymentOrigin::Rollback);
+    (back.started_at, back.finished_at) = (at(-86_400), Some(at(-86_400)));
+    cart.serving = "v0";
+    fires(&mut world);
+    assert!(!sent(&world).contains(&"cart v1".to_owned()), "{:?}\n{}", sent(&world), world.told());
+    assert_eq!(sent(&world), ["checkout v1", "search v1"], "{}", world.told());
+}
+
+/// What is taken out of the configuration in the middle of a plan stays in the hands of its case.
+#[test]
+fn a_reload_in_the_middle_frees_no_companion() {
+    let mut world = together();
+    world.provider("checkout").takes = Takes::Works;
+    fires(&mut world);
+    let apart = settings(row(Verdict::Rollback));
+    world.desk.reload(Arc::new(apart), world.now);
+    world.fires("cart", "f2");
+    world.pass(80);
+    assert_eq!(sent(&world), ["checkout v1"], "{}", world.told());
+    assert!(world.refused.contains(&Why::InHandsOf(case(1))), "{:?}\n{}", world.refused, world.told());
+    world.provider("checkout").takes = Takes::Does;
+    world.pass(60);
+    assert_eq!(sent(&world)[1..], ["cart v1", "search v1"], "{}", world.told());
+}
+
+/// Somebody puts a fix out between the rollback and a step after it: what was taken back stays locked.
+#[test]
+fn a_fix_before_the_last_steps_keeps_the_lock() {
+    let mut world = around(false, OnFailure::Continue, OnFailure::Stop);
+    world.provider("checkout").takes = Takes::Works;
+    fires(&mut world);
+    world.provider("checkout").reads = Reads::Fails;
+    world.pass(30);
+    world.provider("checkout").takes = Takes::Does;
+    world.pass(3);
+    world.puts_out("checkout", "v3");
+    world.provider("checkout").reads = Reads::Answers;
+    world.pass(60);
+    assert_eq!(world.stands("checkout"), "needs_human", "{}", world.told());
+    world.wishes("checkout", "ann", Wish::Settle(case(1), Settlement::GiveUp));
+    assert!(is_kept_away(&world), "{}", world.told());
+}
+
+/// Somebody goes back by hand while the first step of the plan is under way: nothing is asked of the provider.
+#[test]
+fn a_step_before_the_act_is_no_act_of_the_providers() {
+    let mut world = around(false, OnFailure::Stop, OnFailure::Stop);
+    world.own = Own::Unseen;
+    fires(&mut world);
+    assert_eq!(world.stands("checkout"), "needs_human");
+    world.puts_out("checkout", "v1");
+    world.own = Own::Done;
+    world.wishes("checkout", "ann", Wish::Settle(case(1), Settlement::TookEffect));
+    world.pass(60);
+    assert_eq!(sent(&world), ["flag off"], "{}", world.told());
+}
+
+/// Until a provider is asked, a pause, a freeze and a clear of all signals stop what is automatic, whatever the first steps did.
+#[test]
+fn what_stops_an_act_stops_it_behind_the_first_steps_too() {
+    let pause = |world: &mut World| {
+        let (by, at) = ("ann".into(), world.now);
+        world.asks(Request::Pause { by, at, reason: "look".into(), everything: false });
+    };
+    let freeze = |world: &mut World| {
+        world.wishes(
+            "checkout",
+            "ann",
+            Wish::Freeze { length: Duration::from_hours(1), reason: "look".into() },
+        );
+    };
+    let clear = |world: &mut World| {
+        let now = world.now;
+        world.hears(vec![cleared(&alert("checkout", "f1", at(-5)), now)]);
+    };
+    let changes: [(&str, Change<'_>); 3] = [
+        ("automatic acts are paused", &pause),
+        ("the service is frozen", &freeze),
+        ("its signals cleared", &clear),
+    ];
+    for (says, change) in changes {
+        let mut world = around(false, OnFailure::Stop, OnFailure::Stop);
+        world.own = Own::Unseen;
+        fires(&mut world);
+        change(&mut world);
+        world.own = Own::Done;
+        world.wishes("checkout", "ann", Wish::Settle(case(1), Settlement::TookEffect));
+        world.pass(20);
+        assert_eq!(
+            (sent(&world).len(), world.stands("checkout")),
+            (1, "needs_human"),
+            "{says}:\n{}",
+            world.told()
+        );
+        assert!(world.told().contains(says), "{says}:\n{}", world.told());
+    }
+}
+
+/// A step that never began is not looked for: "look again" goes on where it stood.
+#[test]
+fn look_again_goes_on_with_what_never_began() {
+    let mut world = together();
+    world.provider("cart").takes = Takes::Works;
+    fires(&mut world);
+    world.puts_out("search", "v3");
+    world.provider("cart").takes = Takes::Does;
+    world.pass(60);
+    assert_eq!(world.stands("checkout"), "needs_human", "{}", world.told());
+    world.puts_out("search", "v2");
+    world.pass(20);
+    world.wishes("checkout", "ann", Wish::Settle(case(1), Settlement::LookAgain));
+    world.pass(60);
+    assert_eq!(sent(&world), ["checkout v1", "cart v1", "search v1"], "{}", world.told());
+}
+
+/// A companion that stays as it is and cannot be read any more holds nothing up.
+#[test]
+fn a_companion_that_stays_holds_nothing_up() {
+    let mut world = together();
+    let cart = world.provider("cart");
+    cart.deployments.pop();
+    cart.serving = "v1";
+    world.fires("checkout", "f1");
+    world.pass(5);
+    world.provider("cart").reads = Reads::Fails;
+    world.pass(90);
+    assert_eq!(sent(&world), ["checkout v1", "search v1"], "{}", world.told());
+}
+
+/// A no among companions, for good: a person settles it, by going on or by giving up.
+#[test]
+fn a_no_among_companions_is_a_persons() {
+    let mut world = together();
+    world.provider("cart").takes = Takes::Refuses;
+    fires(&mut world);
+    assert_eq!((sent(&world).len(), world.stands("checkout")), (2, "needs_human"), "{}", world.told());
+    assert!(world.told().contains("cart@production runs v2 (not back)"), "{}", world.told());
+    world.wishes("checkout", "ann", Wish::Settle(case(1), Settlement::TookEffect));
+    world.pass(30);
+    assert_eq!(sent(&world)[2..], ["search v1"], "{}", world.told());
+}
+
+/// A fix that is put out on the service while its companions go back stops them.
+#[test]
+fn a_fix_while_companions_go_back_stops_them() {
+    let mut world = together();
+    world.provider("cart").takes = Takes::Works;
+    fires(&mut world);
+    world.puts_out("checkout", "v3");
+    world.pass(20);
+    world.provider("cart").takes = Takes::Does;
+    world.pass(60);
+    assert!(!sent(&world).contains(&"search v1".to_owned()), "{}", world.told());
+    assert_eq!(world.stands("checkout"), "needs_human", "{}", world.told());
+}
+
+/// Steps that are corrected while people are asked are asked about anew.
+#[test]
+fn steps_that_change_are_asked_about_anew() {
+    let with = |name: &str| {
+        let mut settings = settings(row(Verdict::Approve));
+        of(&mut settings, "checkout", |checkout| {
+            checkout.before = vec![step(name, false, OnFailure::Stop)];
+        });
+        settings
+    };
+    let mut world = World::new(with("flag on"));
+    fires(&mut world);
+    let old_yes = world.yes("checkout");
+    world.desk.reload(Arc::new(with("flag off")), world.now);
+    world.pass(30);
+    world.wishes("checkout", "ann", old_yes);
+    world.pass(60);
+    assert!(world.requests.is_empty(), "{}", world.told());
+    let yes = world.yes("checkout");
+    world.wishes("checkout", "ann", yes);
+    world.pass(60);
+    assert_eq!(sent(&world), ["flag off", "checkout v1"], "{}", world.told());
 }

@@ -413,6 +413,7 @@ fn asking() -> Turn {
         frozen_until: None,
         reconciled: true,
         current_as_expected: true,
+        first_act: true,
         in_hands_of: None,
         with: Vec::new(),
         rules_current: true,

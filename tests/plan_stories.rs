@@ -291,7 +291,8 @@ fn the_commands_for_a_person_hold_the_steps_of_ones_own() {
     let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("no {part}: {said}"));
     let order = [at("curl --fail-with-body --request PATCH"), at("releases/41"), at("./after.sh purge")];
     assert!(order.is_sorted(), "{said}");
-    assert!(said.contains("--header 'Authorization: '\"$SECRET\""), "{said}");
+    assert!(said.contains("--header 'Authorization: '\"$(cat ") && said.contains("--data-raw"), "{said}");
+    assert!(said.contains("SNAPBACK_FROM=42 SNAPBACK_TO=41 FLAG_TOKEN=\"$(cat "), "{said}");
     assert!(!said.contains(FLAG_TOKEN), "{said}");
 }
 

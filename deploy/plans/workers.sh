@@ -1,6 +1,6 @@
 #!/bin/sh
 # Lets the workers of a queue rest, or work again: `rest` notes how many there were on the workload itself, so that `work` brings back as
-# many wherever it runs. Both are harmless twice.
+# many wherever it runs, and takes the note away. Both are harmless twice.
 set -eu
 workers='deployment/checkout-worker'
 noted='{.metadata.annotations.example\.com/replicas}'
@@ -8,12 +8,19 @@ wanted() { kubectl --namespace shop get "$workers" --output "jsonpath=$1"; }
 case $1 in
 rest)
   now=$(wanted '{.spec.replicas}')
-  if [ "$now" != 0 ]; then kubectl --namespace shop annotate --overwrite "$workers" "example.com/replicas=$now"; fi
+  before=$(wanted "$noted")
+  # Workers that rest already: by us, or by somebody who shall find them so.
+  if [ "$now" != 0 ] || [ -z "$before" ]; then
+    kubectl --namespace shop annotate --overwrite "$workers" "example.com/replicas=$now"
+  fi
   kubectl --namespace shop scale "$workers" --replicas 0
   ;;
 work)
   before=$(wanted "$noted")
-  kubectl --namespace shop scale "$workers" --replicas "${before:?nobody noted how many there were}"
+  # Without a note they work already.
+  [ -n "$before" ] || exit 0
+  kubectl --namespace shop scale "$workers" --replicas "$before"
+  kubectl --namespace shop annotate "$workers" example.com/replicas-
   ;;
 *)
   echo "usage: $0 rest|work" >&2

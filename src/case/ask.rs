@@ -237,12 +237,19 @@ impl Scribe<'_> {
         let Some(open) = self.dossier.open.as_deref().filter(|open| open.id == *case) else {
             return conflict(format!("case {case} is not open"));
         };
-        let Phase::NeedsHuman { step, .. } = open.phase else {
+        let Phase::NeedsHuman { step, attempt, .. } = open.phase else {
             return conflict("it needs nobody to settle it");
         };
         self.may_decide(ask)?;
         let by = ask.by.clone();
+        let begun = open.events.iter().rev().any(|stamped| {
+            matches!(stamped.event, Event::Intended { step: of, attempt: nth } if of == step && nth == attempt)
+        });
         self.write(Event::Settled { by: by.clone(), how });
+        if how == Settlement::LookAgain && !begun {
+            // There is nothing to look for: it goes on where it stood, before the gate.
+            self.write(Event::NotSent { step });
+        }
         Ok(match how {
             Settlement::LookAgain => "it is looked for again".into(),
             Settlement::TookEffect => {

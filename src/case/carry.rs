@@ -171,6 +171,12 @@ impl Scribe<'_> {
         }
     }
 
+    /// Whether the service itself is back when this step comes.
+    pub(super) fn is_back_before(&self, step: StepNo) -> bool {
+        let plan = self.dossier.open.as_deref().and_then(|case| case.plan.as_deref());
+        plan.is_some_and(|plan| plan.is_back_before(step))
+    }
+
     /// What runs where, when a step fails at a provider and not all services that go together are back, and not none.
     fn half_back(&self, step: StepNo) -> Option<String> {
         let plan = self.dossier.open.as_deref()?.plan.as_ref()?;

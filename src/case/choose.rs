@@ -54,6 +54,7 @@ impl Scribe<'_> {
         let target = decision.brief.target.as_ref().map(|target| &target.release);
         plan.suspect == decision.suspect
             && target == Some(&plan.to.id)
+            && plan.own_steps().eq(self.view.settings.before.iter().chain(&self.view.settings.after))
             && companion::legs(&decision.brief.with).is_ok_and(|legs| legs == plan.legs())
             && self.view.now < plan.expires
             && *plan.approval == *self.policy(Some(decision))

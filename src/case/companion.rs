@@ -159,13 +159,17 @@ fn way<'a>(own: &Ledger, to: &ReleaseId, other: &'a Ledger) -> Way<'a> {
     if target.grade == super::ledger::Grade::Bad {
         return Way::Stuck(format!("{} served there, and is bad", target.release.called()));
     }
-    Way::Goes { leaves, target, apart: is_apart(own, leaves, other) }
+    Way::Goes { leaves, target, apart: is_apart(own, to, leaves, other) }
 }
 
 /// The release of a companion that belongs to this one: of the same commit or change, else the one that served when this did.
 fn pair<'a>(own: &Ledger, to: &ReleaseId, other: &'a Ledger) -> Option<&'a Page> {
     let release = &own.page(to)?.release;
-    let went_out = || other.deployments.iter().rev().filter(|one| one.status == DeploymentStatus::Finished);
+    // What somebody went back from is nobody's target, unless the service itself goes forward to what was gone back from.
+    let forward = own.last_deployment_of(to).is_some_and(|last| own.was_left(last));
+    let is_sound =
+        |one: &&Deployment| one.status == DeploymentStatus::Finished && (forward || !other.was_left(one));
+    let went_out = || other.deployments.iter().rev().filter(is_sound);
     let pages = went_out().filter_map(|one| other.page(&one.release));
     if let Some(same) = pages.into_iter().find(|page| is_one_change(&page.release, release)) {
         return Some(same);
@@ -195,17 +199,20 @@ fn is_one_change(one: &Release, other: &Release) -> bool {
         || (one.change.is_some() && one.change == other.change)
 }
 
-/// Whether what leaves was put out on its own: neither of the change that leaves with it, nor about then.
-fn is_apart(own: &Ledger, leaves: &Deployment, other: &Ledger) -> bool {
+/// Whether what leaves was put out on its own: neither of a change that leaves with it, nor about when one was put out.
+fn is_apart(own: &Ledger, to: &ReleaseId, leaves: &Deployment, other: &Ledger) -> bool {
+    let since = own.last_deployment_of(to).map(|last| last.started_at);
     let theirs = other.page(&leaves.release).map(|page| &page.release);
-    let about_then = |ours: &&Deployment| {
+    let goes_too =
+        |ours: &&Deployment| ours.release != *to && since.is_none_or(|since| ours.started_at > since);
+    let is_one = |ours: &Deployment| {
         ours.started_at.duration_since(leaves.started_at).abs() <= ONE_CHANGE_WITHIN
             || own
                 .page(&ours.release)
                 .zip(theirs)
                 .is_some_and(|(page, theirs)| is_one_change(&page.release, theirs))
     };
-    !own.deployments.iter().any(|ours| about_then(&ours))
+    !own.deployments.iter().filter(goes_too).any(is_one)
 }
 
 /// The ways of the companions that go, pinned.
@@ -263,11 +270,16 @@ impl Dossier {
     /// The companions whose provider has to be read before the open case can go on.
     pub(super) fn companions_unread(&self, view: &View<'_>) -> Vec<ServiceId> {
         let Some(case) = self.open.as_deref() else { return Vec::new() };
-        let wanted = |neighbour: &Neighbour| match &case.phase {
+        let left = |service: &ServiceId, at: super::id::StepNo| {
+            let steps = case.plan.as_ref().map(|plan| plan.steps.as_slice()).unwrap_or_default();
+            steps.iter().skip(usize::from(at.0)).any(|step| step.doer.provider() == Some(service))
+        };
+        let wanted = |service: &ServiceId, neighbour: &Neighbour| match &case.phase {
             Phase::Gathering { .. } | Phase::Weighing { .. } => {
                 !neighbour.live.described_since(case.opened_at)
             }
-            Phase::Ready { .. } => !neighbour.live.is_fresh(view.now),
+            // One that stays, or is done, holds nothing up.
+            Phase::Ready { step, .. } => left(service, *step) && !neighbour.live.is_fresh(view.now),
             // What the act left there, for whoever looks.
             Phase::Verifying(verifying) => !neighbour.live.described_since(verifying.done_at),
             Phase::Planning { .. }
@@ -278,12 +290,12 @@ impl Dossier {
             | Phase::NeedsHuman { .. }
             | Phase::Closed(_) => false,
         };
-        let unread = view.neighbours.iter().filter(|(_, neighbour)| wanted(neighbour));
+        let unread = view.neighbours.iter().filter(|(service, neighbour)| wanted(service, neighbour));
         unread.map(|(service, _)| service.clone()).collect()
     }
 
     /// When each of these is asked: now, or, where it could not be read, a while after that.
-    pub(super) fn companions_due<'v>(
+    pub fn companions_due<'v>(
         &self,
         view: &'v View<'_>,
     ) -> impl Iterator<Item = (ServiceId, Timestamp)> + use<'v> {

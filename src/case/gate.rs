@@ -36,6 +36,8 @@ pub struct GateAsk {
     pub reconciled: bool,
     /// What serves by that reading is what the plan expects.
     pub current_as_expected: bool,
+    /// Nothing was asked of a provider before this step, which asks one.
+    pub first_act: bool,
     /// A case of another service has begun to act on this one.
     pub in_hands_of: Option<CaseId>,
     /// The companions that this step, or one after it, changes.
@@ -199,8 +201,12 @@ pub fn gate(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Wh
     if let Some(moved) = ask.with.iter().find(|with| !with.as_expected) {
         return Err(Why::CompanionMoved(moved.service.clone()));
     }
-    if begun || ask.rehearsal {
+    if ask.rehearsal {
         return Ok(());
+    }
+    if begun {
+        // Behind steps of the user's own: until a provider is asked, who stops what is automatic stops this too.
+        return if ask.automatic && ask.first_act { nobody_stops(standing, ask, now) } else { Ok(()) };
     }
     if !ask.rules_current {
         return Err(Why::RulesChanged);
@@ -223,8 +229,8 @@ fn attempts(standing: &Standing, ask: &GateAsk) -> Result<(), Why> {
     Ok(())
 }
 
-fn automatic(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Why> {
-    let service = &ask.order.case.service();
+/// Neither a pause nor a freeze.
+fn nobody_stops(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Why> {
     if standing.pause.is_some() {
         return Err(Why::Paused);
     }
@@ -232,6 +238,12 @@ fn automatic(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), W
     if frozen.max().is_some_and(|until| now < until) {
         return Err(Why::Frozen);
     }
+    Ok(())
+}
+
+fn automatic(standing: &Standing, ask: &GateAsk, now: Timestamp) -> Result<(), Why> {
+    let service = &ask.order.case.service();
+    nobody_stops(standing, ask, now)?;
     let on_this_suspect = |act: &ActRecord| {
         act.automatic
             && !act.unsent
@@ -278,9 +290,12 @@ pub fn budgets_spent(
 
 /// The record that an attempt leaves when it passed.
 pub fn record(ask: &GateAsk, now: Timestamp) -> ActRecord {
+    // A step of the user's own takes nothing back, and what goes along is not the suspect.
+    let own = ask.order.case.service();
+    let suspect = ask.suspect.clone().filter(|_| ask.order.doer.provider() == Some(&own));
     ActRecord {
         service: ask.order.service.clone(),
-        suspect: ask.suspect.clone(),
+        suspect,
         case: ask.order.case.clone(),
         step: ask.order.step,
         attempt: ask.order.attempt,

@@ -328,7 +328,7 @@ impl Ledger {
     }
 
     /// Whether the next deployment after this one went back from it.
-    fn was_left(&self, deployment: &Deployment) -> bool {
+    pub(super) fn was_left(&self, deployment: &Deployment) -> bool {
         let after = self.deployments.iter().filter(|later| {
             later.started_at > deployment.started_at && later.status == DeploymentStatus::Finished
         });

@@ -195,6 +195,8 @@ impl Dossier {
             reconciled: view.live.is_fresh(view.now) && self.companions_unread(view).is_empty(),
             current_as_expected: self.serves_as_expected(plan, step, view),
             with: self.with(plan, step, view),
+            first_act: plan.step(step).is_some_and(|at| at.doer.provider().is_some())
+                && !plan.has_begun_before(step),
             rules_current: by_hand
                 || case.decision.as_ref().is_some_and(|decision| decision.rules == view.rules.digest()),
             clock_behind_until: moment.clock_behind_until,
@@ -205,14 +207,10 @@ impl Dossier {
     /// Before the first act the suspect must serve, or be going out; after it the target may serve already, or the
     /// suspect was stopped and nobody has put anything out since.
     fn serves_as_expected(&self, plan: &Plan, step: StepNo, view: &View<'_>) -> bool {
-        if plan.companion(step).is_some() {
-            // Its own picture tells, which the gate is asked about too.
-            return true;
-        }
         let serving = view.live.current.as_ref();
         let going_out = plan.suspect.as_ref() == view.live.in_flight.as_ref() && plan.suspect.is_some();
         let newest = || self.ledger.deployments.last().map(|deployment| &deployment.id);
-        let begun = step != StepNo(0)
+        let begun = plan.has_begun_before(step)
             && (serving == Some(&plan.to.id)
                 || (plan.suspect.is_some() && newest() == plan.suspect.as_ref()));
         serving == Some(&plan.from.id) || going_out || begun
@@ -232,7 +230,8 @@ impl Dossier {
             });
             let leaves = in_flight.or(serving) == Some(&one.from.id);
             let is_this = plan.companion(step).is_some_and(|this| this.service == one.service);
-            let begun = is_this && serving == Some(&one.to.id) && in_flight.is_none();
+            // What is read in the middle of our own act shows that as going out.
+            let begun = is_this && in_flight.or(serving) == Some(&one.to.id);
             CompanionAsk {
                 service: one.service.clone(),
                 as_expected: leaves || begun,
@@ -276,8 +275,7 @@ impl Dossier {
         let case = self.open.as_deref().and_then(|case| self.case_wakes(case, view));
         let pages =
             self.open.as_deref().and_then(|case| pager::wakes_at(case, &view.shared.pagers, view.now));
-        let with = self.companions_due(view).map(|(_, due)| due);
-        settling.chain(soak).chain(case).chain(pages).chain(with).min()
+        settling.chain(soak).chain(case).chain(pages).min()
     }
 
     fn case_wakes(&self, case: &Case, view: &View<'_>) -> Option<Timestamp> {

@@ -163,6 +163,18 @@ impl Plan {
         self.with.iter().find(|one| one.service == *service)
     }
 
+    /// Whether the provider of its own service was asked for something before this step.
+    pub fn has_begun_before(&self, step: StepNo) -> bool {
+        let own =
+            |planned: &Step| planned.doer.provider().is_some() && planned.doer.provider() == self.service();
+        self.steps.iter().take(usize::from(step.0)).any(own)
+    }
+
+    /// The steps of the user's own, in order.
+    pub fn own_steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.doer == Doer::User)
+    }
+
     /// Whether everything that the provider of its own service does comes before this step.
     pub fn is_back_before(&self, step: StepNo) -> bool {
         let own =

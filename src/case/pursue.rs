@@ -232,6 +232,13 @@ impl Scribe<'_> {
             let recheck = None;
             return self.write(Event::Withdrawn { why: "its signals cleared".into(), recheck });
         }
+        let first_act = case.plan.as_ref().is_some_and(|plan| {
+            plan.step(step).is_some_and(|at| at.doer.provider().is_some()) && !plan.has_begun_before(step)
+        });
+        if !before && first_act && clear && suspend && case.automatic {
+            let why = "its signals cleared after the first steps of the plan, and nothing was rolled back: look-again goes on all the same, give-up ends it";
+            return self.write(Event::NeedsHuman { step, why: why.into() });
+        }
         if before && self.in_shadow() {
             return self.withdraw_into_shadow();
         }
@@ -263,8 +270,8 @@ impl Scribe<'_> {
             Follows::Expire if before => {
                 self.close(Outcome::Expired, "its plan expired before it could begin")
             }
-            Follows::Supersede => self.supersede(&why.says()),
-            Follows::NeedsHuman | Follows::Ask | Follows::Weigh | Follows::Expire => {
+            Follows::Supersede if !self.is_back_before(step) => self.supersede(&why.says()),
+            Follows::Supersede | Follows::NeedsHuman | Follows::Ask | Follows::Weigh | Follows::Expire => {
                 self.unsettled(step, why.says());
             }
         }

@@ -8,10 +8,10 @@ use super::approval::Vote;
 use super::brief::told;
 use super::decide::Decision;
 use super::deployment::Deployment;
-use super::event::{Direction, Origin, Stamped};
+use super::event::{Direction, Event, Origin, Stamped};
 use super::id::{
     Attempt, CaseId, Digest, Duration, Fingerprint, NoteNo, PagerName, PersonId, Place, SignalName,
-    SourceName, Timestamp,
+    SourceName, StepNo, Timestamp,
 };
 use super::pager::Paging;
 use super::phase::Phase;
@@ -164,8 +164,10 @@ impl Case {
         matches!(self.origin, Origin::Person { direction: Direction::Forward, .. })
     }
 
-    /// Whether a request of its plan was ever permitted.
+    /// Whether a provider was ever permitted to be asked for something of its plan; steps of the user's own take nothing back.
     pub fn acted(&self) -> bool {
-        self.clock.started_at.is_some()
+        let Some(plan) = self.plan.as_ref().filter(|_| self.clock.started_at.is_some()) else { return false };
+        let asked = |step: StepNo| plan.step(step).is_some_and(|planned| planned.doer.provider().is_some());
+        self.events.iter().any(|stamped| matches!(stamped.event, Event::Intended { step, .. } if asked(step)))
     }
 }

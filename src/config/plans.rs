@@ -133,6 +133,13 @@ fn command(table: &Table<'_>, needed: &mut Vec<Secret>) -> Option<Spec> {
             "give it another name",
         );
     }
+    for (variable, _) in secrets.iter().filter(|(variable, _)| !is_variable(variable)) {
+        table.page().fault(
+            table.key_span("environment"),
+            format!("{} is no name of a variable", quoted(variable)),
+            "use letters, digits and `_`, no digit first",
+        );
+    }
     let timeout = timeout(table, COMMAND_TIMEOUT, COMMAND_TIMEOUT_MAX);
     let repeatable = table.flag("repeatable").is_some_and(|flag| flag.value);
     if !table.has("argv") {
@@ -226,8 +233,14 @@ fn is_header(name: &str) -> bool {
         && !framing.contains(&name.to_lowercase().as_str())
 }
 
+/// A name that every shell takes too.
+fn is_variable(name: &str) -> bool {
+    let digit_first = name.bytes().next().is_none_or(|first| first.is_ascii_digit());
+    !digit_first && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn is_ours(name: &str) -> bool {
-    OURS.iter().any(|ours| name.len() >= ours.len() && name[..ours.len()].eq_ignore_ascii_case(ours))
+    OURS.iter().any(|ours| name.get(..ours.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(ours)))
 }
 
 fn timeout(table: &Table<'_>, default: Duration, most: Duration) -> Duration {

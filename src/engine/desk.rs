@@ -9,7 +9,7 @@ mod replay;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use self::neighbours::Around;
+use self::neighbours::{Around, companions};
 use crate::case::approval::Roster;
 use crate::case::command::{Command, Ending, Input, Request};
 use crate::case::deployment::{DeploymentOrigin, Picture};
@@ -140,7 +140,9 @@ impl Desk {
                 None => self.hold(Dossier::new(id.clone()), service.clone(), now),
             }
         }
-        self.held.retain(|id, held| settings.services.contains_key(id) || held.dossier.open.is_some());
+        let planned: BTreeSet<ServiceId> = self.held.values().flat_map(companions).cloned().collect();
+        let is_needed = |id: &ServiceId, held: &Held| held.dossier.open.is_some() || planned.contains(id);
+        self.held.retain(|id, held| settings.services.contains_key(id) || is_needed(id, held));
         self.hearing.listen(&settings.shared.heartbeats, now);
         self.find_leaders();
         self.settings = settings;

@@ -43,6 +43,8 @@ pub(super) async fn begin(rim: &Rim, permit: Permit) -> Ending {
 
 pub(super) async fn find(rim: &Rim, order: &Order) -> Ending {
     let Some(hand) = Hand::of(rim, order) else {
+        // Asked for again as long as it is listed.
+        sleep(Pace::after_trouble().wait(None)).await;
         return Ending::Unclear("the service is not configured any more".into());
     };
     let mut pace = Pace::after_trouble();
@@ -64,6 +66,8 @@ pub(super) async fn find(rim: &Rim, order: &Order) -> Ending {
 
 pub(super) async fn watch(rim: &Rim, order: &Order, handle: &Handle) -> Ending {
     let Some(hand) = Hand::of(rim, order) else {
+        // Asked for again as long as it is listed.
+        sleep(Pace::after_trouble().wait(None)).await;
         return Ending::Unclear("the service is not configured any more".into());
     };
     let mut pace = Pace::of_watching();

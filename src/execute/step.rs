@@ -15,10 +15,15 @@ use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Clock, Sighting, shell};
+mod by_hand;
+
+pub use by_hand::by_hand;
+
+use super::{Clock, Sighting};
 use crate::case::command::Progress;
 use crate::case::gate::WIRE_DEADLINE;
-use crate::case::id::{Duration, Handle};
+use crate::case::id::{Duration, Handle, ReleaseId, ServiceId};
+use crate::case::obeyed::is_obeyed;
 use crate::case::own_step::{Spec, Work, host};
 use crate::case::permit::Permit;
 use crate::case::step::{Act, Order};
@@ -123,7 +128,7 @@ impl Steps {
             answer.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
         // A body that breaks off changes nothing about the status.
         let said = body(answer, ANSWER_MAX).await.ok().flatten().unwrap_or_default();
-        let said = format!("{doing} answered {status}{}", words(&String::from_utf8_lossy(&said)));
+        let said = format!("{doing} answered {status}{}", words(&String::from_utf8_lossy(&said), secrets));
         match status {
             _ if status.is_success() => Ok(Handle::new(format!("{} answered {status}", host(url)))),
             StatusCode::TOO_MANY_REQUESTS => {
@@ -171,20 +176,24 @@ fn request(spec: &Spec, secrets: &[(String, &SecretString)], order: &Order) -> R
     Ok(request)
 }
 
+/// What a program is told of the rollback that it belongs to.
+fn told(service: &ServiceId, from: &ReleaseId, to: &ReleaseId) -> [(&'static str, String); 4] {
+    [
+        ("SNAPBACK_SERVICE", service.name().to_owned()),
+        ("SNAPBACK_ENVIRONMENT", service.environment().to_owned()),
+        ("SNAPBACK_FROM", from.to_string()),
+        ("SNAPBACK_TO", to.to_string()),
+    ]
+}
+
 async fn run(
     spec: &Spec,
     (argv, folder): (&[String], &Path),
     secrets: Vec<(String, &SecretString)>,
     order: &Order,
 ) -> Result<Handle, Trouble> {
-    let told = [
-        ("SNAPBACK_CASE", order.case.to_string()),
-        ("SNAPBACK_SERVICE", order.service.name().to_owned()),
-        ("SNAPBACK_ENVIRONMENT", order.service.environment().to_owned()),
-        ("SNAPBACK_FROM", order.expected.to_string()),
-        ("SNAPBACK_TO", order.to.to_string()),
-        ("SNAPBACK_KEY", order.mark.to_string()),
-    ];
+    let ours = [("SNAPBACK_CASE", order.case.to_string()), ("SNAPBACK_KEY", order.mark.to_string())];
+    let told = told(&order.service, &order.expected, &order.to).into_iter().chain(ours);
     let secret = secrets.iter().map(|(name, value)| (name.as_str(), value.expose_secret().to_owned()));
     let environment: Vec<(&str, String)> = secret.chain(told).collect();
     let program = argv.first().map_or("nothing", String::as_str);
@@ -198,7 +207,12 @@ async fn run(
         // Whatever it did, it is over, and it did not do what it was to do.
         How::Exited(_) | How::Killed(_) => {
             let last_line = wrote.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-            Err(Trouble::Refused(format!("{}: {program} {}{}", spec.name, last.how, words(last_line))))
+            Err(Trouble::Refused(format!(
+                "{}: {program} {}{}",
+                spec.name,
+                last.how,
+                words(last_line, &secrets)
+            )))
         }
         How::Unknown(_) => {
             let said = format!("{program} {}", last.how);
@@ -207,60 +221,14 @@ async fn run(
     }
 }
 
-/// Somebody's own words behind ours: bounded, on one line, and without what a terminal obeys.
-fn words(said: &str) -> String {
-    let harmless = said.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+/// Somebody's own words behind ours: without a secret that was sent along and came back, bounded, on one line, and without what a terminal
+/// obeys.
+fn words(said: &str, secrets: &[(String, &SecretString)]) -> String {
+    let mut said = said.trim().to_owned();
+    for (name, secret) in secrets {
+        said = said.replace(secret.expose_secret(), &format!("(the secret of {name})"));
+    }
+    let harmless = said.chars().map(|c| if is_obeyed(c) { ' ' } else { c });
     let said: String = harmless.take(SAID_MAX).collect();
     if said.is_empty() { said } else { format!(": {said}") }
-}
-
-/// The line of a POSIX shell by which a person does such an act. Secrets stand in it as variables, for the person to fill in.
-///
-/// # Errors
-/// Why it cannot be written as one.
-pub fn by_hand(act: &Act) -> Result<String, String> {
-    let spec = Spec::read(act).ok_or_else(|| unreadable(act))?;
-    match &spec.work {
-        Work::Http { method, url, headers, body } => {
-            let mut words =
-                vec!["curl".to_owned(), "--fail-with-body".into(), "--request".into(), method.clone()];
-            for (name, value) in headers {
-                words.extend(["--header".to_owned(), format!("{name}: {value}")]);
-            }
-            for (nth, body) in body.iter().enumerate() {
-                let is_json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
-                let typed = headers.keys().any(|name| name.eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
-                if nth == 0 && is_json && !typed {
-                    words.extend(["--header".to_owned(), "content-type: application/json".into()]);
-                }
-                words.extend(["--data".to_owned(), body.clone()]);
-            }
-            words.push(url.clone());
-            let mut line = shell(words.iter().map(String::as_str))?;
-            for (name, origin) in &spec.secrets {
-                line.push_str(&format!(
-                    " --header {}\"${}\"",
-                    shell([format!("{name}: ").as_str()])?,
-                    variable(origin)
-                ));
-            }
-            Ok(line)
-        }
-        Work::Command { argv, folder } => {
-            let place = shell(["cd", &folder.display().to_string()])?;
-            let secrets =
-                spec.secrets.iter().map(|(name, origin)| format!("{name}=\"${}\" ", variable(origin)));
-            Ok(format!(
-                "{place} && {}{}",
-                secrets.collect::<String>(),
-                shell(argv.iter().map(String::as_str))?
-            ))
-        }
-    }
-}
-
-/// A variable for a secret: its own where it comes from one.
-fn variable(origin: &str) -> String {
-    let name = origin.strip_prefix("variable ").unwrap_or("SECRET");
-    name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }

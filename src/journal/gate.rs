@@ -9,7 +9,7 @@ use super::sqlite::{Doing, SqlError};
 use super::stamp;
 use crate::case::event::Event;
 use crate::case::gate::{GateAsk, WIRE_DEADLINE, Why, gate, record};
-use crate::case::id::{CaseId, StepNo};
+use crate::case::id::CaseId;
 use crate::case::permit::Permit;
 use crate::case::standing::{ActRecord, Standing, StandingEvent};
 use crate::case::turn::{Gated, Turn};
@@ -59,16 +59,18 @@ fn on_record(tx: &Transaction<'_>, ask: &GateAsk) -> Result<Result<(), Why>, Sql
     let acted: bool = tx
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM acts WHERE service = ?1 AND suspect = ?2
-             AND automatic = 1 AND step = 0 AND attempt = 1)",
+             AND automatic = 1 AND case_id <> ?3)",
         )
-        .and_then(|mut look| look.query_row((order.service.as_str(), suspect.as_str()), |row| row.get(0)))
+        .and_then(|mut look| {
+            look.query_row((order.service.as_str(), suspect.as_str(), order.case.as_str()), |row| row.get(0))
+        })
         .doing(doing)?;
     Ok(if acted { Err(Why::AlreadyActed) } else { Ok(()) })
 }
 
-/// The one that a suspect may have once: its first step's first attempt.
+/// The one that a suspect may have once: the first that its provider is asked for.
 fn is_the_automatic_act(ask: &GateAsk) -> bool {
-    ask.automatic && !ask.rehearsal && ask.order.step == StepNo(0) && ask.order.attempt == 1
+    ask.automatic && !ask.rehearsal && ask.first_act
 }
 
 fn insert(

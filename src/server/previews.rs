@@ -119,7 +119,9 @@ pub async fn by_hand(
                 let to = plan.with.iter().find(|one| one.service == *of).map_or(&plan.to, |one| &one.to);
                 Some(provider.by_hand(&step.act, &to.id, reason))
             }
-            Doer::User => Some(crate::execute::step::by_hand(&step.act)),
+            Doer::User => {
+                Some(crate::execute::step::by_hand(&step.act, service, (&plan.from.id, &plan.to.id)))
+            }
             Doer::Ledger(_) => None,
         };
         plan.steps.iter().filter_map(line).collect()

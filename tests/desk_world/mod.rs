@@ -61,6 +61,8 @@ pub(crate) enum Takes {
     Loses,
     /// The reply is lost, and whether there is a trace cannot be read.
     Hides,
+    /// It says no, for good.
+    Refuses,
 }
 
 /// What becomes of a step of the user's own.
@@ -460,6 +462,7 @@ impl Provider {
         match self.takes {
             Takes::Does => self.switch(order, now),
             Takes::Works => {}
+            Takes::Refuses => return Ending::Refused("it says no".into()),
             Takes::Loses | Takes::Hides => return Ending::Unclear("the reply was lost".into()),
         }
         Ending::Accepted(Handle::new(order.mark.as_str()))
@@ -468,7 +471,7 @@ impl Provider {
     fn find(&self, order: &Order) -> Option<Ending> {
         match self.takes {
             Takes::Does | Takes::Works => Some(Ending::Found(Handle::new(order.mark.as_str()))),
-            Takes::Loses => Some(Ending::Absent),
+            Takes::Loses | Takes::Refuses => Some(Ending::Absent),
             Takes::Hides => None,
         }
     }

@@ -122,7 +122,14 @@ impl Desk {
             |probe: &ProbeName| !self.running.contains(&Command::Probe(service.clone(), probe.clone()));
         let probes =
             held.dossier.probes_due(&view).filter(|(probe, _)| idle(probe)).map(|(_, due)| due).min();
-        match wake.into_iter().chain(picture).chain(probes).min() {
+        let idle = |companion: &ServiceId| !self.running.contains(&Command::Describe(companion.clone()));
+        let companions = held
+            .dossier
+            .companions_due(&view)
+            .filter(|(companion, _)| idle(companion))
+            .map(|(_, due)| due)
+            .min();
+        match wake.into_iter().chain(picture).chain(probes).chain(companions).min() {
             Some(at) => self.wakes.insert(service.clone(), at),
             None => self.wakes.remove(service),
         };

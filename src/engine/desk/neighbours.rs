@@ -1,7 +1,7 @@
 //! What goes back together: what a service may see of its companions, and that no two cases act on one service. Leaves which release
 //! a companion goes to, to the core.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Desk, Draft, Held, view};
 use crate::case::command::{Command, Input};
@@ -22,8 +22,8 @@ pub(super) struct Around {
 impl Desk {
     /// What this service sees beside itself, in the middle of a turn or after it.
     pub(super) fn around(&self, service: &ServiceId, draft: Option<&Draft>) -> Around {
-        let with = self.held.get(service).map(|held| held.settings.with.as_slice()).unwrap_or_default();
-        let known = with.iter().filter_map(|id| Some((id, self.held.get(id)?)));
+        let with: BTreeSet<&ServiceId> = self.held.get(service).into_iter().flat_map(companions).collect();
+        let known = with.into_iter().filter_map(|id| Some((id, self.held.get(id)?)));
         let neighbour = |(id, held): (&ServiceId, &Held)| {
             let change = draft.and_then(|draft| draft.changes.get(id));
             let dossier = change.map_or(&held.dossier, |change| &change.dossier);
@@ -54,7 +54,7 @@ impl Desk {
     pub(super) fn find_leaders(&mut self) {
         let mut leaders: BTreeMap<ServiceId, Vec<ServiceId>> = BTreeMap::new();
         for (leader, held) in &self.held {
-            for with in &held.settings.with {
+            for with in companions(held).collect::<BTreeSet<_>>() {
                 leaders.entry(with.clone()).or_default().push(leader.clone());
             }
         }
@@ -82,7 +82,9 @@ impl Desk {
                 let Command::Begin(_, step) = command else { continue };
                 let Some(mut ask) = change.dossier.gate_ask(step, &view, &moment) else { continue };
                 let wanted = services(&ask);
-                let taken = gates.iter().find(|other| services(other).iter().any(|one| wanted.contains(one)));
+                let taken = gates.iter().filter(|other| other.in_hands_of.is_none());
+                let taken =
+                    taken.into_iter().find(|other| services(other).iter().any(|one| wanted.contains(one)));
                 if let Some(other) = taken {
                     ask.in_hands_of = Some(other.order.case.clone());
                 }
@@ -91,6 +93,13 @@ impl Desk {
         }
         draft.turn.gates.extend(gates);
     }
+}
+
+/// What goes back with a service, by its settings and by the plan of its open case, which may be older than these.
+pub(super) fn companions(held: &Held) -> impl Iterator<Item = &ServiceId> {
+    let plan = held.dossier.open.as_deref().and_then(|case| case.plan.as_deref());
+    let planned = plan.into_iter().flat_map(|plan| &plan.with).map(|one| &one.service);
+    held.settings.with.iter().chain(planned)
 }
 
 /// The open case, where it has begun to act and is not done.
