@@ -438,6 +438,12 @@ async fn how_it_failed_is_told() {
             );
         }
     }
+    // Its pipeline ignores the failure, and Orca calls that a success: the target is not there.
+    let bed = Bed::new();
+    let orders = bed.way_back("v2", "v1").await;
+    bed.gate.state().becomes.insert("v1".into(), Becomes::FailsUnheeded);
+    let ended = bed.goes(&orders).await;
+    assert!(matches!(&ended, Progress::Failed(_)), "{ended:?}");
     // Orca could not begin it: no stage says anything.
     let bed = Bed::new();
     let orders = bed.way_back("v2", "v1").await;

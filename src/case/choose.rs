@@ -360,17 +360,18 @@ fn acts<'p>((service, proposal): (&'p ServiceId, &'p Proposal)) -> impl Iterator
     })
 }
 
-/// What is taken away on all services together, as far as their providers know of commits.
+/// What is taken away on all services together; not known where one of their providers knows of no commits.
 fn commits(proposal: &Proposal) -> Option<Commits> {
-    let with = proposal.with.iter().filter_map(|one| one.commits.as_ref());
-    proposal.commits.as_ref().into_iter().chain(with).cloned().reduce(|mut all, more| {
+    let mut all = proposal.commits.clone()?;
+    for more in &proposal.with {
+        let more = more.commits.as_ref()?;
         // Two services of one repository lose the same commits.
         let unread = more.all.saturating_sub(u32::try_from(more.read.len()).unwrap_or(u32::MAX));
-        let new: Vec<_> = more.read.into_iter().filter(|commit| !all.read.contains(commit)).collect();
+        let new: Vec<_> = more.read.iter().filter(|commit| !all.read.contains(commit)).cloned().collect();
         all.all = all.all.saturating_add(u32::try_from(new.len()).unwrap_or(u32::MAX)).saturating_add(unread);
         all.read.extend(new);
-        all
-    })
+    }
+    Some(all)
 }
 
 /// One after the other; not known where one of them is not.

@@ -86,10 +86,12 @@ fn mends(message: &str, words: &[String]) -> bool {
         name.is_some_and(|name| TRAILERS.iter().any(|trailer| name.eq_ignore_ascii_case(trailer)))
     };
     let told = message.to_lowercase();
+    // An id holds dashes; a word stands between them too, as in `security-fix`.
     let mut whole = told.split(|c: char| !c.is_alphanumeric() && c != '-');
-    whole.any(|word| {
-        let is_id = IDS.iter().any(|id| word.strip_prefix(id).is_some_and(|rest| !rest.is_empty()));
-        is_id || words.iter().any(|known| known.to_lowercase() == word)
+    whole.any(|joined| {
+        let is_id = IDS.iter().any(|id| joined.strip_prefix(id).is_some_and(|rest| !rest.is_empty()));
+        let known = |word: &str| words.iter().any(|known| known.to_lowercase() == word);
+        is_id || known(joined) || joined.split('-').any(known)
     }) || message.lines().any(is_trailer)
 }
 
@@ -120,6 +122,8 @@ mod tests {
             "retry\n\nFixes-Incident: INC-7",
             "close a Security hole",
             "after incident 12",
+            "security-fix: escape names",
+            "post-incident cleanup",
         ] {
             assert_eq!(taken(&[mends], 1).fixes.len(), 1, "{mends}");
         }

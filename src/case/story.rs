@@ -19,6 +19,7 @@ use super::plan::Plan;
 use super::release::Release;
 use super::settings::Mode;
 use super::signal::EpisodeKey;
+use super::step::Doer;
 
 /// Events kept in a case. Beyond it only endings are written; a case so long is told as "too long to tell".
 pub const EVENTS_MAX: usize = 512;
@@ -166,8 +167,17 @@ impl Case {
 
     /// Whether a provider was ever permitted to be asked for something of its plan; steps of the user's own take nothing back.
     pub fn acted(&self) -> bool {
-        let Some(plan) = self.plan.as_ref().filter(|_| self.clock.started_at.is_some()) else { return false };
-        let asked = |step: StepNo| plan.step(step).is_some_and(|planned| planned.doer.provider().is_some());
+        let begins_with_own = self
+            .plan
+            .as_ref()
+            .is_some_and(|plan| plan.steps.first().is_some_and(|first| first.doer == Doer::User));
+        if !begins_with_own {
+            return self.clock.started_at.is_some();
+        }
+        let asked = |step: StepNo| {
+            let planned = self.plan.as_ref().and_then(|plan| plan.step(step));
+            planned.is_some_and(|planned| planned.doer.provider().is_some())
+        };
         self.events.iter().any(|stamped| matches!(stamped.event, Event::Intended { step, .. } if asked(step)))
     }
 }

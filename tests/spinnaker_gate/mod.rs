@@ -37,6 +37,8 @@ pub(crate) enum Becomes {
     Fails(Value),
     /// The first stage fails.
     FailsEarly,
+    /// The stage that deploys fails, its pipeline ignores that, and Orca calls the whole a success.
+    FailsUnheeded,
 }
 
 /// One execution, of a pipeline or of a task.
@@ -460,9 +462,10 @@ impl State {
             merge(&mut stage["context"], &context);
             return self.ends(nth, "TERMINAL");
         }
+        let fails_unheeded = deploys && matches!(self.becomes.get(&version), Some(Becomes::FailsUnheeded));
         // A condition of the stage is not met.
-        let skips = self.undoes_nothing && one.pipeline.as_deref() == Some(ROLLBACK);
-        if kind == "deployManifest" && !skips {
+        let skips = !fails_unheeded && self.undoes_nothing && one.pipeline.as_deref() == Some(ROLLBACK);
+        if kind == "deployManifest" && !skips && !fails_unheeded {
             self.deploys(&image(&version), now);
         }
         if kind == "undoRolloutManifest" && !self.undoes_nothing {
@@ -480,7 +483,15 @@ impl State {
             self.deploys(&image, now);
         }
         let one = &mut self.executions[nth];
-        one.stages[at]["status"] = if skips { "SKIPPED" } else { "SUCCEEDED" }.into();
+        let ended = if fails_unheeded {
+            "FAILED_CONTINUE"
+        } else if skips {
+            "SKIPPED"
+        } else {
+            "SUCCEEDED"
+        };
+        one.stages[at]["status"] = ended.into();
+        one.stages[at]["endTime"] = now.as_millisecond().into();
         one.stage_began = now;
         match one.stages.get_mut(at + 1) {
             Some(next) => next["status"] = "RUNNING".into(),

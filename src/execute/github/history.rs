@@ -77,7 +77,12 @@ impl GitHub {
             return Ok(Vec::new());
         }
         let failed = match went.run {
-            Some(run) => what_failed(&self.jobs(site, run).await?),
+            Some(run) => match self.jobs(site, run).await {
+                Ok(jobs) => what_failed(&jobs),
+                // A run that somebody deleted, or may not be read, tells nothing; the deployment failed all the same.
+                Err(Trouble::Refused(why)) => vec![why],
+                Err(trouble) => return Err(trouble),
+            },
             None => Vec::new(),
         };
         let told = Some(went.says.clone()).filter(|says| !says.is_empty());

@@ -48,7 +48,7 @@ impl Scene {
     }
 
     fn last_there(&self) -> Option<&Run> {
-        self.runs.iter().filter(|run| run.is_there()).max_by_key(|run| (run.ended, run.began))
+        self.runs.iter().filter(|run| run.is_there()).max_by_key(|run| (run.put_out_at(), run.began))
     }
 
     /// What people call what serves.
@@ -110,17 +110,19 @@ impl Scene {
         }
     }
 
-    /// The newest, where it failed and is nobody's rollback.
+    /// The newest of which something is there, where it failed and is nobody's rollback: what failed after it before it changed anything took
+    /// nothing away.
     fn reports(&self, deployments: &[Deployment]) -> Vec<Report> {
-        let newest = deployments.last().filter(|newest| newest.origin == DeploymentOrigin::Ordinary);
-        let failed = newest.filter(|newest| newest.status == DeploymentStatus::Failed);
         let there = |of: &&Deployment| self.runs.iter().any(|run| run.id == of.id.as_str() && run.is_there());
+        let newest = deployments.iter().rfind(there);
+        let newest = newest.filter(|newest| newest.origin == DeploymentOrigin::Ordinary);
+        let failed = newest.filter(|newest| newest.status == DeploymentStatus::Failed);
         let report = |of: &Deployment| Report {
             deployment: of.id.clone(),
             since: of.finished_at.unwrap_or(self.at),
             says: format!("execution {} of the pipeline failed", of.id),
         };
-        failed.filter(there).map(report).into_iter().collect()
+        failed.map(report).into_iter().collect()
     }
 }
 

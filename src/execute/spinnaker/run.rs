@@ -113,6 +113,21 @@ pub(super) struct Run {
     pub(super) mark: Option<Mark>,
     /// Something of it may be there.
     has_touched: bool,
+    /// When the last stage that changes something ended.
+    touched: Option<Timestamp>,
+}
+
+/// Orca calls an execution a success in which a stage failed whose failure its pipeline ignores, and one that a stage stopped (Orca's
+/// `CompleteExecutionHandler`). What it should have put out is not there, or half.
+fn as_its_stages_ended(status: Status, stages: Option<&Vec<Value>>) -> Status {
+    let well = |stage: &Value| matches!(stage["status"].as_str(), None | Some("SUCCEEDED" | "SKIPPED"));
+    let all_well = stages.is_none_or(|stages| stages.iter().all(well));
+    if status == Status::Succeeded && !all_well { Status::Failed } else { status }
+}
+
+fn ended_at(stage: &Value) -> Option<Timestamp> {
+    let millis = stage["endTime"].as_i64().filter(|millis| *millis > 0)?;
+    Timestamp::from_millisecond(millis).ok()
 }
 
 impl Run {
@@ -142,7 +157,8 @@ impl Run {
     /// `told` has the state and the times, `execution` trigger and stages: of a pipeline's execution they are one.
     fn read(told: &Value, execution: &Value, kind: Kind, site: &Site) -> Option<Run> {
         let id = told["id"].as_str().filter(|id| sound(id))?.to_owned();
-        let status = Status::parse(told["status"].as_str()?)?;
+        let stages = execution["stages"].as_array();
+        let status = as_its_stages_ended(Status::parse(told["status"].as_str()?)?, stages);
         let moment = |name: &str| {
             let millis = told[name].as_i64().filter(|millis| *millis > 0)?;
             Timestamp::from_millisecond(millis).ok()
@@ -151,7 +167,6 @@ impl Run {
         let began = started.or_else(|| moment("buildTime"))?;
         let trigger = &execution["trigger"];
         let text = |of: &Value| of.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        let stages = execution["stages"].as_array();
         let touches = |stage: &Value| {
             let has_begun =
                 stage["status"].as_str().is_some_and(|of| !matches!(of, "NOT_STARTED" | "SKIPPED"));
@@ -166,6 +181,7 @@ impl Run {
             began,
             has_begun: started.is_some(),
             ended: (!status.is_open()).then(|| moment("endTime").unwrap_or(began).max(began)),
+            touched: stages.into_iter().flatten().filter(|stage| touches(stage)).filter_map(ended_at).max(),
             release: release(trigger, site),
             commit: text(&trigger["buildInfo"]["scm"][0]["sha1"]).or_else(|| text(&trigger["hash"])),
             link: text(&trigger["buildInfo"]["url"]),
@@ -184,6 +200,11 @@ impl Run {
             Status::Failed | Status::Canceled => self.has_begun && self.has_touched,
             Status::Waiting | Status::Running | Status::Paused | Status::Skipped => false,
         }
+    }
+
+    /// When it was put out: what waits or checks after that changes nothing any more.
+    pub(super) fn put_out_at(&self) -> Option<Timestamp> {
+        self.touched.or(self.ended)
     }
 
     /// It went out whole.
@@ -223,12 +244,12 @@ const RELEASE_MAX: usize = 512;
 fn release(trigger: &Value, site: &Site) -> Option<ReleaseId> {
     let given = || parameter(&trigger["parameters"], &site.version_parameter);
     let by_image = site.artifact.is_some() || matches!(site.way, Way::Manifest { .. });
-    // A rollback is told by the parameter: what came with it is what it went back to.
     let image = image(trigger, site.artifact.as_deref());
-    let told = if by_image {
-        image.or_else(|| given().filter(|_| is_back(trigger, site)))
-    } else {
-        given().or(image)
+    // A rollback is told by the parameter: an image that came along may be the newest one, which the pipeline looks for by itself.
+    let told = match is_back(trigger, site) {
+        true => given().or(image),
+        false if by_image => image,
+        false => given().or(image),
     };
     told.map(ReleaseId::new)
 }

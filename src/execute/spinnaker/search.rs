@@ -33,7 +33,11 @@ impl Spinnaker {
         let current = scene.current();
         let alone = scene.open().next().is_none();
         if alone && current.as_ref() == Some(&work.to) {
-            return work.handle(order, None).map(Sighting::Found);
+            // Somebody was quicker, or it is ours without our mark; ours may still come, and would take a later release back.
+            return match not_there {
+                Sighting::Absent => work.handle(order, None).map(Sighting::Found),
+                early @ (Sighting::TooEarly(_) | Sighting::Found(_)) => Ok(early),
+            };
         }
         // What is gone back from does not serve any more. What was put out by somebody meanwhile does not tell whether ours comes as well: that
         // takes the quarantine too.

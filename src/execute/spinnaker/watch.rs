@@ -134,7 +134,9 @@ impl Spinnaker {
                 return Ok(Progress::NeedsHuman { why, url: self.tasks_link(&work.site.application) });
             }
         }
-        let replaces = |other: &Run| other.status.is_open() || (other.is_there() && other.ended > run.ended);
+        let replaces = |other: &Run| {
+            other.status.is_open() || (other.is_there() && other.put_out_at() > run.put_out_at())
+        };
         let later = scene.runs.iter().any(|other| other.id != run.id && replaces(other));
         Ok(match current {
             Some(current) if current == work.to => Progress::Serving(current),
