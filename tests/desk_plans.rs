@@ -566,6 +566,22 @@ fn what_stops_an_act_stops_it_behind_the_first_steps_too() {
     }
 }
 
+/// Whoever says that it goes on although all signals cleared is heard.
+#[test]
+fn a_person_lets_it_go_on_although_all_is_clear() {
+    let mut world = around(false, OnFailure::Stop, OnFailure::Stop);
+    world.own = Own::Unseen;
+    fires(&mut world);
+    let now = world.now;
+    world.hears(vec![cleared(&alert("checkout", "f1", at(-5)), now)]);
+    world.own = Own::Done;
+    for (how, wanted) in [(Settlement::TookEffect, 1), (Settlement::LookAgain, 3)] {
+        world.wishes("checkout", "ann", Wish::Settle(case(1), how));
+        world.pass(20);
+        assert_eq!(sent(&world).len(), wanted, "{how:?}\n{}", world.told());
+    }
+}
+
 /// A step that never began is not looked for: "look again" goes on where it stood.
 #[test]
 fn look_again_goes_on_with_what_never_began() {

@@ -51,7 +51,7 @@ async fn what_has_not_changed_is_not_read_again() {
     let before = bed.hub.calls().len();
     bed.picture().await;
     let again = bed.hub.calls()[before..].to_vec();
-    let asked: Vec<bool> = again.iter().map(|call| call.known.starts_with("W/")).collect();
+    let asked: Vec<bool> = again.iter().map(|call| call.known().starts_with("W/")).collect();
     assert_eq!(asked, [true, true, true], "{again:#?}");
     // What is said later is seen.
     bed.hub.deploys(3);

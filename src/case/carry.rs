@@ -105,7 +105,7 @@ impl Scribe<'_> {
     }
 
     /// Nobody can tell whether a step was done, and it is not begun again.
-    pub(super) fn untold(&mut self, step: StepNo) {
+    fn untold(&mut self, step: StepNo) {
         let Some(planned) = self.planned(step) else { return };
         let why = match planned.doer {
             Doer::User => {
@@ -157,11 +157,10 @@ impl Scribe<'_> {
         let Some(planned) = self.planned(step) else { return };
         let on_failure = planned.on_failure;
         let says = self.says(&planned);
-        if let Some(half) = self.half_back(step) {
-            self.write(Event::StepFailed { step, why: why.to_owned() });
-            return self.write(Event::NeedsHuman { step, why: format!("{says}: {why}; {half}") });
-        }
         self.write(Event::StepFailed { step, why: why.to_owned() });
+        if self.half_back(step).is_some() {
+            return self.unsettled(step, format!("{says}: {why}"));
+        }
         match on_failure {
             OnFailure::Continue => self.advance(step),
             OnFailure::Stop => {

@@ -195,8 +195,7 @@ impl Dossier {
             reconciled: view.live.is_fresh(view.now) && self.companions_unread(view).is_empty(),
             current_as_expected: self.serves_as_expected(plan, step, view),
             with: self.with(plan, step, view),
-            first_act: plan.step(step).is_some_and(|at| at.doer.provider().is_some())
-                && !plan.has_begun_before(step),
+            first_act: plan.is_first_act(step),
             rules_current: by_hand
                 || case.decision.as_ref().is_some_and(|decision| decision.rules == view.rules.digest()),
             clock_behind_until: moment.clock_behind_until,

@@ -11,6 +11,7 @@ use super::step::{Act, Class};
 const HTTP: &str = "http";
 /// The kind of an act that is a program.
 const COMMAND: &str = "command";
+
 /// What is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {

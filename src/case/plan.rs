@@ -170,6 +170,11 @@ impl Plan {
         self.steps.iter().take(usize::from(step.0)).any(own)
     }
 
+    /// Whether this step is the first that asks a provider for something: before it nothing was rolled back.
+    pub fn is_first_act(&self, step: StepNo) -> bool {
+        self.step(step).is_some_and(|at| at.doer.provider().is_some()) && !self.has_begun_before(step)
+    }
+
     /// The steps of the user's own, in order.
     pub fn own_steps(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.doer == Doer::User)
@@ -209,6 +214,12 @@ impl Plan {
         let mut canon = Canon::new("mark");
         canon.text("case", case.as_str()).number("step", i64::from(step.0)).text("plan", digest.as_str());
         Mark::new(format!("snapback/{}", &canon.digest().as_str()[..24]))
+    }
+
+    /// Whether this is spelled as [`Plan::mark`] spells: what somebody else calls so is no mark of ours.
+    pub fn is_mark(text: &str) -> bool {
+        let digits = text.strip_prefix("snapback/").unwrap_or_default();
+        digits.len() == 24 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
     }
 
     fn compute_digest(&self) -> Digest {

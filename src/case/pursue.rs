@@ -2,7 +2,7 @@
 //! countdowns end, verification is judged. One round; the scribe asks again until nothing more follows.
 
 use super::decide::{Decision, OnResolve, Verdict};
-use super::event::{Event, Origin};
+use super::event::{Event, Origin, Settlement};
 use super::face;
 use super::gate::Follows;
 use super::id::{CaseId, Duration, ReleaseId, StepNo, Timestamp};
@@ -232,10 +232,8 @@ impl Scribe<'_> {
             let recheck = None;
             return self.write(Event::Withdrawn { why: "its signals cleared".into(), recheck });
         }
-        let first_act = case.plan.as_ref().is_some_and(|plan| {
-            plan.step(step).is_some_and(|at| at.doer.provider().is_some()) && !plan.has_begun_before(step)
-        });
-        if !before && first_act && clear && suspend && case.automatic {
+        let first_act = case.plan.as_ref().is_some_and(|plan| plan.is_first_act(step));
+        if !before && first_act && clear && suspend && case.automatic && !told_to_go_on(case, step) {
             let why = "its signals cleared after the first steps of the plan, and nothing was rolled back: look-again goes on all the same, give-up ends it";
             return self.write(Event::NeedsHuman { step, why: why.into() });
         }
@@ -434,6 +432,17 @@ pub(super) fn next_step_overdue_at(case: &Case, step: StepNo) -> Option<Timestam
         _ => None,
     })?;
     Some(begun + UNKNOWN_MAX)
+}
+
+/// Since the plan came to this step, a person said that it goes on.
+fn told_to_go_on(case: &Case, step: StepNo) -> bool {
+    let since = case
+        .events
+        .iter()
+        .rev()
+        .take_while(|stamped| !matches!(stamped.event, Event::NextStep { step: next } if next == step));
+    let goes_on = |event: &Event| matches!(event, Event::Settled { how: Settlement::LookAgain, .. });
+    since.into_iter().any(|stamped| goes_on(&stamped.event))
 }
 
 /// When a step is a person's: work at its deadline, a request of unknown effect so much later.

@@ -8,6 +8,8 @@
 //! Secrets stand in no act, because acts are stored and shown; what stands there is where each comes from, and the value is taken from
 //! the configuration in force.
 
+mod by_hand;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -15,10 +17,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
-mod by_hand;
-
-pub use by_hand::by_hand;
-
+pub use self::by_hand::by_hand;
 use super::{Clock, Sighting};
 use crate::case::command::Progress;
 use crate::case::gate::WIRE_DEADLINE;

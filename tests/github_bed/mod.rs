@@ -137,7 +137,7 @@ impl Bed {
 
 /// The mark of a step.
 pub(crate) fn mark(nth: usize) -> Mark {
-    Mark::new(format!("snapback/{nth}23456789abcdef01234567"))
+    Mark::new(format!("snapback/{nth}123456789abcdef01234567"))
 }
 
 pub(crate) fn service() -> ServiceId {

@@ -43,7 +43,7 @@ impl Hub {
             let mut hasher = DefaultHasher::new();
             value.as_ref().map_or_else(String::new, Value::to_string).hash(&mut hasher);
             let etag = format!("W/\"{:x}\"", hasher.finish());
-            if etag == asked.known {
+            if etag == asked.known() {
                 return Answer::Headed(304, vec![("etag", etag)], None);
             }
             heads.push(("etag", etag));

@@ -12,9 +12,7 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{
-    AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
-};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -58,10 +56,15 @@ pub(crate) struct Asked {
     pub(crate) token: String,
     /// Every header, by its name in small letters.
     pub(crate) headers: BTreeMap<String, String>,
-    /// What is known already: the `ETag` of an answer.
-    pub(crate) known: String,
     /// Null where there was none.
     pub(crate) body: Value,
+}
+
+impl Asked {
+    /// What is known already: the `ETag` of an answer.
+    pub(crate) fn known(&self) -> &str {
+        self.headers.get("if-none-match").map_or("", String::as_str)
+    }
 }
 
 /// An answer.
@@ -226,7 +229,6 @@ async fn answer<S: Service>(service: Arc<S>, request: Request<Incoming>) -> Resu
         query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
         headers: named(&head.headers),
         token: header(AUTHORIZATION).strip_prefix("Bearer ").unwrap_or_default().to_owned(),
-        known: header(IF_NONE_MATCH),
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
     let wire = service.wire();

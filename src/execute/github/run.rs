@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::deployment::is_commit;
 use super::{GitHub, Site};
 use crate::case::id::{Mark, Timestamp};
+use crate::case::plan::Plan;
 use crate::outbound::Trouble;
 
 use super::asking::no_such;
@@ -79,11 +80,12 @@ impl Run {
     }
 }
 
-/// A mark of ours in a text.
+/// A mark of ours in a text; what people write there that only begins so is none.
 pub(super) fn mark_in(text: &str) -> Option<Mark> {
     let rest = &text[text.find(OURS)? + OURS.len()..];
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
-    (end > 0).then(|| Mark::new(format!("{OURS}{}", &rest[..end])))
+    let told = format!("{OURS}{}", &rest[..end]);
+    Plan::is_mark(&told).then(|| Mark::new(told))
 }
 
 /// The runs of a list. `None`: it is none.
@@ -161,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_name_tells_mark_and_commit() {
-        let title = format!("rollback production to {} (snapback/0a1b2c)", "a".repeat(40));
+        let title = format!("rollback production to {} (snapback/0a1b2c3d4e5f0a1b2c3d4e5f)", "a".repeat(40));
         let run = Run {
             id: 1,
             attempt: 1,
@@ -173,10 +175,13 @@ mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
         };
-        assert_eq!((run.puts_out(), run.mark()), (Some("a".repeat(40)), Some(Mark::new("snapback/0a1b2c"))));
+        assert_eq!(
+            (run.puts_out(), run.mark()),
+            (Some("a".repeat(40)), Some(Mark::new("snapback/0a1b2c3d4e5f0a1b2c3d4e5f")))
+        );
         let two = Run { title: format!("{} {}", "a".repeat(40), "c".repeat(40)), ..run.clone() };
         assert_eq!((two.puts_out(), two.mark()), (None, None));
-        let empty = Run { title: "rollback snapback/".into(), ..run };
+        let empty = Run { title: "rollback snapback/main".into(), ..run };
         assert_eq!(empty.mark(), None);
     }
 

@@ -8,6 +8,7 @@ use crate::case::deployment::{
     ChangeKind, Deployment, DeploymentOrigin, DeploymentStatus, Owner, Picture, Report,
 };
 use crate::case::id::{ChangeId, DeploymentId, Mark, ReleaseId, ServiceId, Timestamp};
+use crate::case::plan::Plan;
 use crate::case::release::{MigrationMarks, Release};
 use crate::case::signal::Labels;
 use crate::outbound::{CallError, Trouble};
@@ -106,7 +107,7 @@ fn deployment(service: &ServiceId, line: &Line) -> Deployment {
         status,
         by: line.by.clone(),
         origin: match &line.key {
-            Some(key) if is_ours(key) => DeploymentOrigin::Ours(Mark::new(key)),
+            Some(key) if Plan::is_mark(key) => DeploymentOrigin::Ours(Mark::new(key)),
             // A person asked for it, under a key that is not ours.
             Some(_) => DeploymentOrigin::Rollback,
             None if line.is_rollback => DeploymentOrigin::Rollback,
@@ -116,12 +117,6 @@ fn deployment(service: &ServiceId, line: &Line) -> Deployment {
         labels: Labels::new(),
         our_clock: false,
     }
-}
-
-/// Our marks begin so, and go on with 24 hexadecimal digits.
-fn is_ours(key: &str) -> bool {
-    let digits = key.strip_prefix("snapback/").unwrap_or_default();
-    digits.len() == 24 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// The newest, where it failed and is nobody's rollback.

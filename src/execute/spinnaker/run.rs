@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Site, Way};
 use crate::case::id::{Mark, ReleaseId, Timestamp};
+use crate::case::plan::Plan;
 use crate::case::release::{MigrationMarks, RollbackMark};
 
 /// How an execution stands (Orca's `ExecutionStatus`).
@@ -246,11 +247,7 @@ fn release(trigger: &Value, site: &Site) -> Option<ReleaseId> {
     let by_image = site.artifact.is_some() || matches!(site.way, Way::Manifest { .. });
     let image = image(trigger, site.artifact.as_deref());
     // A rollback is told by the parameter: an image that came along may be the newest one, which the pipeline looks for by itself.
-    let told = match is_back(trigger, site) {
-        true => given().or(image),
-        false if by_image => image,
-        false => given().or(image),
-    };
+    let told = if by_image && !is_back(trigger, site) { image } else { given().or(image) };
     told.map(ReleaseId::new)
 }
 
@@ -299,13 +296,7 @@ pub(super) fn called(release: &str) -> String {
 fn mark(trigger: &Value, site: &Site) -> Option<Mark> {
     let of_parameter = parameter(&trigger["parameters"], site.rollback_id());
     let correlated = trigger["correlationId"].as_str().map(str::to_owned);
-    correlated.into_iter().chain(of_parameter).find(|text| is_ours(text)).map(Mark::new)
-}
-
-/// Our marks begin so, and go on with 24 hexadecimal digits.
-fn is_ours(text: &str) -> bool {
-    let digits = text.strip_prefix("snapback/").unwrap_or_default();
-    digits.len() == 24 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    correlated.into_iter().chain(of_parameter).find(|text| Plan::is_mark(text)).map(Mark::new)
 }
 
 /// What a release says of its schema: parameters of the pipeline that put it out.
